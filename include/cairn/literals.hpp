@@ -1,0 +1,18 @@
+// literals.hpp - byte counts: 64_KiB, 1_MiB, 8_GiB.
+#pragma once
+
+#include <cstdint>
+
+namespace cairn::inline v0::literals {
+
+consteval std::uint64_t operator""_KiB(unsigned long long count) {
+    return count << 10;
+}
+consteval std::uint64_t operator""_MiB(unsigned long long count) {
+    return count << 20;
+}
+consteval std::uint64_t operator""_GiB(unsigned long long count) {
+    return count << 30;
+}
+
+}  // namespace cairn::inline v0::literals

@@ -1,0 +1,18 @@
+// names.hpp - what a segment and an object may be called.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace cairn::inline v0::detail {
+
+/// Why `name` cannot be a segment's, or empty: 1-200 bytes, no '/', no control characters, no '.' or '-' in front, not
+/// "pid:...".
+std::string segment_name_problem(std::string_view name);
+
+/// Why `name` cannot be an object's, or empty: 1-255 bytes of UTF-8 without control characters and '['.
+std::string object_name_problem(std::string_view name);
+
+bool is_utf8(std::string_view text) noexcept;
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,105 @@
+"""Fails when a file includes something from a layer to its right.
+
+usage: check_layers.py SOURCE_ROOT
+
+The layer of a file is its folder in src/ or include/cairn/detail/; a header directly in include/cairn has the layer it
+is given in PUBLIC below. Also looked at: a .cpp in src/ includes its own header first, which proves it complete.
+"""
+import pathlib
+import re
+import sys
+
+LAYERS = (
+    "base os segment txn arena codec containers sync manager process executors periodic service tools".split()
+)
+RANK = {name: rank for rank, name in enumerate(LAYERS)}
+
+# The umbrella and inspect see everything, so nothing but tools may include them.
+PUBLIC = {
+    "base": "error literals version",
+    "segment": "segment",
+    "codec": "codec repr json fmt msgpack cereal",
+    "containers": "list dict sharded_dict set queue channel value array namespace transaction",
+    "sync": "mutex semaphore condition event barrier",
+    "manager": "manager",
+    "process": "process",
+    "executors": "pool executor future progress",
+    "periodic": "periodic",
+    "service": "service",
+    "tools": "cairn inspect",
+}
+PUBLIC_LAYER = {stem: layer for layer, stems in PUBLIC.items() for stem in stems.split()}
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
+
+root = pathlib.Path(sys.argv[1]).resolve()
+public_dir, detail_dir, src_dir = root / "include/cairn", root / "include/cairn/detail", root / "src"
+problems = []
+
+
+def layer_of(path):
+    """The layer of a file of the library, or None for what is not ours."""
+    for base in (detail_dir, src_dir):
+        if base in path.parents and path.parent != base:
+            layer = path.relative_to(base).parts[0]
+            if layer not in RANK:
+                problems.append(f"{path.relative_to(root)}: '{layer}' is no layer; they are: {' '.join(LAYERS)}")
+                return None
+            return layer
+    if path.parent == public_dir:
+        if path.stem not in PUBLIC_LAYER:
+            problems.append(f"{path.relative_to(root)}: give it a layer in {pathlib.Path(__file__).name}, PUBLIC")
+        return PUBLIC_LAYER.get(path.stem)
+    if root / "tools" in path.parents:
+        return "tools"
+    return None
+
+
+def resolve(includer, quote, name):
+    """The file of ours which an include means, or None."""
+    places = [root / "include", src_dir]
+    if quote == '"':
+        places.insert(0, includer.parent)
+    for place in places:
+        path = (place / name).resolve()
+        if path.is_file() and root in path.parents:
+            return path
+    return None
+
+
+def own_header(path):
+    layer_dir = path.relative_to(src_dir).parent
+    for place in (src_dir / layer_dir, detail_dir / layer_dir, public_dir):
+        header = place / (path.stem + ".hpp")
+        if header.is_file():
+            return header
+    return None
+
+
+files = [p for folder in ("include/cairn", "src", "tools") for p in sorted((root / folder).rglob("*.[ch]pp"))]
+for path in files:
+    text = path.read_text(encoding="utf-8")
+    layer = layer_of(path)
+    includes = []
+    for match in INCLUDE.finditer(text):
+        target = resolve(path, *match.groups())
+        includes.append(target)
+        target_layer = layer_of(target) if target else None
+        if layer and target_layer and RANK[target_layer] > RANK[layer]:
+            line = text.count("\n", 0, match.start(2)) + 1
+            problems.append(
+                f"{path.relative_to(root)}:{line}: {layer} includes {target.relative_to(root)},"
+                f" which is {target_layer}, to its right"
+            )
+    if src_dir in path.parents and path.suffix == ".cpp":
+        header = own_header(path)
+        if header in includes and includes[0] != header:
+            problems.append(
+                f"{path.relative_to(root)}: includes its own header, but not first"
+                f" (write it with quotes: that is how clang-format knows it)"
+            )
+
+for problem in dict.fromkeys(problems):
+    print(problem)
+print(f"{len(files)} files, {len(set(problems))} problems")
+sys.exit(bool(problems))
