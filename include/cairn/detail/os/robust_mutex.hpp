@@ -1,0 +1,55 @@
+// robust_mutex.hpp - the lock of roots and segments: a robust, process-shared, normal pthread mutex.
+//
+// Normal rather than recursive or error-checking, which compare thread ids and so mistake a forked child for its
+// parent. Not priority-inheriting: every contended operation would enter the kernel. Never pthread_mutex_lock:
+// glibc's unlock drops the waiters bit, so that a waker killed at the wrong instant strands the other sleepers on a
+// free lock; a tick of 100 ms finds them.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <type_traits>
+
+#include <pthread.h>
+
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// A pthread mutex in room for the largest one we know (AArch64: 48 bytes).
+union stored_mutex {
+    pthread_mutex_t mutex;
+    std::uint64_t reserved_[6];
+};
+static_assert(sizeof(stored_mutex) == 48 && std::is_standard_layout_v<stored_mutex>);
+
+/// Throws system_failure where the C library has no such mutex.
+CAIRN_API void initialize(stored_mutex& m);
+
+/// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or what the C library says
+/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK).
+CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
+
+/// 0 or EOWNERDEAD: locked; EBUSY: not.
+CAIRN_INLINE int try_lock(stored_mutex& m) noexcept {
+    return pthread_mutex_trylock(&m.mutex);
+}
+
+/// After EOWNERDEAD, once what it protects is whole again.
+CAIRN_INLINE void mark_consistent(stored_mutex& m) noexcept {
+    pthread_mutex_consistent(&m.mutex);
+}
+
+CAIRN_INLINE void unlock(stored_mutex& m) noexcept {
+    pthread_mutex_unlock(&m.mutex);
+}
+
+/// What the lock word says, for inspection: thread id of the holder, and whether it died.
+struct lock_word {
+    std::uint32_t thread_id;
+    bool owner_died;
+    bool has_waiters;
+};
+CAIRN_API lock_word inspect(const stored_mutex& m) noexcept;
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,49 @@
+// thread_state.hpp - what a thread holds, and whether it may hold anything.
+//
+// A thread that is inside a Cairn operation (a callback of update, transaction, for_each ..., or a signal handler that
+// interrupted one) must not start another that could wait: it would wait for itself. The mark below says so. It is set
+// before the lock is tried and cleared after it is free.
+#pragma once
+
+#include <cstdint>
+
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// What txn/transaction.hpp derives from.
+struct open_transaction {
+    open_transaction* outer = nullptr;
+    bool is_inert =
+        false;  // made by the parent of a forked child: nothing in it is the child's to undo or unlock
+};
+
+struct thread_state {
+    open_transaction* open = nullptr;  // the innermost transaction this thread is in
+    std::uint64_t checked = 1;    // equals *process_mark once this thread's robust list was found in order
+    std::uint32_t thread_id = 0;  // of the kernel; valid once checked
+};
+
+// initial-exec: one instruction instead of a call; the library is loaded with the program.
+extern CAIRN_API constinit thread_local thread_state this_thread __attribute__((tls_model("initial-exec")));
+
+/// Points at a word that differs from process to process, also after fork, and is never 1. In a child made by a raw
+/// clone the kernel has wiped it to 0: there the C library's idea of the thread id is wrong, and so would be our locks.
+extern CAIRN_API constinit std::uint64_t* process_mark;
+
+/// First use by this thread, or by this process after a fork: checks that the C library's robust list works here.
+/// Throws refused.
+CAIRN_API void check_thread();
+
+/// Gives this process its mark; again after each fork, in the child. False when the system gives no page for it.
+bool renew_process_mark() noexcept;
+
+/// In a forked child: what the forking thread had open stays its parent's.
+void abandon_open_transactions() noexcept;
+
+CAIRN_INLINE void require_usable_thread() {
+    if (this_thread.checked != *process_mark) [[unlikely]]
+        check_thread();
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,159 @@
+#include "os/file.hpp"
+
+#include <cerrno>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "os/fault.hpp"
+
+namespace cairn::inline v0::detail::os {
+
+namespace {
+
+std::error_code from_errno(int error) {
+    return {error, std::generic_category()};
+}
+
+// Runs a call that returns -1 and sets errno; asks the fault hook first, retries on EINTR.
+template <typename Call>
+int checked_call(const char* name, Call call) {
+    for (;;) {
+        if (const int error = injected_fault(name); error != 0) {
+            if (error == EINTR) continue;
+            errno = error;
+            return -1;
+        }
+        const int result = call();
+        if (result >= 0 || errno != EINTR) return result;
+    }
+}
+
+std::error_code outcome(int result) {
+    return result < 0 ? from_errno(errno) : std::error_code{};
+}
+
+file_facts facts_of(const struct stat& status) {
+    file_facts facts;
+    facts.device = status.st_dev;
+    facts.inode = status.st_ino;
+    facts.bytes = static_cast<std::uint64_t>(status.st_size);
+    facts.owner = status.st_uid;
+    facts.mode = status.st_mode;
+    facts.is_regular = S_ISREG(status.st_mode);
+    facts.link_count = status.st_nlink;
+    return facts;
+}
+
+std::string& directory_setting() {
+    static std::string directory = "/dev/shm";
+    return directory;
+}
+
+}  // namespace
+
+const std::string& shm_directory() {
+    return directory_setting();
+}
+
+void set_shm_directory(std::string path) {
+    directory_setting() = std::move(path);
+}
+
+std::error_code create_nameless(const std::string& directory, mode_t mode, unique_fd& fd) {
+    const int result =
+        checked_call("open", [&] { return ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode); });
+    if (result >= 0) fd = unique_fd(result);
+    return outcome(result);
+}
+
+std::error_code create_anonymous(const std::string& name, unique_fd& fd) {
+    const int result = checked_call(
+        "memfd_create", [&] { return ::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING); });
+    if (result >= 0) fd = unique_fd(result);
+    return outcome(result);
+}
+
+std::error_code link_file(const unique_fd& fd, const std::string& path) {
+    // By way of /proc: linkat with AT_EMPTY_PATH wants CAP_DAC_READ_SEARCH.
+    const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
+    return outcome(checked_call("linkat", [&] {
+        return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+    }));
+}
+
+std::error_code open_existing(const std::string& path, bool writable, unique_fd& fd) {
+    const int flags = (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+    const int result = checked_call("open", [&] { return ::open(path.c_str(), flags); });
+    if (result >= 0) fd = unique_fd(result);
+    return outcome(result);
+}
+
+unique_fd open_following(const char* path) {
+    return unique_fd(checked_call("open", [&] { return ::open(path, O_RDWR | O_CLOEXEC); }));
+}
+
+std::error_code describe(int fd, file_facts& facts) {
+    struct stat status = {};
+    const int result = checked_call("fstat", [&] { return ::fstat(fd, &status); });
+    if (result >= 0) facts = facts_of(status);
+    return outcome(result);
+}
+
+std::error_code describe(const std::string& path, file_facts& facts) {
+    struct stat status = {};
+    const int result = checked_call("lstat", [&] { return ::lstat(path.c_str(), &status); });
+    if (result >= 0) facts = facts_of(status);
+    return outcome(result);
+}
+
+std::error_code remove_file(const std::string& path) {
+    return outcome(checked_call("unlink", [&] { return ::unlink(path.c_str()); }));
+}
+
+std::error_code set_mode(const unique_fd& fd, mode_t mode) {
+    return outcome(checked_call("fchmod", [&] { return ::fchmod(fd.get(), mode); }));
+}
+
+std::error_code allocate(int fd, std::uint64_t offset, std::uint64_t bytes) {
+    return outcome(checked_call("fallocate", [&] {
+        return ::fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+    }));
+}
+
+std::error_code set_size(const unique_fd& fd, std::uint64_t bytes) {
+    return outcome(
+        checked_call("ftruncate", [&] { return ::ftruncate(fd.get(), static_cast<off_t>(bytes)); }));
+}
+
+std::error_code seal_against_shrinking(const unique_fd& fd) {
+    return outcome(checked_call("fcntl", [&] { return ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK); }));
+}
+
+std::error_code punch(int fd, std::uint64_t offset, std::uint64_t bytes) {
+    return outcome(checked_call("fallocate", [&] {
+        return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                           static_cast<off_t>(bytes));
+    }));
+}
+
+std::error_code list_directory(const std::string& path, std::vector<std::string>& names) {
+    if (const int error = injected_fault("opendir"); error != 0) return from_errno(error);
+    DIR* directory = ::opendir(path.c_str());
+    if (directory == nullptr) return from_errno(errno);
+    while (const dirent* entry = ::readdir(directory)) names.emplace_back(entry->d_name);
+    ::closedir(directory);
+    return {};
+}
+
+std::uint64_t free_bytes(const std::string& path) {
+    struct statfs status = {};
+    if (::statfs(path.c_str(), &status) != 0) return 0;
+    return static_cast<std::uint64_t>(status.f_bavail) * static_cast<std::uint64_t>(status.f_bsize);
+}
+
+}  // namespace cairn::inline v0::detail::os

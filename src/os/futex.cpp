@@ -1,0 +1,27 @@
+#include "os/futex.hpp"
+
+#include <ctime>
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace cairn::inline v0::detail::os {
+
+void futex_wait(std::uint32_t* word, std::uint32_t expected,
+                std::chrono::steady_clock::time_point deadline) noexcept {
+    const auto since_boot = deadline.time_since_epoch();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
+    timespec until = {};
+    until.tv_sec = seconds.count();
+    until.tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since_boot - seconds).count();
+    // BITSET: the absolute form, on CLOCK_MONOTONIC, which is what steady_clock reads
+    ::syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+}
+
+int futex_wake(std::uint32_t* word, int count) noexcept {
+    const long woken = ::syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+    return woken < 0 ? 0 : static_cast<int>(woken);
+}
+
+}  // namespace cairn::inline v0::detail::os

@@ -1,0 +1,19 @@
+// futex.hpp - sleeping and waking across processes (FUTEX_WAIT and FUTEX_WAKE without PRIVATE).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline v0::detail::os {
+
+/// Sleeps while *word == expected, at most until `deadline` (steady clock). Returns on a wake, on another value, at
+/// the deadline, on a signal, or for no reason: the caller looks again.
+CAIRN_API void futex_wait(std::uint32_t* word, std::uint32_t expected,
+                          std::chrono::steady_clock::time_point deadline) noexcept;
+
+/// Wakes up to `count` sleepers; returns how many.
+CAIRN_API int futex_wake(std::uint32_t* word, int count) noexcept;
+
+}  // namespace cairn::inline v0::detail::os

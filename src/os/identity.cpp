@@ -1,0 +1,163 @@
+#include "os/identity.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/fault.hpp"
+#include "os/unique_fd.hpp"
+
+namespace cairn::inline v0::detail::os {
+
+namespace {
+
+// Reads a short file whole; returns the number of bytes, -1 when it cannot be read. No allocation: a forked child
+// of a program with threads calls it.
+ssize_t read_file(const char* path, char* buffer, std::size_t bytes) noexcept {
+    const unique_fd fd(::open(path, O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) return -1;
+    std::size_t have = 0;
+    while (have < bytes) {
+        const ssize_t got = ::read(fd.get(), buffer + have, bytes - have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        have += static_cast<std::size_t>(got);
+    }
+    return static_cast<ssize_t>(have);
+}
+
+void write_number(char*& to, std::uint64_t value) noexcept {
+    char digits[20];
+    int count = 0;
+    do digits[count++] = static_cast<char>('0' + value % 10);
+    while ((value /= 10) != 0);
+    while (count > 0) *to++ = digits[--count];
+}
+
+// "/proc/PID/stat" without the allocations of the usual ways to print.
+void stat_path(char (&path)[40], pid_t pid) noexcept {
+    char* to = path;
+    std::memcpy(to, "/proc/", 6);
+    to += 6;
+    write_number(to, static_cast<std::uint64_t>(pid));
+    std::memcpy(to, "/stat", 6);
+}
+
+struct stat_facts {
+    pid_t pid = 0;
+    char state = '?';
+    std::uint64_t start_time = 0;
+};
+
+bool read_stat(const char* path, stat_facts& facts) noexcept {
+    char text[1024];
+    const ssize_t bytes = read_file(path, text, sizeof text - 1);
+    if (bytes <= 0) return false;
+    text[bytes] = '\0';
+    facts.pid = 0;
+    for (const char* at = text; *at >= '0' && *at <= '9'; ++at) facts.pid = facts.pid * 10 + (*at - '0');
+    // The second field is the program's name in parentheses and may hold anything; the last ')' ends it.
+    const char* field = std::strrchr(text, ')');
+    if (field == nullptr || field[1] == '\0') return false;
+    field += 2;
+    facts.state = *field;
+    for (int number = 3; number < 22; ++number) {  // start time is field 22
+        field = std::strchr(field, ' ');
+        if (field == nullptr) return false;
+        ++field;
+    }
+    facts.start_time = 0;
+    for (; *field >= '0' && *field <= '9'; ++field)
+        facts.start_time = facts.start_time * 10 + static_cast<std::uint64_t>(*field - '0');
+    return true;
+}
+
+constexpr process_identity make_identity(pid_t pid, std::uint64_t start_time) noexcept {
+    return start_time << pid_bits | static_cast<std::uint64_t>(pid);
+}
+
+}  // namespace
+
+process_identity own_identity() noexcept {
+    stat_facts facts;
+    if (!read_stat("/proc/self/stat", facts)) return 0;
+    return make_identity(::getpid(), facts.start_time);
+}
+
+process_identity identity_of(pid_t pid) noexcept {
+    char path[40];
+    stat_path(path, pid);
+    stat_facts facts;
+    if (!read_stat(path, facts)) return 0;
+    const process_identity identity = make_identity(pid, facts.start_time);
+    return is_alive(identity) ? identity : 0;
+}
+
+bool is_alive(process_identity identity) noexcept {
+    const pid_t pid = pid_of(identity);
+    if (pid <= 0) return false;
+    const int injected = injected_fault("pidfd_open");
+    const unique_fd fd(injected != 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    const int reason = injected != 0 ? injected : errno;
+    if (!fd.valid() && reason == ESRCH) return false;
+    if (!fd.valid() && reason == EINVAL)
+        return false;  // not a thread group leader any more: the pid is a thread's
+    if (fd.valid()) {
+        pollfd ready = {fd.get(), POLLIN, 0};
+        // Readable once all threads have ended; the state in /proc is that of the first thread alone.
+        if (::poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0) return false;
+    }
+    char path[40];
+    stat_path(path, pid);
+    stat_facts facts;
+    // Unreadable (hidepid, or gone this instant): what the pidfd said stands.
+    if (!read_stat(path, facts)) return fd.valid() || ::kill(pid, 0) == 0 || errno == EPERM;
+    if (!fd.valid() && (facts.state == 'Z' || facts.state == 'X')) return false;
+    return make_identity(pid, facts.start_time) == identity;
+}
+
+std::uint64_t pid_namespace() noexcept {
+    struct stat status = {};
+    return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint64_t>(status.st_ino) : 0;
+}
+
+std::array<std::uint64_t, 2> boot_id() noexcept {
+    std::array<std::uint64_t, 2> id{};
+    char text[64] = {};
+    if (read_file("/proc/sys/kernel/random/boot_id", text, sizeof text - 1) <= 0) return id;
+    unsigned digits = 0;
+    for (const char* at = text; *at != '\0' && digits < 32; ++at) {
+        unsigned value = 0;
+        if (*at >= '0' && *at <= '9') value = static_cast<unsigned>(*at - '0');
+        else if (*at >= 'a' && *at <= 'f') value = static_cast<unsigned>(*at - 'a' + 10);
+        else continue;
+        id[digits / 16] = id[digits / 16] << 4 | value;
+        ++digits;
+    }
+    return id;
+}
+
+void program_name(char (&name)[32]) noexcept {
+    std::memset(name, 0, sizeof name);
+    const ssize_t bytes = read_file("/proc/self/comm", name, sizeof name);
+    if (bytes > 0 && name[bytes - 1] == '\n') name[bytes - 1] = '\0';
+}
+
+pid_t thread_id() noexcept {
+    return static_cast<pid_t>(::syscall(SYS_gettid));
+}
+
+std::int64_t now_since_epoch_nanoseconds() noexcept {
+    timespec now = {};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+}  // namespace cairn::inline v0::detail::os

@@ -1,0 +1,79 @@
+#include "os/mapping.hpp"
+
+#include <cerrno>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/interprocess_fwd.hpp>
+
+#include "os/fault.hpp"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; older headers lack it
+#endif
+
+namespace cairn::inline v0::detail::os {
+
+namespace {
+
+// What mapped_region wants of a mappable thing: our descriptor, lent.
+class lent_descriptor {
+public:
+    explicit lent_descriptor(int fd) noexcept : fd_(fd) {}
+    [[nodiscard]] boost::interprocess::mapping_handle_t get_mapping_handle() const noexcept {
+        return {fd_, false};
+    }
+
+private:
+    int fd_;
+};
+
+boost::interprocess::mode_t mode_of(map_access access) {
+    switch (access) {
+        case map_access::read_only: return boost::interprocess::read_only;
+        case map_access::private_copy: return boost::interprocess::copy_on_write;
+        case map_access::read_write: break;
+    }
+    return boost::interprocess::read_write;
+}
+
+}  // namespace
+
+std::error_code mapping::create(int fd, std::uint64_t bytes, map_access access, mapping& out) {
+    if (const int error = injected_fault("mmap"); error != 0) return {error, std::generic_category()};
+    try {
+        out.region_ = boost::interprocess::mapped_region(
+            lent_descriptor(fd), mode_of(access), 0, static_cast<std::size_t>(bytes), nullptr, MAP_NORESERVE);
+    } catch (const boost::interprocess::interprocess_exception& e) {
+        const int error = static_cast<int>(e.get_native_error());
+        return {error != 0 ? error : EINVAL, std::generic_category()};
+    }
+    // Only advice: where the kernel does not know it, dumps are larger and locks of the dumped are released later.
+    ::madvise(out.base(), static_cast<std::size_t>(bytes), MADV_DONTDUMP);
+    return {};
+}
+
+std::error_code mapping::populate(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+    if (const int error = injected_fault("madvise"); error != 0) return {error, std::generic_category()};
+    // The system's page may be larger than ours.
+    const auto system_page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const std::uint64_t from = offset / system_page * system_page;
+    while (::madvise(base() + from, static_cast<std::size_t>(offset + bytes - from), MADV_POPULATE_WRITE) !=
+           0) {
+        if (errno != EINTR) return {errno == EFAULT ? ENOSPC : errno, std::generic_category()};
+    }
+    return {};
+}
+
+std::error_code map_wiped_on_fork(std::uint64_t*& word) {
+    const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    void* page = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return {errno, std::generic_category()};
+    ::madvise(page, bytes, MADV_WIPEONFORK);
+    word = static_cast<std::uint64_t*>(page);
+    return {};
+}
+
+}  // namespace cairn::inline v0::detail::os

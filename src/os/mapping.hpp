@@ -1,0 +1,35 @@
+// mapping.hpp - one mapping of a segment's file, by Boost.Interprocess.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+
+#include <boost/interprocess/mapped_region.hpp>
+
+namespace cairn::inline v0::detail::os {
+
+enum class map_access { read_write, read_only, private_copy };
+
+/// Movable owner of a mapping. The address range may be larger than the file: pages appear as the file grows.
+class mapping {
+public:
+    mapping() = default;
+    /// Maps [0, bytes) of the file, shared, without reserving swap; keeps it out of core dumps, where it would make
+    /// the kernel hold a dead owner's locks for seconds.
+    static std::error_code create(int fd, std::uint64_t bytes, map_access access, mapping& out);
+
+    [[nodiscard]] std::byte* base() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return region_.get_size(); }
+
+    /// Backs pages of the mapping without a descriptor: for a program that closed all of them.
+    [[nodiscard]] std::error_code populate(std::uint64_t offset, std::uint64_t bytes) const noexcept;
+
+private:
+    boost::interprocess::mapped_region region_;
+};
+
+/// A private, zeroed page that a child made behind the C library's back (a raw clone) finds zeroed again.
+std::error_code map_wiped_on_fork(std::uint64_t*& word);
+
+}  // namespace cairn::inline v0::detail::os

@@ -1,0 +1,73 @@
+#include "cairn/detail/os/robust_mutex.hpp"
+
+#include <ctime>
+
+#include <linux/futex.h>
+
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// Spinning for longer than a sleep and a wake-up costs (some 5 us of the two processes' time) would not pay; a hand-over
+// between two spinning processes takes 0.2 us.
+constexpr int spin_rounds = 100;
+constexpr long tick_nanoseconds = 100'000'000;
+
+inline void pause_processor() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    asm volatile("yield");
+#endif
+}
+
+// glibc keeps the futex word first: the kernel's robust list depends on its place, so it cannot move.
+std::uint32_t read_word(const stored_mutex& m) noexcept {
+    // relaxed: only a hint whether trying is worth it
+    return static_cast<std::uint32_t>(__atomic_load_n(&m.mutex.__data.__lock, __ATOMIC_RELAXED));
+}
+
+}  // namespace
+
+void initialize(stored_mutex& m) {
+    pthread_mutexattr_t attributes;
+    int error = pthread_mutexattr_init(&attributes);
+    if (error == 0) error = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_NORMAL);
+    if (error == 0) error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    if (error == 0) error = pthread_mutex_init(&m.mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    if (error != 0)
+        throw system_failure("make a robust mutex: the C library refuses", {error, std::generic_category()});
+}
+
+int lock_contended(stored_mutex& m) noexcept {
+    for (int round = 0; round < spin_rounds; ++round) {
+        const std::uint32_t word = read_word(m);
+        if ((word & FUTEX_TID_MASK) == 0) {
+            const int result = pthread_mutex_trylock(&m.mutex);
+            if (result != EBUSY) return result;
+        }
+        pause_processor();
+    }
+    for (;;) {
+        timespec deadline = {};
+        ::clock_gettime(CLOCK_MONOTONIC, &deadline);
+        deadline.tv_nsec += tick_nanoseconds;
+        if (deadline.tv_nsec >= 1'000'000'000) {
+            deadline.tv_nsec -= 1'000'000'000;
+            ++deadline.tv_sec;
+        }
+        const int result = pthread_mutex_clocklock(&m.mutex, CLOCK_MONOTONIC, &deadline);
+        if (result != ETIMEDOUT) return result;
+    }
+}
+
+lock_word inspect(const stored_mutex& m) noexcept {
+    const std::uint32_t word = read_word(m);
+    return {word & FUTEX_TID_MASK, (word & FUTEX_OWNER_DIED) != 0, (word & FUTEX_WAITERS) != 0};
+}
+
+}  // namespace cairn::inline v0::detail
