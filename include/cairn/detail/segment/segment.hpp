@@ -1,0 +1,155 @@
+// segment.hpp - one attached segment: a mapping, shared by all handles and managers of this process.
+//
+// Stored        segment_layout.hpp.
+// Process-local one `segment` object per segment and process (found by device and inode), owned together by segment_ptr;
+//               the last one gone detaches and unmaps. Forked children inherit it, and are participants of their own.
+// Safety        all members are thread-safe; none is signal-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <cairn/detail/segment/segment_layout.hpp>
+#include <cairn/segment.hpp>
+
+namespace cairn::inline v0::detail {
+
+struct segment_internals;  // descriptor, mapping, facts of the file: src/segment/internals.hpp
+
+class CAIRN_API segment {
+public:
+    segment(const segment&) = delete;
+    segment& operator=(const segment&) = delete;
+
+    [[nodiscard]] std::byte* base() const noexcept { return base_; }
+    [[nodiscard]] segment_header& header() const noexcept {
+        return *reinterpret_cast<segment_header*>(base_);
+    }
+    [[nodiscard]] segment_control& control() const noexcept { return *control_; }
+    [[nodiscard]] bool is_writable() const noexcept { return writable_; }
+    [[nodiscard]] bool is_anonymous() const noexcept { return anonymous_; }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    /// End of what is backed: nothing at or beyond it may be touched.
+    [[nodiscard]] CAIRN_INLINE std::uint64_t committed_bytes() const noexcept {
+        return load_word(control_->committed_bytes);
+    }
+
+    template <typename T>
+    [[nodiscard]] CAIRN_INLINE T* at(segment_offset offset) const noexcept {
+        return reinterpret_cast<T*>(base_ + offset);
+    }
+    /// The bytes at `offset`, or null when they are not inside the backed part: what is read from a segment is input.
+    template <typename T>
+    [[nodiscard]] CAIRN_INLINE T* find(segment_offset offset,
+                                       std::uint64_t bytes = sizeof(T)) const noexcept {
+        const std::uint64_t end = committed_bytes();
+        if (offset < data_offset_ || bytes > end || offset > end - bytes || offset % 8 != 0) [[unlikely]]
+            return nullptr;
+        return reinterpret_cast<T*>(base_ + offset);
+    }
+    [[nodiscard]] CAIRN_INLINE segment_offset offset_of(const void* address) const noexcept {
+        return static_cast<segment_offset>(static_cast<const std::byte*>(address) - base_);
+    }
+
+    [[nodiscard]] segment_offset page_offset(std::uint32_t page) const noexcept {
+        return data_offset_ + page * page_bytes;
+    }
+    [[nodiscard]] std::uint32_t page_of(segment_offset offset) const noexcept {
+        return static_cast<std::uint32_t>((offset - data_offset_) / page_bytes);
+    }
+    [[nodiscard]] std::uint32_t committed_pages() const noexcept {
+        return static_cast<std::uint32_t>((committed_bytes() - data_offset_) / page_bytes);
+    }
+    [[nodiscard]] page_entry& page(std::uint32_t number) const noexcept { return map_[number]; }
+    [[nodiscard]] root_slot& slot(std::uint32_t number) const noexcept {
+        return *reinterpret_cast<root_slot*>(base_ + data_offset_ + std::uint64_t{number} * root_slot_bytes);
+    }
+    [[nodiscard]] std::uint32_t slot_number(const root_slot& slot) const noexcept {
+        return static_cast<std::uint32_t>((offset_of(&slot) - data_offset_) / root_slot_bytes);
+    }
+    [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
+
+    /// This process's number among the participants; 0 in a read-only process.
+    [[nodiscard]] std::uint64_t participant_number() const noexcept {
+        return participant_number_.load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] segment_internals& internals() const noexcept { return *internals_; }
+
+    // Reference counting, by segment_ptr.
+    void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    [[nodiscard]] bool try_add_reference() noexcept;
+    void drop_reference() noexcept;
+
+private:
+    friend struct segment_access;  // src/segment: builds, opens, closes
+    segment();
+    ~segment();
+
+    std::byte* base_ = nullptr;
+    segment_control* control_ = nullptr;
+    page_entry* map_ = nullptr;
+    std::uint64_t data_offset_ = 0;
+    bool writable_ = true;
+    bool anonymous_ = false;
+    std::atomic<std::uint64_t> references_{1};
+    std::atomic<std::uint64_t> participant_number_{0};
+    std::string name_;
+    std::unique_ptr<segment_internals> internals_;
+};
+
+/// The part of a segment that offsets may lead to, looked up once for several of them.
+class segment_bounds {
+public:
+    CAIRN_INLINE explicit segment_bounds(const segment& s) noexcept
+        : first_(s.data_offset()), span_(s.committed_bytes() - s.data_offset()) {}
+    /// Up to 256 bytes at `offset`; no segment has fewer than that.
+    [[nodiscard]] CAIRN_INLINE bool has(segment_offset offset, std::uint64_t bytes) const noexcept {
+        return offset - first_ <= span_ - bytes;
+    }
+
+private:
+    std::uint64_t first_;
+    std::uint64_t span_;
+};
+
+/// Shared owner of an attached segment.
+class segment_ptr {
+public:
+    segment_ptr() noexcept = default;
+    /// Takes over one reference.
+    explicit segment_ptr(segment* adopted) noexcept : segment_(adopted) {}
+    segment_ptr(const segment_ptr& other) noexcept : segment_(other.segment_) {
+        if (segment_ != nullptr) segment_->add_reference();
+    }
+    segment_ptr(segment_ptr&& other) noexcept : segment_(std::exchange(other.segment_, nullptr)) {}
+    segment_ptr& operator=(segment_ptr other) noexcept {
+        std::swap(segment_, other.segment_);
+        return *this;
+    }
+    ~segment_ptr() {
+        if (segment_ != nullptr) segment_->drop_reference();
+    }
+
+    [[nodiscard]] CAIRN_INLINE segment* get() const noexcept { return segment_; }
+    CAIRN_INLINE segment& operator*() const noexcept { return *segment_; }
+    CAIRN_INLINE segment* operator->() const noexcept { return segment_; }
+    explicit operator bool() const noexcept { return segment_ != nullptr; }
+
+private:
+    segment* segment_ = nullptr;
+};
+
+/// "list 'results' in segment 'jobs'": how messages name an object.
+CAIRN_API std::string describe_object(const segment& in, const root_slot& slot);
+/// "segment 'jobs'", or "anonymous segment 'x'".
+CAIRN_API std::string describe_segment(const segment& s);
+
+CAIRN_API const char* kind_name(object_kind kind) noexcept;
+
+}  // namespace cairn::inline v0::detail

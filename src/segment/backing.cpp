@@ -1,0 +1,86 @@
+#include "segment/backing.hpp"
+
+#include <cerrno>
+#include <cstdio>
+
+#include "segment/internals.hpp"
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+bool is_ours(int fd, const os::file_facts& ours) {
+    os::file_facts facts;
+    return !os::describe(fd, facts) && facts.same_file(ours);
+}
+
+// A descriptor of the segment's file for as long as the growth takes. The one from the attach, unless the program has
+// closed it (daemons close everything) and perhaps opened something else under its number; then by name; then by the
+// mapping itself, which wants privileges.
+class growth_descriptor {
+public:
+    explicit growth_descriptor(segment& s) {
+        segment_internals& own = s.internals();
+        if (own.descriptor.valid() && is_ours(own.descriptor.get(), own.file)) {
+            fd_ = own.descriptor.get();
+            return;
+        }
+        if (!own.path.empty() && !os::open_existing(own.path, true, reopened_) &&
+            is_ours(reopened_.get(), own.file)) {
+            fd_ = reopened_.get();
+            return;
+        }
+        char range[64];
+        std::snprintf(range, sizeof range, "/proc/self/map_files/%lx-%lx",
+                      reinterpret_cast<unsigned long>(s.base()),
+                      reinterpret_cast<unsigned long>(s.base() + own.map.bytes()));
+        reopened_ = open_link(range);
+        if (reopened_.valid() && is_ours(reopened_.get(), own.file)) fd_ = reopened_.get();
+    }
+
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+private:
+    static os::unique_fd open_link(const char* path) { return os::open_following(path); }
+
+    os::unique_fd reopened_;
+    int fd_ = -1;
+};
+
+[[noreturn]] void throw_not_backed(const segment& s, std::uint64_t new_bytes, std::error_code reason) {
+    const std::string what = "grow " + describe_segment(s) + " to " + std::to_string(new_bytes) + " bytes";
+    const bool no_room = reason.value() == ENOSPC || reason.value() == ENOMEM || reason.value() == EFBIG ||
+                         reason.value() == EDQUOT;
+    if (!no_room) throw system_failure(what + ": " + reason.message(), reason);
+    if (s.is_anonymous()) throw segment_full(what + ": " + reason.message(), reason);
+    throw segment_full(
+        what + ": " + reason.message() + " (" + os::shm_directory() + " has " +
+            std::to_string(os::free_bytes(os::shm_directory())) +
+            " bytes free; a container's default is 64 MiB: start it with a larger --shm-size, or use an "
+            "anonymous manager, which is not bound by it)",
+        reason);
+}
+
+}  // namespace
+
+void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
+    struct range {
+        std::uint64_t begin;
+        std::uint64_t end;
+    };
+    const segment_header& header = s.header();
+    const range ranges[] = {
+        {header.map_offset + from * sizeof(page_entry), header.map_offset + to * sizeof(page_entry)},
+        {s.page_offset(from), s.page_offset(to)},
+    };
+    const growth_descriptor descriptor(s);
+    for (const auto& [begin, end] : ranges) {
+        const std::error_code reason = descriptor.get() >= 0
+                                           ? os::allocate(descriptor.get(), begin, end - begin)
+                                           : s.internals().map.populate(begin, end - begin);
+        if (reason) throw_not_backed(s, s.page_offset(to), reason);
+    }
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,12 @@
+// backing.hpp - pages for a segment: the file behind it, extended while everybody is attached.
+#pragma once
+
+#include <cairn/detail/segment/segment.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// Backs the data pages [from, to) and their entries in the page map. Throws segment_full (no room in the file
+/// system, no memory), system_failure. What was backed before a throw stays backed and is nobody's.
+void back_pages(segment& s, std::uint32_t from, std::uint32_t to);
+
+}  // namespace cairn::inline v0::detail

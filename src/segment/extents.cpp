@@ -1,0 +1,197 @@
+#include "segment/extents.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "segment/backing.hpp"
+#include <cairn/detail/base/check.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// Grown by at least a quarter, so that a segment that keeps growing asks the system seldom; by 4 MiB at most, so that
+// nobody waits longer than about half a millisecond for somebody else's growth (0.33 us a page, DESIGN.md 9).
+constexpr std::uint32_t least_growth_pages = 16;
+constexpr std::uint32_t most_slack_pages = 1024;
+
+std::uint32_t ceil_order(std::uint32_t pages) noexcept {
+    return static_cast<std::uint32_t>(std::bit_width(pages - 1));
+}
+
+void store_entry(segment_guard& guard, std::uint32_t page, const page_entry& value) {
+    page_entry& at = guard.in().page(page);
+    guard.log(&at, sizeof at);
+    copy_in_fixed<sizeof(page_entry)>(&at, &value);
+}
+
+void push_free(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
+    std::uint32_t& head = guard.control().free_heads[order];
+    const std::uint32_t old = load_word(head);
+    if (old != 0) guard.store(guard.entry(old).previous, page + 1);
+    store_entry(guard, page, {make_tag(order, extent_state::free), 0, old, 0});
+    guard.store(head, page + 1);
+}
+
+void remove_free(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
+    const page_entry& at = guard.in().page(page);
+    if (at.tag != make_tag(order, extent_state::free)) throw_corrupt(guard.in(), "a free extent is not free");
+    if (at.previous != 0) guard.store(guard.entry(at.previous).next, at.next);
+    else guard.store(guard.control().free_heads[order], at.next);
+    if (at.next != 0) guard.store(guard.entry(at.next).previous, at.previous);
+}
+
+// Splits [page, page + count) into the extents that alignment asks for.
+template <typename Visit>
+void for_each_piece(std::uint32_t page, std::uint32_t count, Visit visit) {
+    while (count != 0) {
+        const std::uint32_t order = first_piece_order(page, count);
+        visit(page, order);
+        page += 1U << order;
+        count -= 1U << order;
+    }
+}
+
+// The first page of the free run that ends where the committed part ends; the number of committed pages if none does.
+std::uint32_t first_free_tail_page(const segment& s) {
+    std::uint32_t first = s.committed_pages();
+    for (bool found = true; found && first != 0;) {
+        found = false;
+        for (std::uint32_t order = 0; order <= max_order && (1U << order) <= first; ++order) {
+            const std::uint32_t page = first - (1U << order);
+            if (page % (1U << order) == 0 && s.page(page).tag == make_tag(order, extent_state::free)) {
+                first = page;
+                found = true;
+                break;
+            }
+        }
+    }
+    return first;
+}
+
+// The smallest order with a free extent of at least `pages`, or max_order + 1.
+std::uint32_t fitting_order(const segment_control& control, std::uint32_t pages) {
+    std::uint32_t order = ceil_order(pages);
+    while (order <= max_order && load_word(control.free_heads[order]) == 0) ++order;
+    return order;
+}
+
+[[noreturn]] void throw_full(const segment& s, std::uint32_t pages) {
+    throw segment_full("grow " + describe_segment(s) + ": needs " + std::to_string(pages * page_bytes) +
+                       " bytes in one piece, " +
+                       std::to_string(load_word(s.control().free_pages) * page_bytes) +
+                       " free in pieces, and it is at its maximum of " +
+                       std::to_string(s.header().max_bytes) + " bytes; create it with a larger max_size");
+}
+
+}  // namespace
+
+std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcept {
+    const auto by_count = static_cast<std::uint32_t>(std::bit_width(count)) - 1;
+    const auto by_page = page == 0 ? max_order : static_cast<std::uint32_t>(std::countr_zero(page));
+    return std::min({by_count, by_page, max_order});
+}
+
+void grow(segment_guard& guard, std::uint32_t new_page_count) {
+    CAIRN_CHECK(guard.is_clean(), "growth is a transaction of its own");
+    segment& s = guard.in();
+    const std::uint32_t old_page_count = s.committed_pages();
+    // 1. Backed by the system; a death here leaves backed pages that nobody knows of, and the next growth finds them.
+    back_pages(s, old_page_count, new_page_count);
+    // 2. Known to the segment. Entries beyond the old limit need no record: nobody looks there before the limit moves.
+    guard.store(guard.control().free_pages, guard.control().free_pages + (new_page_count - old_page_count));
+    guard.store(guard.control().committed_bytes, s.page_offset(new_page_count));
+    zero_shared(&s.page(old_page_count), (new_page_count - old_page_count) * sizeof(page_entry));
+    for_each_piece(old_page_count, new_page_count - old_page_count,
+                   [&](std::uint32_t page, std::uint32_t order) { push_free(guard, page, order); });
+    // 3. Everybody's.
+    guard.commit();
+}
+
+void reserve_run(segment_guard& guard, std::uint32_t pages) {
+    segment& s = guard.in();
+    if (pages == 0 || pages > s.header().page_limit) throw_full(s, pages);
+    if (fitting_order(guard.control(), pages) <= max_order) return;
+    const std::uint32_t committed = s.committed_pages();
+    const std::uint32_t first = first_free_tail_page(s);
+    if (committed - first >= pages) return;
+    const std::uint64_t needed = std::uint64_t{first} + pages;
+    if (needed > s.header().page_limit) throw_full(s, pages);
+    const std::uint32_t slack = std::clamp(committed / 4, least_growth_pages, most_slack_pages);
+    const std::uint32_t wanted =
+        std::min(s.header().page_limit, std::max(static_cast<std::uint32_t>(needed), committed + slack));
+    try {
+        grow(guard, wanted);
+    } catch (const segment_full&) {
+        // The file system is nearly full: what is needed may still be there.
+        if (wanted == needed) throw;
+        grow(guard, static_cast<std::uint32_t>(needed));
+    }
+}
+
+std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose) {
+    segment& s = guard.in();
+    segment_control& control = guard.control();
+    std::uint32_t first = 0;
+    std::uint32_t available = 0;
+    if (const std::uint32_t order = fitting_order(control, pages); order <= max_order) {
+        first = control.free_heads[order] - 1;
+        static_cast<void>(guard.entry(first + 1));
+        available = 1U << order;
+        remove_free(guard, first, order);
+    } else {
+        first = first_free_tail_page(s);
+        available = s.committed_pages() - first;
+        CAIRN_CHECK(available >= pages, "reserve_run() comes before take_run()");
+        for (std::uint32_t page = first; page < first + available;) {
+            const std::uint32_t piece = tag_order(s.page(page).tag);
+            remove_free(guard, page, piece);
+            page += 1U << piece;
+        }
+    }
+    const std::uint32_t owner_link = owner == nullptr ? 0 : s.slot_number(*owner) + 1;
+    std::uint32_t chain = owner == nullptr ? 0 : load_word(owner->extents);
+    for_each_piece(first, pages, [&](std::uint32_t page, std::uint32_t order) {
+        if (owner != nullptr && chain != 0) guard.store(guard.entry(chain).previous, page + 1);
+        store_entry(guard, page, {make_tag(order, extent_state::used, purpose), owner_link, chain, 0});
+        if (owner != nullptr) chain = page + 1;
+    });
+    for_each_piece(first + pages, available - pages,
+                   [&](std::uint32_t page, std::uint32_t order) { push_free(guard, page, order); });
+    if (owner != nullptr) {
+        guard.store(owner->extents, chain);
+        guard.store(owner->extent_pages, owner->extent_pages + pages);
+    }
+    guard.store(control.free_pages, control.free_pages - pages);
+    return first;
+}
+
+void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page) {
+    segment& s = guard.in();
+    page_entry at = guard.entry(page + 1);
+    const std::uint32_t owner_link = owner == nullptr ? 0 : s.slot_number(*owner) + 1;
+    if (tag_state(at.tag) != extent_state::used || tag_order(at.tag) > max_order || at.owner != owner_link)
+        throw_corrupt(s, "an extent is given back that its owner does not have");
+    std::uint32_t order = tag_order(at.tag);
+    if (owner != nullptr) {
+        if (at.previous != 0) guard.store(guard.entry(at.previous).next, at.next);
+        else guard.store(owner->extents, at.next);
+        if (at.next != 0) guard.store(guard.entry(at.next).previous, at.previous);
+        // The oldest extent in no doubt moves on with the chain.
+        if (load_word(owner->settled) == page + 1) guard.store(owner->settled, at.next);
+        guard.store(owner->extent_pages, owner->extent_pages - (std::uint64_t{1} << order));
+    }
+    guard.store(guard.control().free_pages, guard.control().free_pages + (std::uint64_t{1} << order));
+    for (; order < max_order; ++order) {
+        const std::uint32_t buddy = page ^ (1U << order);
+        if (buddy >= s.committed_pages() || s.page(buddy).tag != make_tag(order, extent_state::free)) break;
+        remove_free(guard, buddy, order);
+        // Inside the joined extent: the upper half's entry says nothing any more.
+        store_entry(guard, std::max(page, buddy), {0, 0, 0, 0});
+        page = std::min(page, buddy);
+    }
+    push_free(guard, page, order);
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,31 @@
+// extents.hpp - the only thing a segment hands out: power-of-two runs of pages, by a buddy system.
+//
+// A run of any number of pages is given as the extents it decomposes into by alignment, largest where aligned: as in
+// CIDR ranges, the pieces follow from first page and count alone. Every used extent is in its owner's chain.
+//
+// Protected by  the segment's lock; every function wants the guard, logs there, and leaves the commit to its caller.
+// Death         a run that was taken but not yet committed by its root is newer in the chain than root_slot::settled:
+//               the root's recovery gives it back.
+#pragma once
+
+#include "segment/segment_guard.hpp"
+
+namespace cairn::inline v0::detail {
+
+/// Makes sure that a run of `pages` can be taken, growing the segment if need be: by commits of its own, so the guard
+/// must be clean. Throws segment_full, system_failure.
+void reserve_run(segment_guard& guard, std::uint32_t pages);
+
+/// Takes a run that reserve_run() has made sure of; `owner` null: the segment itself. Returns its first page.
+std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose);
+
+/// Frees one extent, joining it with its free neighbours; takes it out of its owner's chain.
+void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page);
+
+/// Size in pages of the piece that a run of `count` pages from `page` begins with.
+std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcept;
+
+/// Backs [committed, committed + bytes) and publishes the new limit. Exposed for creation and tests.
+void grow(segment_guard& guard, std::uint32_t new_page_count);
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,36 @@
+// format.hpp - a new segment's bytes, and the checks of somebody else's.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "os/file.hpp"
+#include <cairn/detail/segment/segment_layout.hpp>
+#include <cairn/segment.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// Word size, byte order, the C library's mutex: what must be equal on both sides for format 1 to mean the same.
+std::uint64_t abi_fingerprint() noexcept;
+
+/// The constant part for a new segment of that size.
+segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool persist,
+                           bool remove_when_unused);
+
+/// The options' max_size, or the default: the least of the machine's memory, 64 GiB and a quarter of RLIMIT_AS.
+/// Throws invalid_argument.
+std::uint64_t effective_max_bytes(const segment_options& options);
+/// Pages of data to back at birth.
+std::uint32_t initial_pages(const segment_header& header, const segment_options& options);
+
+/// How strictly a header is checked.
+enum class header_use { attach, inspect };
+
+/// Throws corrupt_segment, version_mismatch or refused, naming `what` ("segment 'jobs'").
+void check_header(const segment_header& header, const std::string& what, std::uint64_t file_bytes,
+                  header_use use);
+
+/// Throws permission_denied or corrupt_segment: who may own the file, and who may write it.
+void check_file(const os::file_facts& facts, const std::string& what, const open_options& options);
+
+}  // namespace cairn::inline v0::detail

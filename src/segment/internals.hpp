@@ -1,0 +1,34 @@
+// internals.hpp - what a process knows of an attached segment and does not share.
+#pragma once
+
+#include <atomic>
+
+#include "os/file.hpp"
+#include "os/identity.hpp"
+#include "os/mapping.hpp"
+#include <cairn/detail/segment/segment.hpp>
+
+namespace cairn::inline v0::detail {
+
+struct segment_internals {
+    os::mapping map;
+    os::unique_fd descriptor;           // for growth; the program may have closed it
+    os::file_facts file;                // device and inode say whether a descriptor is still ours
+    std::string path;                   // empty: anonymous
+    os::process_identity identity = 0;  // of this process, as registered
+    std::atomic<participant_slot*> participant{nullptr};
+    std::atomic<std::uint32_t> managers{0};     // manager objects of this process
+    std::atomic<bool> is_creator{false};        // cleared in forked children
+    std::atomic<const char*> refusal{nullptr};  // set in a forked child that may not use the segment
+};
+
+/// Builds and ends segment objects; the only one that may.
+struct segment_access {
+    static segment* make();
+    static void set_mapping(segment& s, os::mapping map, bool writable);
+    static void set_name(segment& s, std::string name, bool anonymous);
+    static void set_participant(segment& s, std::uint64_t number) noexcept;
+    static std::uint64_t reference_count(const segment& s) noexcept;
+};
+
+}  // namespace cairn::inline v0::detail

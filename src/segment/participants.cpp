@@ -1,0 +1,74 @@
+#include "segment/participants.hpp"
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// seq_cst: claims are rare; pairs with the other claimants' and with count_live_participants()
+bool claim(participant_slot& slot, std::uint64_t expected, std::uint64_t identity) noexcept {
+    return __atomic_compare_exchange_n(&slot.identity, &expected, identity, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+std::uint64_t identity_in(const participant_slot& slot) noexcept {
+    return __atomic_load_n(&slot.identity, __ATOMIC_SEQ_CST);
+}
+
+participant_slot* claim_any(segment& s, std::uint64_t identity) noexcept {
+    const std::uint32_t count = s.header().participant_count;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        participant_slot& slot = participant_at(s, i);
+        if (identity_in(slot) == 0 && claim(slot, 0, identity)) return &slot;
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        participant_slot& slot = participant_at(s, i);
+        const std::uint64_t present = identity_in(slot);
+        if (!os::is_alive(present) && claim(slot, present, identity)) return &slot;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept {
+    return s.at<participant_slot>(s.header().participants_offset)[index];
+}
+
+bool register_participant(segment& s, bool is_creator) noexcept {
+    segment_internals& own = s.internals();
+    own.identity = os::own_identity();
+    own.participant = nullptr;
+    segment_access::set_participant(s, 0);
+    if (own.identity == 0) return false;
+    participant_slot* slot = claim_any(s, own.identity);
+    if (slot == nullptr) return false;
+    // Between the claim and the number the slot shows the number of a dead participant: whoever looks for that one sees
+    // it alive for an instant, and looks again at the next tick.
+    const std::uint64_t number = __atomic_add_fetch(&s.control().last_participant, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&slot->number, number, __ATOMIC_SEQ_CST);
+    store_word(slot->flags, is_creator ? participant_is_creator : 0);
+    char program[32];
+    os::program_name(program);
+    copy_in_fixed<32>(slot->program, program);
+    own.participant = slot;
+    segment_access::set_participant(s, number);
+    return true;
+}
+
+void unregister_participant(segment& s) noexcept {
+    segment_internals& own = s.internals();
+    participant_slot* slot = own.participant.exchange(nullptr);
+    if (slot != nullptr) claim(*slot, own.identity, 0);
+}
+
+std::uint32_t count_live_participants(const segment& s) noexcept {
+    std::uint32_t alive = 0;
+    const std::uint64_t self = s.internals().identity;
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        const std::uint64_t identity = identity_in(participant_at(s, i));
+        if (identity != 0 && (identity == self || os::is_alive(identity))) ++alive;
+    }
+    return alive;
+}
+
+}  // namespace cairn::inline v0::detail

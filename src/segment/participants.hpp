@@ -1,0 +1,22 @@
+// participants.hpp - who is attached to a segment.
+//
+// A claim is one compare-and-swap of {pid, start time}, so that a forked child can register in its atfork handler
+// without any lock; a slot of a process that has died is claimed over. Numbers are never reused.
+#pragma once
+
+#include "segment/internals.hpp"
+
+namespace cairn::inline v0::detail {
+
+/// Takes a slot for this process. False when all are taken by living processes, or /proc does not say who we are.
+bool register_participant(segment& s, bool is_creator) noexcept;
+
+/// Gives this process's slot back.
+void unregister_participant(segment& s) noexcept;
+
+/// How many living processes are attached, this one included.
+std::uint32_t count_live_participants(const segment& s) noexcept;
+
+participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept;
+
+}  // namespace cairn::inline v0::detail

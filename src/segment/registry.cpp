@@ -1,0 +1,111 @@
+#include "segment/registry.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include <pthread.h>
+
+#include "segment/lifecycle.hpp"
+#include "segment/participants.hpp"
+#include <cairn/detail/os/thread_state.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// Never destroyed: handles in static objects may go after us.
+std::recursive_mutex& registry_mutex() {
+    static auto* mutex = new std::recursive_mutex;
+    return *mutex;
+}
+
+std::vector<segment*>& attached() {
+    static auto* segments = new std::vector<segment*>;
+    return *segments;
+}
+
+void before_fork() {
+    registry_mutex().lock();
+}
+
+void after_fork_in_parent() {
+    registry_mutex().unlock();
+}
+
+// Async-signal-safe but for the locks taken before the fork: the parent may have had other threads.
+void after_fork_in_child() {
+    renew_process_mark();
+    abandon_open_transactions();
+    const std::uint64_t here = os::pid_namespace();
+    for (segment* s : attached()) {
+        if (!s->is_writable()) continue;
+        segment_internals& own = s->internals();
+        own.is_creator = false;
+        if (s->header().pid_namespace != here) {
+            own.refusal = "it was forked into another pid namespace";
+            continue;
+        }
+        if (!register_participant(*s, false)) own.refusal = "there are too many attached processes";
+    }
+    registry_mutex().unlock();
+}
+
+}  // namespace
+
+void prepare_process() {
+    static const bool ready = [] {
+        if (!renew_process_mark())
+            throw system_failure("attach to a segment: no page for the mark that a raw clone loses",
+                                 {ENOMEM, std::generic_category()});
+        if (const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+            error != 0)
+            throw system_failure("attach to a segment: no fork handlers", {error, std::generic_category()});
+        return true;
+    }();
+    static_cast<void>(ready);
+}
+
+namespace registry {
+
+lock::lock() {
+    registry_mutex().lock();
+}
+
+lock::~lock() {
+    registry_mutex().unlock();
+}
+
+segment_ptr find(const os::file_facts& facts, open_mode mode) {
+    const lock held;
+    for (segment* s : attached()) {
+        if (s->internals().file.same_file(facts) && s->is_writable() == (mode == open_mode::read_write) &&
+            s->try_add_reference())
+            return segment_ptr(s);
+    }
+    return {};
+}
+
+void add(segment& s) {
+    const lock held;
+    add_locked(s);
+}
+
+void add_locked(segment& s) {
+    attached().push_back(&s);
+}
+
+void remove(segment& s) noexcept {
+    const lock held;
+    auto& segments = attached();
+    segments.erase(std::remove(segments.begin(), segments.end(), &s), segments.end());
+}
+
+bool is_shared(const segment& s) noexcept {
+    return segment_access::reference_count(s) > 1;
+}
+
+}  // namespace registry
+
+}  // namespace cairn::inline v0::detail

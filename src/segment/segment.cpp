@@ -1,0 +1,102 @@
+#include "cairn/detail/segment/segment.hpp"
+
+#include "segment/internals.hpp"
+#include "segment/lifecycle.hpp"
+#include "segment/participants.hpp"
+#include "segment/registry.hpp"
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+segment::segment() : internals_(std::make_unique<segment_internals>()) {}
+segment::~segment() = default;
+
+bool segment::try_add_reference() noexcept {
+    std::uint64_t count = references_.load(std::memory_order_relaxed);
+    while (count != 0) {
+        // acquire: pairs with the release in drop_reference(); relaxed on failure: tried again
+        if (references_.compare_exchange_weak(count, count + 1, std::memory_order_acquire,
+                                              std::memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+void segment::drop_reference() noexcept {
+    // acq_rel: the last owner sees everything the others did before they let go
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    registry::remove(*this);
+    if (writable_ && internals_->participant.load() != nullptr) {
+        unregister_participant(*this);
+        try {
+            remove_if_unused(*this);
+        } catch (const error&) {
+            // Destructors do not throw: a damaged segment keeps its name, and `shmctl gc` sees it.
+        }
+    }
+    delete this;
+}
+
+segment* segment_access::make() {
+    return new segment;
+}
+
+void segment_access::set_mapping(segment& s, os::mapping map, bool writable) {
+    s.internals_->map = std::move(map);
+    s.base_ = s.internals_->map.base();
+    const segment_header& header = s.header();
+    s.control_ = reinterpret_cast<segment_control*>(s.base_ + header.control_offset);
+    s.map_ = reinterpret_cast<page_entry*>(s.base_ + header.map_offset);
+    s.data_offset_ = header.data_offset;
+    s.writable_ = writable;
+}
+
+void segment_access::set_name(segment& s, std::string name, bool anonymous) {
+    s.name_ = std::move(name);
+    s.anonymous_ = anonymous;
+}
+
+void segment_access::set_participant(segment& s, std::uint64_t number) noexcept {
+    s.participant_number_.store(number, std::memory_order_relaxed);
+}
+
+std::uint64_t segment_access::reference_count(const segment& s) noexcept {
+    return s.references_.load(std::memory_order_relaxed);
+}
+
+std::string describe_segment(const segment& s) {
+    return (s.is_anonymous() ? "anonymous segment '" : "segment '") + s.name() + "'";
+}
+
+std::string describe_object(const segment& in, const root_slot& slot) {
+    const std::size_t bytes = slot.name_bytes <= max_object_name_bytes ? slot.name_bytes : 0;
+    return std::string(kind_name(static_cast<object_kind>(slot.kind))) + " '" +
+           std::string(slot.name, bytes) + "' in " + describe_segment(in);
+}
+
+const char* kind_name(object_kind kind) noexcept {
+    switch (kind) {
+        case object_kind::none: return "object";
+        case object_kind::list: return "list";
+        case object_kind::dict: return "dict";
+        case object_kind::set: return "set";
+        case object_kind::queue: return "queue";
+        case object_kind::lifo_queue: return "lifo_queue";
+        case object_kind::priority_queue: return "priority_queue";
+        case object_kind::channel: return "channel";
+        case object_kind::value: return "value";
+        case object_kind::array: return "array";
+        case object_kind::name_space: return "ns";
+        case object_kind::mutex: return "lock";
+        case object_kind::recursive_mutex: return "rlock";
+        case object_kind::semaphore: return "semaphore";
+        case object_kind::condition: return "condition";
+        case object_kind::event: return "event";
+        case object_kind::barrier: return "barrier";
+        case object_kind::record: return "object";
+        case object_kind::sharded_dict: return "sharded_dict";
+    }
+    return "object";
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,87 @@
+#include "segment/segment_guard.hpp"
+
+#include "segment/directory.hpp"
+#include <cairn/detail/base/check.hpp>
+#include <cairn/detail/os/thread_state.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+undo_log segment_log(const segment& s) noexcept {
+    return {&s.control().log_bytes, s.control().log, segment_log_bytes};
+}
+
+void throw_corrupt(const segment& s, const char* what) {
+    throw corrupt_segment("use of " + describe_segment(s) + ": damaged: " + what +
+                          "; look at it with `shmctl verify`, and remove it with `shmctl rm`");
+}
+
+segment_guard::segment_guard(segment& s) : segment_(s) {
+    require_usable_thread();
+    stored_mutex& m = control().lock;
+    int result = try_lock(m);
+    if (result == EBUSY) result = lock_contended(m);
+    if (result != 0 && result != EOWNERDEAD) throw_corrupt(s, "its lock is not a lock");
+    // An exception here is past the constructor's guard: the lock is let go by hand, and what is damaged stays in the
+    // log, so that the next one finds it, too.
+    try {
+        if (result == EOWNERDEAD || !is_clean() || load_word(control().pending_slot) != 0) recover();
+    } catch (...) {
+        if (result == EOWNERDEAD) mark_consistent(m);
+        unlock(m);
+        throw;
+    }
+    if (result == EOWNERDEAD) mark_consistent(m);
+    store_word(control().acquired_count, load_word(control().acquired_count) + 1);
+}
+
+segment_guard::~segment_guard() {
+    if (!is_clean()) {
+        replay_backwards(segment_, segment_log(segment_), 0);
+        order_stores();
+        store_word(control().log_bytes, 0);
+    }
+    unlock(control().lock);
+}
+
+void segment_guard::recover() {
+    store_word(control().recovery_count, load_word(control().recovery_count) + 1);
+    roll_back();
+    finish_pending_root(*this);
+}
+
+void segment_guard::roll_back() {
+    // The log may name the control page, the name buckets, the page map and the data; never the header.
+    if (replay_backwards(segment_, segment_log(segment_), segment_.header().control_offset) < 0)
+        throw_corrupt(segment_, "its undo log");
+    order_stores();
+    store_word(control().log_bytes, 0);
+    order_stores();
+}
+
+void segment_guard::log(const void* address, std::uint64_t bytes) noexcept {
+    const std::uint64_t padded = round_up(bytes, 8);
+    const std::uint64_t used = load_word(control().log_bytes);
+    CAIRN_CHECK(used + padded + 8 <= segment_log_bytes, "a transaction of the segment fits its log");
+    unsigned char* to = control().log + used;
+    copy_out(to, address, bytes);
+    const std::uint64_t record = log_record_word(segment_.offset_of(address), bytes);
+    copy_in_fixed<8>(to + padded, &record);
+    order_stores();  // the record is whole before it counts
+    store_word(control().log_bytes, used + padded + 8);
+    order_stores();  // and counts before the bytes change
+}
+
+void segment_guard::commit() noexcept {
+    order_stores();
+    store_word(control().log_bytes, 0);
+    order_stores();
+}
+
+page_entry& segment_guard::entry(std::uint32_t link) const {
+    if (link == 0 || link > segment_.committed_pages())
+        throw_corrupt(segment_, "a link of its page map leads outside");
+    return segment_.page(link - 1);
+}
+
+}  // namespace cairn::inline v0::detail
