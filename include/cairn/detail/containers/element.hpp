@@ -1,0 +1,115 @@
+// element.hpp - elements of a type, in slots of a list: in place or as blobs.
+//
+// Encoding happens before the lock is taken, decoding after it was given back, both in private memory.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cairn/codec.hpp>
+#include <cairn/detail/containers/list_core.hpp>
+#include <cairn/detail/txn/reading.hpp>
+
+namespace cairn::inline v0::detail {
+
+template <typename T>
+struct element_traits {
+    static constexpr bool in_place = inline_bytes<T>() != 0;
+    static constexpr element_form form = in_place ? element_form::in_place : element_form::blob;
+    static constexpr std::uint32_t stride = in_place ? stride_for(sizeof(T)) : sizeof(blob_slot);
+    /// One aligned store writes the whole element: readers never see half of it.
+    static constexpr bool is_word =
+        in_place && sizeof(T) == stride && (stride == 1 || stride == 2 || stride == 4 || stride == 8);
+    /// How operations take an element: a string by view, so that literals make no std::string.
+    using parameter = std::conditional_t<std::is_same_v<T, std::string>, std::string_view, const T&>;
+};
+
+/// The bytes of a value, encoded outside the lock.
+template <typename T>
+class encoded {
+public:
+    explicit encoded(typename element_traits<T>::parameter value) {
+        if constexpr (std::is_same_v<T, std::string>) {
+            bytes_ = std::as_bytes(std::span(value.data(), value.size()));
+        } else {
+            const std::size_t count = codec<T>::size(value);
+            std::byte* to = small_.data();
+            if (count > small_.size()) {
+                large_.resize(count);
+                to = large_.data();
+            }
+            codec<T>::encode(value, to);
+            bytes_ = {to, count};
+        }
+    }
+    encoded(const encoded&) = delete;
+    encoded& operator=(const encoded&) = delete;
+
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+
+private:
+    std::array<std::byte, 256> small_;
+    std::vector<std::byte> large_;
+    std::span<const std::byte> bytes_;
+};
+
+/// Bytes of an element as they were copied out, to be decoded once they are known to be whole.
+class element_bytes {
+public:
+    /// Copies the element in place at `from`.
+    void copy_in_place(const std::byte* from, std::size_t count) {
+        alignas(8) std::array<std::byte, largest_inline_bytes> whole;
+        copy_out(whole.data(), from, count);
+        bytes_.assign(whole.data(), whole.data() + count);
+    }
+    /// Copies a blob by its slot; torn when the slot leads nowhere.
+    read_result copy_blob(const segment& s, const std::byte* from) {
+        alignas(8) blob_slot slot;
+        copy_out_fixed<sizeof slot>(&slot, from);
+        std::uint64_t count = 0;
+        const std::byte* at = find_blob(s, slot, count);
+        if (at == nullptr) return read_result::torn;
+        bytes_.resize(count);
+        copy_out(bytes_.data(), at, count);
+        return read_result::done;
+    }
+    [[nodiscard]] std::span<const std::byte> get() const noexcept { return bytes_; }
+
+private:
+    std::vector<std::byte> bytes_;
+};
+
+/// Writes an in-place element that has the size of its stride or less; the rest of the stride is zero.
+template <typename T>
+CAIRN_INLINE void write_in_place(std::byte* to, const T& value) noexcept {
+    using traits = element_traits<T>;
+    if constexpr (sizeof(T) == traits::stride) {
+        copy_in_fixed<sizeof(T)>(to, &value);
+    } else {
+        alignas(8) std::array<std::byte, traits::stride> padded{};
+        std::memcpy(padded.data(), &value, sizeof value);
+        copy_in_fixed<traits::stride>(to, padded.data());
+    }
+}
+
+/// The bytes of an in-place element, copied word by word; a value once they are known to be whole.
+template <typename T>
+class in_place_copy {
+public:
+    CAIRN_INLINE explicit in_place_copy(const std::byte* from) noexcept {
+        copy_out_fixed<element_traits<T>::stride>(bytes_.data(), from);
+    }
+    [[nodiscard]] CAIRN_INLINE T get() const noexcept {
+        if constexpr (std::is_same_v<T, bool>) return bytes_[0] != std::byte{0};
+        else return *std::launder(reinterpret_cast<const T*>(bytes_.data()));
+    }
+
+private:
+    alignas(alignof(T) > 8 ? alignof(T) : 8) std::array<std::byte, element_traits<T>::stride> bytes_;
+};
+
+}  // namespace cairn::inline v0::detail

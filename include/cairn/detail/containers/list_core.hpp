@@ -1,0 +1,119 @@
+// list_core.hpp - lists of elements of any size, without their type.
+//
+// Stored        list_layout.hpp.
+// Protected by  the root's lock for every write. Readers without it compare the root's version; every offset they
+//               follow is checked, since it may be torn or damaged.
+// Invariants    size <= limit; the chunk of every index below size exists; limit is the end of the tail chunk.
+// Commit        append: the store of size. pop, set: the root's log. insert, erase, reverse, clear: the commit of a
+//               stored_operation, which whoever gets the lock next carries to its end.
+// Death         before the commit: rolled back. After it: finished.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/list_layout.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// Where the chunks of a list are linked: in a node, or in a stored_operation that drops them.
+struct chunk_links {
+    std::uint64_t* directory;
+    std::uint64_t* chunks;
+    list_geometry geometry;
+};
+
+CAIRN_INLINE chunk_links links_of(list_node& node) noexcept {
+    return {&node.directory, node.chunks, list_geometry(node.stride)};
+}
+
+/// Address of an element, or null where there is none: links are checked, values may be torn. Every word that is
+/// followed is one inside the backed part; what it leads to is checked in turn.
+CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
+                                     std::uint64_t index) noexcept {
+    const list_geometry& g = links.geometry;
+    const list_geometry::position at = g.locate(index);
+    const segment_bounds inside(s);
+    std::uint64_t link = 0;
+    if (at.superblock < inline_superblocks) {
+        link = load_word(links.chunks[at.superblock]);
+    } else {
+        const std::uint64_t entry = load_word(*links.directory) + (at.superblock - inline_superblocks) * 8;
+        if (at.superblock - inline_superblocks >= directory_entries || !inside.has(entry, 8)) [[unlikely]]
+            return nullptr;
+        link = load_word(*s.at<std::uint64_t>(entry & ~std::uint64_t{7}));
+        if (g.has_table(at.superblock)) {
+            const std::uint64_t chunk_entry = link + at.chunk * 8;
+            if (!inside.has(chunk_entry, 8)) [[unlikely]]
+                return nullptr;
+            link = load_word(*s.at<std::uint64_t>(chunk_entry & ~std::uint64_t{7}));
+        }
+    }
+    const std::uint64_t element = (link & ~std::uint64_t{7}) + at.within * g.stride;
+    return inside.has(element, g.stride) ? s.at<std::byte>(element) : nullptr;
+}
+
+/// A new list node, zero elements.
+CAIRN_API segment_offset create_list(root_transaction& tx, std::uint32_t stride, element_form form);
+
+/// Throws corrupt_segment when the node makes no sense for that stride and form.
+CAIRN_API list_node& list_at(const segment& s, segment_offset node, std::uint32_t stride, element_form form);
+
+/// Makes room for one more element: the chunk where index `size` goes becomes the tail chunk.
+CAIRN_API CAIRN_COLD void extend_tail(root_transaction& tx, list_node& node);
+
+/// Address of index `size`, with room made.
+CAIRN_INLINE std::byte* next_element(root_transaction& tx, list_node& node) {
+    if (node.size == node.limit) [[unlikely]]
+        extend_tail(tx, node);
+    return tx.in().base() + (node.tail_base + node.size * node.stride);
+}
+
+/// Chunks for indices below `count`.
+CAIRN_API void reserve_elements(root_transaction& tx, list_node& node, std::uint64_t count);
+
+/// The element's address, for operations under the lock; index below size. Throws corrupt_segment.
+CAIRN_API std::byte* element_at(root_transaction& tx, list_node& node, std::uint64_t index);
+
+/// Appends `count` elements, already encoded in place, `stride` apart in `bytes`.
+CAIRN_API void append_elements(root_transaction& tx, list_node& node, const std::byte* bytes,
+                               std::uint64_t count);
+
+/// Replaces all elements by `size` others, as in append_elements(); blobs only change places. All or nothing.
+CAIRN_API void rewrite_elements(root_transaction& tx, list_node& node, const std::byte* bytes);
+
+/// Copies elements as they are stored; `torn` is set when a link leads nowhere. Needs no lock.
+CAIRN_API void copy_elements_out(const segment& s, const chunk_links& links, std::uint64_t first,
+                                 std::uint64_t count, std::byte* to, bool& torn) noexcept;
+
+/// Takes the last element away; a blob's block is freed.
+CAIRN_API void drop_last(root_transaction& tx, list_node& node);
+
+/// Each of these begins a stored operation and carries it through; they commit.
+CAIRN_API void erase_elements(root_transaction& tx, list_node& node, std::uint64_t first, std::uint64_t last);
+CAIRN_API void clear_elements(root_transaction& tx, list_node& node);
+CAIRN_API void reverse_elements(root_transaction& tx, list_node& node);
+/// Makes room for the new element of an insert and returns where to write it; insert_prepared() then moves it in.
+CAIRN_API std::byte* prepare_insert(root_transaction& tx, list_node& node);
+CAIRN_API void insert_prepared(root_transaction& tx, list_node& node, std::uint64_t index);
+
+// ---- blobs -----------------------------------------------------------------------------------------------------
+
+/// Writes a slot with these bytes; the slot itself is not logged (new, or logged by the caller).
+CAIRN_API void write_blob(root_transaction& tx, blob_slot& slot, std::span<const std::byte> bytes);
+
+/// Frees the block of a slot, if it has one; the slot is left as it is.
+CAIRN_API void free_blob(root_transaction& tx, const blob_slot& slot);
+
+/// Where the bytes of a blob are, from a copy of its slot: null for damaged ones. `slot` must outlive the result.
+CAIRN_API const std::byte* find_blob(const segment& s, const blob_slot& slot, std::uint64_t& bytes) noexcept;
+
+// ---- inspection --------------------------------------------------------------------------------------------------
+
+/// Reports every block of the list to the audit; empty, or the first invariant that does not hold.
+CAIRN_API std::string check_list(const segment& s, list_node& node, arena_audit& audit);
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,519 @@
+// list_impl.hpp - bodies of list.hpp.
+#pragma once
+
+#include <limits>
+#include <numeric>
+
+#include <cairn/list.hpp>
+
+namespace cairn::inline v0 {
+
+// ---- adding --------------------------------------------------------------------------------------------------------
+
+template <typename T>
+CAIRN_INLINE void list<T>::push_back(parameter value) const {
+    this->require_writable();
+    if constexpr (traits::in_place) {
+        detail::list_node& n = node_in(in());
+        for (;;) {
+            {
+                detail::single_store writer(in(), slot(), generation());
+                const std::uint64_t size = n.size;
+                if (size != n.limit) [[likely]] {
+                    // Beyond the end, where nobody looks; the store of the size makes it an element.
+                    detail::write_in_place(in().base() + (n.tail_base + size * traits::stride), value);
+                    writer.publish(n.size, size + 1);
+                    return;
+                }
+            }
+            make_room();
+        }
+    } else {
+        const detail::encoded<T> bytes(value);
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::list_node& n = node_in(in());
+        tx.begin_change();  // the block and the size become the list's together
+        auto& to = *reinterpret_cast<detail::blob_slot*>(detail::next_element(tx, n));
+        detail::write_blob(tx, to, bytes.bytes());
+        tx.store(n.size, n.size + 1);
+        tx.commit();
+    }
+}
+
+template <typename T>
+CAIRN_COLD void list<T>::make_room() const {
+    // A transaction of its own: a tail chunk without elements changes nothing for anybody.
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = node_in(in());
+    if (n.size == n.limit) detail::extend_tail(tx, n);
+    tx.commit();
+}
+
+template <typename T>
+template <typename Range>
+void list<T>::append_range(detail::root_transaction& tx, detail::list_node& n, const Range& range) {
+    if constexpr (traits::in_place) {
+        if constexpr (std::ranges::contiguous_range<const Range> && sizeof(T) == traits::stride &&
+                      std::is_same_v<std::ranges::range_value_t<Range>, T>) {
+            detail::append_elements(tx, n, reinterpret_cast<const std::byte*>(std::ranges::data(range)),
+                                    std::ranges::size(range));
+        } else {
+            std::vector<std::byte> bytes(std::ranges::size(range) * traits::stride);
+            std::byte* to = bytes.data();
+            for (const T& value : range) {
+                std::memcpy(to, &value, sizeof value);
+                to += traits::stride;
+            }
+            detail::append_elements(tx, n, bytes.data(), std::ranges::size(range));
+        }
+    } else {
+        std::vector<detail::blob_slot> slots(std::ranges::size(range));
+        auto slot = slots.begin();
+        for (const auto& value : range) {
+            const detail::encoded<T> bytes(value);
+            detail::write_blob(tx, *slot++, bytes.bytes());
+        }
+        detail::append_elements(tx, n, reinterpret_cast<const std::byte*>(slots.data()), slots.size());
+    }
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+    requires std::convertible_to<std::ranges::range_reference_t<Range>, T>
+void list<T>::extend(Range&& range) const {
+    this->require_writable();
+    if constexpr (traits::in_place && std::ranges::contiguous_range<Range> &&
+                  std::ranges::sized_range<Range> && std::is_same_v<std::ranges::range_value_t<Range>, T>) {
+        detail::root_transaction tx(in(), slot(), generation());
+        append_range(tx, node_in(in()),
+                     std::span<const T>(std::ranges::data(range), std::ranges::size(range)));
+        tx.commit();
+    } else {
+        // The range is user code: it runs, and what it yields is encoded, before the lock is taken.
+        std::vector<T> values;
+        if constexpr (std::ranges::sized_range<Range>) values.reserve(std::ranges::size(range));
+        for (auto&& value : range) values.push_back(static_cast<T>(std::forward<decltype(value)>(value)));
+        detail::root_transaction tx(in(), slot(), generation());
+        if constexpr (!traits::in_place) tx.begin_change();
+        append_range(tx, node_in(in()), values);
+        tx.commit();
+    }
+}
+
+template <typename T>
+template <typename Range>
+void list<T>::fill(detail::root_transaction& tx, detail::segment_offset at, const Range& contents) {
+    if (std::ranges::empty(contents)) return;
+    append_range(tx, *tx.in().template at<detail::list_node>(at), contents);
+}
+
+template <typename T>
+void list<T>::insert(size_type index, parameter value) const {
+    this->require_writable();
+    const detail::encoded<T> bytes(value);
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = node_in(in());
+    if (index > n.size) throw_index("insert into", index, n.size);
+    std::byte* to = detail::prepare_insert(tx, n);
+    if constexpr (traits::in_place) detail::write_in_place(to, value);
+    else detail::write_blob(tx, *reinterpret_cast<detail::blob_slot*>(to), bytes.bytes());
+    detail::insert_prepared(tx, n, index);
+}
+
+// ---- taking away ---------------------------------------------------------------------------------------------------
+
+template <typename T>
+T list<T>::pop() const {
+    this->require_writable();
+    detail::element_bytes bytes;
+    {
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::list_node& n = node_in(in());
+        if (n.size == 0) throw_index("pop from", 0, 0);
+        const std::byte* last = detail::element_at(tx, n, n.size - 1);
+        if constexpr (traits::in_place) bytes.copy_in_place(last, traits::stride);
+        else if (bytes.copy_blob(in(), last) == detail::read_result::torn)
+            detail::throw_damaged(in(), slot());
+        detail::drop_last(tx, n);
+        tx.commit();
+    }
+    if constexpr (traits::in_place) return codec<T>::decode(bytes.get().first(sizeof(T)));
+    else return codec<T>::decode(bytes.get());
+}
+
+template <typename T>
+T list<T>::pop(size_type index) const {
+    this->require_writable();
+    detail::element_bytes bytes;
+    {
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::list_node& n = node_in(checked(tx, "pop from", index).in());
+        const std::byte* element = detail::element_at(tx, n, index);
+        if constexpr (traits::in_place) bytes.copy_in_place(element, traits::stride);
+        else if (bytes.copy_blob(in(), element) == detail::read_result::torn)
+            detail::throw_damaged(in(), slot());
+        detail::erase_elements(tx, n, index, index + 1);
+    }
+    if constexpr (traits::in_place) return codec<T>::decode(bytes.get().first(sizeof(T)));
+    else return codec<T>::decode(bytes.get());
+}
+
+template <typename T>
+void list<T>::erase(size_type index) const {
+    this->require_writable();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::erase_elements(tx, node_in(checked(tx, "erase from", index).in()), index, index + 1);
+}
+
+template <typename T>
+void list<T>::erase(size_type first, size_type last) const {
+    this->require_writable();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = node_in(in());
+    if (first > last)
+        throw_argument("erase from", "first is " + std::to_string(first) + ", expected at most last, " +
+                                         std::to_string(last));
+    if (last > n.size) throw_index("erase from", last, n.size);
+    detail::erase_elements(tx, n, first, last);
+}
+
+template <typename T>
+void list<T>::remove(parameter value) const
+    requires std::equality_comparable<T>
+{
+    this->require_writable();
+    // Found without the lock, then erased if nothing but appends came in between.
+    for (;;) {
+        raw_copy raw;
+        detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+            return copy_raw(s, 0, std::numeric_limits<std::uint64_t>::max(), raw);
+        });
+        const std::vector<T> values = decode_raw(raw);
+        const auto found = std::find(values.begin(), values.end(), value);
+        if (found == values.end()) throw_argument("remove from", "the value is not in the list");
+        detail::root_transaction tx(in(), slot(), generation());
+        if (detail::load_word(slot().version) != raw.version) continue;
+        const auto index = static_cast<std::uint64_t>(found - values.begin());
+        detail::erase_elements(tx, node_in(in()), index, index + 1);
+        return;
+    }
+}
+
+template <typename T>
+void list<T>::clear() const {
+    this->require_writable();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::clear_elements(tx, node_in(in()));
+}
+
+// ---- reading -------------------------------------------------------------------------------------------------------
+
+template <typename T>
+CAIRN_INLINE T list<T>::at(size_type index) const {
+    if constexpr (traits::in_place) {
+        const detail::quick_look look(in(), slot(), generation());
+        if (look.may_look()) [[likely]] {
+            detail::list_node& n = node_in(in());
+            if (index < detail::load_word(n.size)) [[likely]] {
+                const std::byte* from = detail::find_element(in(), links_in(n), index);
+                if (from != nullptr) [[likely]] {
+                    const detail::in_place_copy<T> copy(from);
+                    if (look.is_whole()) [[likely]]
+                        return copy.get();
+                }
+            }
+        }
+    }
+    return at_slowly(index);
+}
+
+template <typename T>
+CAIRN_NOINLINE T list<T>::at_slowly(size_type index) const {
+    size_type size = 0;
+    std::optional<T> value = try_at(index, size);
+    if (!value) throw_index("get from", index, size);
+    return *std::move(value);
+}
+
+template <typename T>
+std::optional<T> list<T>::try_at(size_type index, size_type& size) const {
+    detail::element_bytes bytes;
+    std::uint64_t seen = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        detail::list_node& n = node_in(s);
+        seen = detail::load_word(n.size);
+        if (index >= seen) return detail::read_result::done;
+        const std::byte* from = detail::find_element(s, links_in(n), index);
+        if (from == nullptr) return detail::read_result::torn;
+        if constexpr (traits::in_place) {
+            bytes.copy_in_place(from, traits::stride);
+            return detail::read_result::done;
+        } else {
+            return bytes.copy_blob(s, from);
+        }
+    });
+    size = seen;
+    if (index >= seen) return std::nullopt;
+    if constexpr (traits::in_place) return codec<T>::decode(bytes.get().first(sizeof(T)));
+    else return codec<T>::decode(bytes.get());
+}
+
+template <typename T>
+T list<T>::back() const {
+    size_type size = this->size();
+    for (;;) {
+        if (size == 0) throw_index("get from", 0, 0);
+        if (std::optional<T> value = try_at(size - 1, size)) return *std::move(value);
+    }
+}
+
+template <typename T>
+CAIRN_INLINE typename list<T>::size_type list<T>::size() const {
+    const detail::quick_look look(in(), slot(), generation());
+    if (look.may_look()) [[likely]] {
+        // acquire: what was appended is there
+        const std::uint64_t size = __atomic_load_n(&node_in(in()).size, __ATOMIC_ACQUIRE);
+        if (look.is_whole()) [[likely]]
+            return size;
+    }
+    std::uint64_t size = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        size = __atomic_load_n(&node_in(s).size, __ATOMIC_ACQUIRE);
+        return detail::read_result::done;
+    });
+    return size;
+}
+
+template <typename T>
+detail::read_result list<T>::copy_raw(detail::segment& s, std::uint64_t first, std::uint64_t last,
+                                      raw_copy& to) const {
+    detail::list_node& n = node_in(s);
+    const std::uint64_t size = std::min(__atomic_load_n(&n.size, __ATOMIC_ACQUIRE), last);
+    first = std::min(first, size);
+    to.version = detail::load_word(slot().version);
+    to.count = size - first;
+    to.in_place.clear();
+    to.blobs.clear();
+    // Torn or damaged: no list has more elements than its segment has bytes.
+    if (to.count > s.committed_bytes() / traits::stride) return detail::read_result::torn;
+    to.in_place.resize(to.count * traits::stride);
+    bool torn = false;
+    const detail::chunk_links links{&n.directory, n.chunks, detail::list_geometry(traits::stride)};
+    detail::copy_elements_out(s, links, first, to.count, to.in_place.data(), torn);
+    if (torn) return detail::read_result::torn;
+    if constexpr (!traits::in_place) {
+        to.blobs.resize(to.count);
+        for (std::uint64_t i = 0; i < to.count; ++i) {
+            if (to.blobs[i].copy_blob(s, to.in_place.data() + i * traits::stride) ==
+                detail::read_result::torn)
+                return detail::read_result::torn;
+        }
+    }
+    return detail::read_result::done;
+}
+
+template <typename T>
+std::vector<T> list<T>::decode_raw(const raw_copy& raw) {
+    std::vector<T> values;
+    values.reserve(raw.count);
+    for (std::uint64_t i = 0; i < raw.count; ++i) {
+        if constexpr (traits::in_place)
+            values.push_back(
+                codec<T>::decode(std::span(raw.in_place).subspan(i * traits::stride, sizeof(T))));
+        else values.push_back(codec<T>::decode(raw.blobs[i].get()));
+    }
+    return values;
+}
+
+template <typename T>
+std::vector<T> list<T>::snapshot() const {
+    return slice(0, std::numeric_limits<std::uint64_t>::max());
+}
+
+template <typename T>
+std::vector<T> list<T>::slice(size_type first, size_type last, size_type step) const {
+    if (step == 0) throw_argument("slice of", "step is 0, expected 1 or more");
+    raw_copy raw;
+    detail::read_root(in(), slot(), generation(),
+                      [&](detail::segment& s) { return copy_raw(s, first, last, raw); });
+    std::vector<T> all = decode_raw(raw);
+    if (step == 1) return all;
+    std::vector<T> some;
+    for (std::size_t i = 0; i < all.size(); i += step) {
+        some.push_back(std::move(all[i]));
+        if (step >= all.size() - i) break;
+    }
+    return some;
+}
+
+template <typename T>
+typename list<T>::size_type list<T>::index(parameter value) const
+    requires std::equality_comparable<T>
+{
+    const std::vector<T> values = snapshot();
+    const auto found = std::find(values.begin(), values.end(), value);
+    if (found == values.end()) throw_argument("index in", "the value is not in the list");
+    return static_cast<size_type>(found - values.begin());
+}
+
+template <typename T>
+typename list<T>::size_type list<T>::count(parameter value) const
+    requires std::equality_comparable<T>
+{
+    const std::vector<T> values = snapshot();
+    return static_cast<size_type>(std::count(values.begin(), values.end(), value));
+}
+
+template <typename T>
+bool list<T>::contains(parameter value) const
+    requires std::equality_comparable<T>
+{
+    const std::vector<T> values = snapshot();
+    return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+// ---- changing ------------------------------------------------------------------------------------------------------
+
+template <typename T>
+void list<T>::store_element(detail::root_transaction& tx, detail::list_node& n, std::byte* to,
+                            const detail::encoded<T>& value) {
+    static_cast<void>(n);
+    tx.begin_change();
+    if constexpr (traits::in_place) {
+        alignas(8) std::array<std::byte, traits::stride> padded{};
+        std::memcpy(padded.data(), value.bytes().data(), sizeof(T));
+        tx.log(to, traits::stride);
+        detail::copy_in_fixed<traits::stride>(to, padded.data());
+    } else {
+        auto& slot = *reinterpret_cast<detail::blob_slot*>(to);
+        const detail::blob_slot old = slot;
+        tx.log(&slot, sizeof slot);
+        detail::write_blob(tx, slot, value.bytes());
+        detail::free_blob(tx, old);
+    }
+    tx.commit();
+}
+
+template <typename T>
+CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
+    this->require_writable();
+    if constexpr (traits::is_word) {
+        const detail::single_store writer(in(), slot(), generation());
+        detail::list_node& n = node_in(in());
+        if (index >= n.size) [[unlikely]]
+            throw_index("set in", index, n.size);
+        std::byte* element = detail::find_element(in(), links_in(n), index);
+        if (element == nullptr) [[unlikely]]
+            detail::throw_damaged(in(), slot());
+        detail::copy_in_fixed<sizeof(T)>(element, &value);
+    } else {
+        const detail::encoded<T> bytes(value);
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::list_node& n = node_in(checked(tx, "set in", index).in());
+        store_element(tx, n, detail::element_at(tx, n, index), bytes);
+    }
+}
+
+template <typename T>
+T list<T>::decode_element(const detail::segment& s, const std::byte* from) {
+    detail::element_bytes bytes;
+    if constexpr (traits::in_place) {
+        bytes.copy_in_place(from, traits::stride);
+        return codec<T>::decode(bytes.get().first(sizeof(T)));
+    } else {
+        if (bytes.copy_blob(s, from) == detail::read_result::torn)
+            throw corrupt_segment("an element of a list leads outside its segment");
+        return codec<T>::decode(bytes.get());
+    }
+}
+
+template <typename T>
+template <typename Fn>
+    requires std::invocable<Fn, T&>
+void list<T>::update(size_type index, Fn&& fn) const {
+    this->require_writable();
+    const detail::segment_ptr keep = this->hold();  // fn may let go of the last handle
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = node_in(checked(tx, "update in", index).in());
+    std::byte* element = detail::element_at(tx, n, index);
+    T value = decode_element(in(), element);
+    if constexpr (std::is_convertible_v<std::invoke_result_t<Fn, T&>, T> &&
+                  !std::is_void_v<std::invoke_result_t<Fn, T&>>) {
+        value = std::invoke(std::forward<Fn>(fn), value);
+    } else {
+        std::invoke(std::forward<Fn>(fn), value);
+    }
+    const detail::encoded<T> bytes(value);
+    store_element(tx, n, element, bytes);
+}
+
+template <typename T>
+void list<T>::reverse() const {
+    this->require_writable();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::reverse_elements(tx, node_in(in()));
+}
+
+template <typename T>
+std::vector<T> list<T>::decode_all(detail::root_transaction& tx, detail::list_node& n) {
+    std::vector<T> values;
+    values.reserve(n.size);
+    for (std::uint64_t i = 0; i < n.size; ++i)
+        values.push_back(decode_element(tx.in(), detail::element_at(tx, n, i)));
+    return values;
+}
+
+template <typename T>
+template <typename Compare>
+void list<T>::sort(Compare compare) const {
+    this->require_writable();
+    const detail::segment_ptr keep = this->hold();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = node_in(in());
+    if (n.size < 2) return;
+    const std::vector<T> values = decode_all(tx, n);
+    std::vector<std::size_t> order(values.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return compare(values[a], values[b]); });
+    // The elements as they are stored, blobs by their slots: only places change.
+    std::vector<std::byte> stored(n.size * traits::stride);
+    std::vector<std::byte> sorted(stored.size());
+    bool torn = false;
+    detail::copy_elements_out(in(), detail::links_of(n), 0, n.size, stored.data(), torn);
+    if (torn) detail::throw_damaged(in(), slot());
+    for (std::size_t i = 0; i < order.size(); ++i)
+        std::memcpy(sorted.data() + i * traits::stride, stored.data() + order[i] * traits::stride,
+                    traits::stride);
+    detail::rewrite_elements(tx, n, sorted.data());
+    tx.commit();
+}
+
+template <typename T>
+void list<T>::reserve(size_type count) const {
+    this->require_writable();
+    if (count > detail::max_segment_bytes)
+        throw_argument("reserve in", "more elements than any segment has bytes");
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::reserve_elements(tx, node_in(in()), count);
+    tx.commit();
+}
+
+template <typename T>
+template <typename Fn>
+    requires std::invocable<Fn, const T&>
+void list<T>::for_each(Fn fn) const {
+    if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
+        for (const T& value : snapshot()) std::invoke(fn, value);
+        return;
+    }
+    const detail::segment_ptr keep = this->hold();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = node_in(in());
+    for (std::uint64_t i = 0; i < n.size; ++i) {
+        const T value = decode_element(in(), detail::element_at(tx, n, i));
+        std::invoke(fn, value);
+    }
+}
+
+}  // namespace cairn::inline v0

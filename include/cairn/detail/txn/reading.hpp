@@ -1,0 +1,73 @@
+// reading.hpp - reads without the lock.
+//
+// A reader looks at the root's version, copies, and looks again: the same even version means that no writer was there.
+// Readers write nothing, so they neither wait for each other nor slow writers down. After a few tries, or with a dead
+// writer's odd version, the lock settles it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <cairn/detail/txn/root_transaction.hpp>
+
+namespace cairn::inline v0::detail {
+
+constexpr int optimistic_attempts = 8;
+
+/// What the copying function found: `torn` means a link led nowhere, which is damage if the version did not change.
+enum class read_result { done, torn };
+
+CAIRN_API CAIRN_COLD void pause_reader() noexcept;
+[[noreturn]] CAIRN_API CAIRN_COLD void throw_would_deadlock(const segment& s, const root_slot& slot);
+[[noreturn]] CAIRN_API CAIRN_COLD void throw_damaged(const segment& s, const root_slot& slot);
+
+/// A second view of a read-only segment in which a dead writer's work can be undone without touching the segment.
+/// Throws object_poisoned when the writer is alive and does not end.
+CAIRN_API CAIRN_COLD segment_ptr private_view(segment& s, const root_slot& slot);
+
+/// The first try of a read, for operations that want everything in registers: a closure whose address is taken, as
+/// read_root() does for its second try, would not have it.
+class quick_look {
+public:
+    CAIRN_INLINE quick_look(const segment& s, const root_slot& slot, std::uint64_t generation) : slot_(slot) {
+        // The same every time, not only when a writer happens to be there.
+        if (this_thread.open != nullptr) [[unlikely]]
+            throw_would_deadlock(s, slot);
+        // acquire: pairs with the release of the even version; all stores of that change are seen
+        version_ = __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);
+        may_look_ = version_ % 2 == 0 && load_word(slot.generation) == generation;
+    }
+    [[nodiscard]] CAIRN_INLINE bool may_look() const noexcept { return may_look_; }
+    /// True when what was copied since is whole.
+    [[nodiscard]] CAIRN_INLINE bool is_whole() const noexcept {
+        std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look
+        return load_word(slot_.version) == version_;
+    }
+
+private:
+    const root_slot& slot_;
+    std::uint64_t version_ = 0;
+    bool may_look_ = false;
+};
+
+/// The rest of read_root(), out of line: tries again, then takes the lock.
+using read_function = read_result (*)(void* copy, segment& s);
+CAIRN_API CAIRN_COLD void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation,
+                                           read_function call, void* copy);
+
+/// Runs `copy(segment&)`, which copies to private memory and returns a read_result, until what it copied is whole.
+/// Throws object_gone, object_poisoned, corrupt_segment, would_deadlock.
+template <typename Copy>
+void read_root(segment& s, root_slot& slot, std::uint64_t generation, Copy copy) {
+    const quick_look look(s, slot, generation);
+    if (look.may_look()) [[likely]] {
+        const read_result result = copy(s);
+        if (look.is_whole() && result == read_result::done) [[likely]]
+            return;
+    }
+    read_root_slowly(
+        s, slot, generation, [](void* again, segment& in) { return (*static_cast<Copy*>(again))(in); },
+        &copy);
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,243 @@
+// root_transaction.hpp - a writer in a root: the lock, the undo log, the version.
+//
+// The order of a writer's steps matters; a death after each leaves this:
+//   1. lock                          nothing happened; the next locker gets EOWNERDEAD and finds an empty log
+//   2. version odd (begin_change)    readers fall back to the lock; recovery makes it even
+//   3. log, then store, repeatedly   recovery puts the old bytes back
+//   4. wake waiters                  they find EOWNERDEAD, recover, and look again
+//   5. commit: log_head = 0          done; recovery only tidies up extents and makes the version even
+//   6. version even, unlock
+// An operation that publishes with one store (an append) needs neither 2 nor 3: nothing that a reader may look at
+// changes but that one word.
+//
+// Safety        one object, one thread, one scope. What is not committed when it goes out of scope is rolled back, for
+//               whatever reason it goes (exception, pthread_exit, cancellation).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <cairn/detail/os/thread_state.hpp>
+#include <cairn/detail/segment/segment.hpp>
+#include <cairn/detail/segment/undo_log.hpp>
+
+namespace cairn::inline v0::detail {
+
+class segment_guard;
+
+class root_transaction : private open_transaction {
+public:
+    /// Locks the root; repairs it if its last holder died. Throws object_gone (another generation lives there),
+    /// object_poisoned, would_deadlock (this thread is inside an operation), refused.
+    CAIRN_INLINE root_transaction(segment& s, root_slot& slot, std::uint64_t generation);
+
+    /// A root that is being built: nobody else can see it, so nothing is locked or logged.
+    CAIRN_API root_transaction(segment_guard& guard, root_slot& slot);
+
+    root_transaction(const root_transaction&) = delete;
+    root_transaction& operator=(const root_transaction&) = delete;
+    CAIRN_INLINE ~root_transaction();
+
+    [[nodiscard]] segment& in() const noexcept { return segment_; }
+    [[nodiscard]] root_slot& slot() const noexcept { return slot_; }
+
+    /// Before the first store to something that a reader without the lock may look at.
+    CAIRN_INLINE void begin_change() noexcept;
+
+    /// Records the old bytes and stores.
+    template <word T>
+    CAIRN_INLINE void store(T& to, std::type_identity_t<T> value);
+
+    /// Records old bytes that the caller is about to overwrite: an aligned word of 1, 2, 4 or 8 bytes, or any number of
+    /// bytes at a multiple of 8. May spill into the segment: throws segment_full.
+    CAIRN_API void log(void* address, std::uint64_t bytes);
+
+    /// One store: from here on it is done. The transaction goes on with an empty log; the version stays as it is.
+    CAIRN_INLINE void commit();
+
+    /// Commits a change that is one store of one word, if nothing else was logged; readers see all that came before.
+    template <word T>
+    CAIRN_INLINE void publish(T& to, std::type_identity_t<T> value);
+
+    /// A run of pages for this root, in doubt until the commit. Throws segment_full.
+    CAIRN_API std::uint32_t take_pages(std::uint32_t count, extent_purpose purpose);
+    /// Given back after the commit.
+    CAIRN_API void free_pages(std::uint32_t page, std::uint32_t count);
+
+    /// Undoes what was not committed. Also the way in which a dead process's work is undone.
+    CAIRN_API void roll_back();
+
+    [[nodiscard]] bool is_building() const noexcept { return building_ != nullptr; }
+    [[nodiscard]] bool has_uncommitted() const noexcept { return head_ != 0; }
+    [[nodiscard]] bool is_inert() const noexcept { return open_transaction::is_inert; }
+
+private:
+    friend class single_store;
+    root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result);
+    void hand_over() noexcept { open_transaction::is_inert = true; }
+
+    CAIRN_API CAIRN_COLD void enter_slowly(int lock_result, std::uint64_t generation);
+    CAIRN_API CAIRN_COLD void leave_slowly() noexcept;
+    CAIRN_API CAIRN_COLD void settle();
+    CAIRN_API CAIRN_COLD void log_slowly(void* address, std::uint64_t bytes);
+    [[noreturn]] CAIRN_API CAIRN_COLD static void throw_inert(const segment& s, const root_slot& slot);
+    void leave_without_entering(bool owner_died) noexcept;
+    void recover(bool owner_died);
+    void repair(segment_guard& guard);
+    void settle(segment_guard& guard);
+    void poison(std::uint64_t reason) noexcept;
+    void ensure_log_is_open();
+    void spill(std::uint64_t bytes);
+
+    segment& segment_;
+    root_slot& slot_;
+    segment_guard* building_ = nullptr;
+    std::uint64_t head_ = 0;         // what slot_.log_head says
+    unsigned char* area_ = nullptr;  // current area of the log
+    std::uint64_t area_bytes_ = root_log_bytes;
+    bool changing_ = false;   // version is odd by us
+    bool unsettled_ = false;  // extents were taken or are to be given back
+};
+
+/// A writer whose whole change is one store of one word (an append, a set of an integer): root_transaction without log and
+/// version, since there is nothing to undo and no reader can see half of it.
+class single_store : private open_transaction {
+public:
+    CAIRN_INLINE single_store(segment& s, root_slot& slot, std::uint64_t generation);
+    single_store(const single_store&) = delete;
+    single_store& operator=(const single_store&) = delete;
+    CAIRN_INLINE ~single_store();
+
+    template <word T>
+    CAIRN_INLINE void publish(T& to, std::type_identity_t<T> value) noexcept {
+        // release: pairs with the readers' acquire; who sees the new value sees what it publishes
+        __atomic_store_n(&to, value, __ATOMIC_RELEASE);
+    }
+
+private:
+    CAIRN_API CAIRN_COLD void enter_slowly(segment& s, std::uint64_t generation, int lock_result);
+
+    root_slot& slot_;
+};
+
+/// The root's lock is not held: wakes and other event counts see events.hpp.
+undo_log root_log(root_slot& slot) noexcept;
+
+enum poison_reason : std::uint64_t { poisoned_log = 1, poisoned_extents = 2, poisoned_operation = 3 };
+
+// ---- inline ----------------------------------------------------------------------------------------------------
+
+CAIRN_INLINE root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation)
+    : segment_(s), slot_(slot), area_(slot.log) {
+    require_usable_thread();
+    const bool nested = this_thread.open != nullptr;
+    int result = EDEADLK;
+    if (!nested) [[likely]] {
+        this_thread.open = this;
+        order_stores();
+        result = try_lock(slot.lock);
+    }
+    if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
+        load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) [[unlikely]]
+        enter_slowly(result, generation);
+    store_word(slot.holder_thread, this_thread.thread_id);
+    store_word(slot.acquired_count, load_word(slot.acquired_count) + 1);
+}
+
+CAIRN_INLINE single_store::single_store(segment& s, root_slot& slot, std::uint64_t generation) : slot_(slot) {
+    require_usable_thread();
+    int result = EDEADLK;
+    if (this_thread.open == nullptr) [[likely]] {
+        this_thread.open = this;
+        order_stores();
+        result = try_lock(slot.lock);
+    }
+    if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
+        load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) [[unlikely]]
+        enter_slowly(s, generation, result);
+    store_word(slot.holder_thread, this_thread.thread_id);
+    store_word(slot.acquired_count, load_word(slot.acquired_count) + 1);
+}
+
+CAIRN_INLINE single_store::~single_store() {
+    if (open_transaction::is_inert) [[unlikely]]
+        return;
+    unlock(slot_.lock);
+    order_stores();
+    this_thread.open = nullptr;
+}
+
+CAIRN_INLINE root_transaction::~root_transaction() {
+    if (head_ != 0 || unsettled_ || open_transaction::is_inert || building_ != nullptr) [[unlikely]] {
+        leave_slowly();
+        return;
+    }
+    if (changing_) {
+        // release: pairs with the acquire of the readers' first look; they see all stores of the change
+        __atomic_store_n(&slot_.version, load_word(slot_.version) + 1, __ATOMIC_RELEASE);
+    }
+    unlock(slot_.lock);
+    order_stores();
+    this_thread.open = nullptr;
+}
+
+CAIRN_INLINE void root_transaction::begin_change() noexcept {
+    if (changing_ || building_ != nullptr) return;  // nobody reads what is being built
+    changing_ = true;
+    store_word(slot_.version, load_word(slot_.version) | 1);
+    // release: a reader that sees any later store sees, after its acquire fence, the odd version, too
+    std::atomic_thread_fence(std::memory_order_release);
+}
+
+template <word T>
+CAIRN_INLINE void root_transaction::store(T& to, std::type_identity_t<T> value) {
+    if (building_ == nullptr) {
+        const std::uint64_t used = head_ & 0xffffffff;
+        if (open_transaction::is_inert || used + 16 > area_bytes_) [[unlikely]] {
+            log_slowly(&to, sizeof(T));
+        } else {
+            std::uint64_t old = 0;
+            const T before = load_word(to);
+            std::memcpy(&old, &before, sizeof before);
+            auto* record = reinterpret_cast<std::uint64_t*>(area_ + used);
+            store_word(record[0], old);
+            store_word(record[1], log_record_word(segment_.offset_of(&to), sizeof(T)));
+            head_ += 16;
+            order_stores();  // the record is whole before it counts
+            store_word(slot_.log_head, head_);
+            order_stores();  // and counts before the word changes
+        }
+    }
+    store_word(to, value);
+}
+
+CAIRN_INLINE void root_transaction::commit() {
+    if (open_transaction::is_inert) [[unlikely]]
+        throw_inert(segment_, slot_);
+    if (building_ != nullptr) return;
+    order_stores();
+    if (head_ != 0) {
+        store_word(slot_.log_head, 0);
+        head_ = 0;
+        area_ = slot_.log;
+        area_bytes_ = root_log_bytes;
+    }
+    order_stores();
+    if (unsettled_) [[unlikely]]
+        settle();
+}
+
+template <word T>
+CAIRN_INLINE void root_transaction::publish(T& to, std::type_identity_t<T> value) {
+    if (head_ != 0) [[unlikely]] {
+        // Part of a larger transaction: undone with the rest.
+        store(to, value);
+        return;
+    }
+    if (open_transaction::is_inert) [[unlikely]]
+        throw_inert(segment_, slot_);
+    // release: pairs with the readers' acquire; who sees the new value sees what it publishes
+    __atomic_store_n(&to, value, __ATOMIC_RELEASE);
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,277 @@
+// list.hpp - cairn::list<T>, a growing sequence for all attached processes (Python: Manager().list).
+//
+// Stored        one list_node in its root's arena, elements in chunks that never move (detail/containers/list_layout.hpp).
+// Handle        list<T> is a pointer: copies refer to the same list, and keep the mapping alive; it owns no element.
+// Protected by  the root's mutex for every write. Reads of elements take no lock: they copy between two looks at the
+//               root's version.
+// Commit        append: the one store of the size. Everything else: the root's undo log, or a stored operation.
+// Death         an operation whose process is killed has happened whole or not at all.
+//
+// When to use   results of many workers, logs, anything indexed. A queue<T> hands each element to one taker; a dict<K, V>
+//               finds by key; an array<T> has a fixed length and lets you at the memory.
+// Cost          append, get, set, pop at the end: constant. insert, erase: moves what is behind. Elements are copies.
+// Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <iterator>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <cairn/codec.hpp>
+#include <cairn/detail/containers/element.hpp>
+#include <cairn/detail/containers/element_proxy.hpp>
+#include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/error.hpp>
+#include <cairn/repr.hpp>
+
+namespace cairn::inline v0 {
+
+template <typename T>
+class list : public detail::object_handle {
+    static_assert(detail::require_element<T>());
+    using traits = detail::element_traits<T>;
+    using parameter = typename traits::parameter;
+
+public:
+    using value_type = T;
+    using size_type = std::size_t;
+    using difference_type = std::ptrdiff_t;
+    using reference = detail::element_proxy<list, std::size_t, T>;
+    using is_cairn_handle = void;
+    class iterator;
+    using const_iterator = iterator;
+
+    static constexpr detail::object_kind kind = detail::object_kind::list;
+    /// "int64", "str": recorded with the list, and checked when it is opened.
+    static std::string type_name() { return codec<T>::type_name(); }
+
+    // ---- adding --------------------------------------------------------------------------------------------------
+
+    /// Appends a copy of `value`.
+    /// @throws segment_full  no room and no growth possible; the list is unchanged
+    /// Cost    one uncontended lock; a new chunk now and then
+    CAIRN_INLINE void push_back(parameter value) const;
+    CAIRN_INLINE void append(parameter value) const { push_back(value); }
+    template <typename... Args>
+    void emplace_back(Args&&... args) const {
+        push_back(T(std::forward<Args>(args)...));
+    }
+    /// Appends all elements of the range, in order and as one: others see none or all of them.
+    /// @throws segment_full  no room for all; the list is unchanged
+    template <std::ranges::input_range Range>
+        requires std::convertible_to<std::ranges::range_reference_t<Range>, T>
+    void extend(Range&& range) const;
+    void extend(std::initializer_list<T> values) const {
+        extend(std::ranges::subrange(values.begin(), values.end()));
+    }
+    /// Puts a copy of `value` before element `index`; `index` == size() appends.
+    /// @throws index_error, segment_full
+    /// Cost    moves the elements from `index` on
+    void insert(size_type index, parameter value) const;
+
+    // ---- taking away ---------------------------------------------------------------------------------------------
+
+    /// Removes the last element and returns it. @throws index_error  the list is empty
+    T pop() const;
+    /// Removes element `index` and returns it. @throws index_error
+    T pop(size_type index) const;
+    /// Removes element `index`, or the elements [first, last). @throws index_error. Needs no memory.
+    void erase(size_type index) const;
+    void erase(size_type first, size_type last) const;
+    /// Removes the first element that equals `value`. @throws invalid_argument  there is none
+    void remove(parameter value) const
+        requires std::equality_comparable<T>;
+    /// Removes everything. Needs no memory.
+    void clear() const;
+
+    // ---- reading -------------------------------------------------------------------------------------------------
+
+    /// A copy of element `index`. @throws index_error. Takes no lock.
+    [[nodiscard]] CAIRN_INLINE T at(size_type index) const;
+    [[nodiscard]] CAIRN_INLINE T get(size_type index) const { return at(index); }
+    /// Refers to element `index`: reads when converted, assigns atomically.
+    [[nodiscard]] reference operator[](size_type index) const { return {*this, index}; }
+    [[nodiscard]] T front() const { return at(0); }
+    [[nodiscard]] T back() const;
+    [[nodiscard]] CAIRN_INLINE size_type size() const;
+    [[nodiscard]] bool empty() const { return size() == 0; }
+    /// Copies of all elements at one moment.
+    [[nodiscard]] std::vector<T> snapshot() const;
+    /// Copies of elements first, first + step ... below last, at one moment; what is beyond the end is not there.
+    /// @throws invalid_argument  step is 0
+    [[nodiscard]] std::vector<T> slice(size_type first, size_type last, size_type step = 1) const;
+    /// Position of the first element that equals `value`. @throws invalid_argument  there is none
+    [[nodiscard]] size_type index(parameter value) const
+        requires std::equality_comparable<T>;
+    [[nodiscard]] size_type count(parameter value) const
+        requires std::equality_comparable<T>;
+    [[nodiscard]] bool contains(parameter value) const
+        requires std::equality_comparable<T>;
+
+    // ---- changing ------------------------------------------------------------------------------------------------
+
+    /// Replaces element `index`. @throws index_error, segment_full
+    CAIRN_INLINE void set(size_type index, parameter value) const;
+    /// Calls fn on a copy of element `index` under the list's lock, and stores it: what fn left in its T& argument, or
+    /// what it returned, if it returns a T. If fn throws, nothing happened.
+    /// @throws index_error, segment_full, whatever fn throws; inside fn any use of Cairn is would_deadlock
+    template <typename Fn>
+        requires std::invocable<Fn, T&>
+    void update(size_type index, Fn&& fn) const;
+    void reverse() const;
+    /// Sorts stably by `compare`, which runs under the list's lock. If it throws, nothing happened.
+    /// @throws segment_full  no room for the undo log of all elements
+    template <typename Compare = std::less<>>
+    void sort(Compare compare = {}) const;
+    /// Makes room for `count` elements in all. @throws segment_full
+    void reserve(size_type count) const;
+    /// Calls fn on each element, in order, under the list's lock: keep it short. fn may not use Cairn (would_deadlock).
+    template <typename Fn>
+        requires std::invocable<Fn, const T&>
+    void for_each(Fn fn) const;
+
+    // ---- iteration, comparison, output -----------------------------------------------------------------------------
+
+    /// Live: each step copies one element, without a lock. An element that is there all the time is seen once; a list that
+    /// shrinks ends the iteration.
+    [[nodiscard]] iterator begin() const { return iterator(*this, 0); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Equal elements in equal order; compares snapshots.
+    template <std::ranges::input_range Range>
+        requires std::equality_comparable_with<T, std::ranges::range_value_t<Range>>
+    [[nodiscard]] friend bool operator==(const list& a, const Range& b) {
+        return std::ranges::equal(a.snapshot(), b);
+    }
+    [[nodiscard]] friend bool operator==(const list& a, const list& b)
+        requires std::equality_comparable<T>
+    {
+        return a.same_object(b) || a.snapshot() == b.snapshot();
+    }
+    [[nodiscard]] friend bool operator==(const list& a, std::initializer_list<T> b)
+        requires std::equality_comparable<T>
+    {
+        return std::ranges::equal(a.snapshot(), b);
+    }
+
+    void append_repr_to(std::string& text) const { detail::append_element(text, snapshot()); }
+    /// "[1, 2, 3]", as Python prints it.
+    friend std::ostream& operator<<(std::ostream& to, const list& l) {
+        detail::write(to, repr(l));
+        return to;
+    }
+
+    /// For the manager.
+    explicit list(detail::root_reference root) : object_handle(std::move(root)) {
+        static_cast<void>(detail::list_at(in(), node(), traits::stride, traits::form));
+    }
+    static detail::segment_offset create(detail::root_transaction& tx) {
+        return detail::create_list(tx, traits::stride, traits::form);
+    }
+    template <typename Range>
+    static void fill(detail::root_transaction& tx, detail::segment_offset at, const Range& contents);
+
+private:
+    [[nodiscard]] CAIRN_INLINE detail::list_node& node_in(detail::segment& s) const noexcept {
+        return *s.template at<detail::list_node>(node());
+    }
+    /// The stride is known here, so that the arithmetic of the geometry is done by the compiler.
+    [[nodiscard]] static CAIRN_INLINE detail::chunk_links links_in(detail::list_node& n) noexcept {
+        return {&n.directory, n.chunks, detail::list_geometry(traits::stride)};
+    }
+    CAIRN_COLD void make_room() const;
+    detail::root_transaction& checked(detail::root_transaction& tx, const char* operation,
+                                      size_type index) const {
+        const std::uint64_t size = node_in(tx.in()).size;
+        if (index >= size) throw_index(operation, index, size);
+        return tx;
+    }
+    CAIRN_NOINLINE T at_slowly(size_type index) const;
+    std::optional<T> try_at(size_type index, size_type& size) const;
+    static void store_element(detail::root_transaction& tx, detail::list_node& n, std::byte* to,
+                              const detail::encoded<T>& value);
+    static T decode_element(const detail::segment& s, const std::byte* from);
+    /// Stored bytes of all elements (in place), or of all blobs with their lengths.
+    struct raw_copy {
+        std::uint64_t count = 0;
+        std::uint64_t version = 0;
+        std::vector<std::byte> in_place;
+        std::vector<detail::element_bytes> blobs;
+    };
+    detail::read_result copy_raw(detail::segment& s, std::uint64_t first, std::uint64_t last,
+                                 raw_copy& to) const;
+    static std::vector<T> decode_raw(const raw_copy& raw);
+    static std::vector<T> decode_all(detail::root_transaction& tx, detail::list_node& n);
+    template <typename Range>
+    static void append_range(detail::root_transaction& tx, detail::list_node& n, const Range& range);
+};
+
+/// Input iterator over a live list; holds a copy of the current element.
+template <typename T>
+class list<T>::iterator {
+public:
+    using iterator_concept = std::input_iterator_tag;
+    using iterator_category = std::input_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const T*;
+    using reference = const T&;
+
+    iterator(list of, size_type index) : list_(std::move(of)), index_(index) { load(); }
+
+    reference operator*() const noexcept { return *current_; }
+    pointer operator->() const noexcept { return &*current_; }
+    iterator& operator++() {
+        ++index_;
+        load();
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator& i, std::default_sentinel_t) noexcept {
+        return !i.current_.has_value();
+    }
+
+private:
+    void load() {
+        size_type size = 0;
+        current_ = list_.try_at(index_, size);
+    }
+
+    list list_;
+    size_type index_;
+    std::optional<T> current_;
+};
+
+/// Generic code asks for this: a list of T, whatever keeps it.
+template <typename L, typename T>
+concept list_of = requires(const L& l, const T& value, std::size_t i) {
+    l.push_back(value);
+    { l.at(i) } -> std::convertible_to<T>;
+    { l.size() } -> std::convertible_to<std::size_t>;
+    { l.snapshot() } -> std::convertible_to<std::vector<T>>;
+};
+
+/// Removes all elements for which `predicate` is true; returns how many. The predicate runs outside the lock; elements that
+/// changed meanwhile are looked at again.
+template <typename T, typename Predicate>
+std::size_t erase_if(const list<T>& l, Predicate predicate) {
+    std::size_t erased = 0;
+    for (std::size_t i = l.size(); i-- > 0;) {
+        if (i >= l.size() || !predicate(l.at(i))) continue;
+        l.erase(i);
+        ++erased;
+    }
+    return erased;
+}
+
+}  // namespace cairn::inline v0
+
+#include <cairn/detail/containers/list_impl.hpp>

@@ -1,0 +1,140 @@
+// manager.hpp - cairn::manager, a segment and the objects in it (Python: multiprocessing.Manager()).
+//
+//   cairn::manager m;                        anonymous, shared with forked children
+//   cairn::manager m{"jobs"};                named: other programs open it as "jobs"
+//   auto results = m.list<long>("results");  find or create
+//
+// Life of a named segment: create() makes it; it loses its name when the creating process's last manager object goes
+// (forked copies do not count; handles keep the memory, not the name). open_or_create(): when the last attached
+// process goes. `.persist`: only by unlink() or `shmctl rm`. What a killed creator leaves is removed by the last process
+// to leave, by the next create() of that name, or by `shmctl gc`. An anonymous one is gone with its last process.
+//
+// Safety        thread-safe, process-shared, crash-atomic, fork-safe, as all of Cairn; not signal-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/list.hpp>
+#include <cairn/segment.hpp>
+
+namespace cairn::inline v0 {
+
+/// What m.objects() says of one object.
+struct object_info {
+    std::string name;
+    std::string kind;         // "list", "dict", ...
+    std::string type;         // "int64"
+    std::uint64_t bytes = 0;  // of its extents
+};
+
+/// What m.stats() says of a segment.
+struct segment_stats {
+    std::uint64_t size_bytes = 0;  // backed by the system
+    std::uint64_t used_bytes = 0;  // of these, not free
+    std::uint64_t max_bytes = 0;
+    std::uint32_t object_count = 0;
+    std::uint32_t process_count = 0;   // living attached processes
+    std::uint64_t recovery_count = 0;  // of the segment's own lock
+};
+
+class CAIRN_API manager {
+public:
+    /// An anonymous segment. @throws segment_full, system_failure
+    manager();
+    explicit manager(const segment_options& options);
+    /// As create().
+    explicit manager(std::string_view name, const segment_options& options = {});
+    manager(const manager& other) noexcept;
+    manager(manager&& other) noexcept;
+    manager& operator=(manager other) noexcept;
+    ~manager();
+
+    /// A new segment of that name.
+    /// @throws segment_exists  a living process is attached to one, or it is persistent; what only the dead have left is
+    ///         replaced
+    /// @throws invalid_name, invalid_argument, permission_denied, segment_full, system_failure
+    static manager create(std::string_view name, const segment_options& options = {});
+    /// @throws no_such_segment, permission_denied, corrupt_segment, version_mismatch, refused
+    static manager open(std::string_view name, const open_options& options = {});
+    static manager open(std::string_view name, open_mode mode) {
+        return open(name, open_options{.mode = mode, .owner = {}});
+    }
+    static manager open_or_create(std::string_view name, const segment_options& options = {});
+
+    /// The list of that name, created (with `contents`) if there is none; contents of an existing one stay as they are.
+    /// @throws type_mismatch  there is an object of that name and another kind or type
+    /// @throws invalid_name, segment_full, would_deadlock
+    template <typename T>
+    [[nodiscard]] cairn::list<T> list(std::string_view name, std::initializer_list<T> contents) const {
+        return find_or_create<cairn::list<T>>(name, contents);
+    }
+    template <typename T, std::ranges::sized_range Range = std::vector<T>>
+        requires(!std::convertible_to<Range, std::string_view>)
+    [[nodiscard]] cairn::list<T> list(std::string_view name, const Range& contents = {}) const {
+        return find_or_create<cairn::list<T>>(name, contents);
+    }
+    /// A new list under a generated name: lives until removed, or as long as the segment.
+    template <typename T>
+    [[nodiscard]] cairn::list<T> list() const {
+        return list<T>(generate_name("list"));
+    }
+    template <typename T>
+    [[nodiscard]] cairn::list<T> list(std::initializer_list<T> contents) const {
+        return list<T>(generate_name("list"), contents);
+    }
+
+    [[nodiscard]] bool contains(std::string_view name) const;
+    /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
+    /// @throws type_mismatch
+    template <detail::handle_type Handle>
+    [[nodiscard]] std::optional<Handle> find(std::string_view name) const {
+        std::optional<detail::root_reference> found = find_root(name, Handle::kind, Handle::type_name());
+        if (!found) return std::nullopt;
+        return Handle(*std::move(found));
+    }
+    /// Removes the object and frees its memory; handles to it throw object_gone from now on, for ever, also when there
+    /// is a new object of that name. False when there was none.
+    bool remove(std::string_view name) const;
+    [[nodiscard]] std::vector<object_info> objects() const;
+    [[nodiscard]] segment_stats stats() const;
+    /// The segment's name; of an anonymous one a generated name.
+    [[nodiscard]] const std::string& name() const noexcept;
+    [[nodiscard]] bool is_anonymous() const noexcept;
+    /// Takes the segment's name away at once; who is attached goes on with it.
+    void unlink() const;
+
+    /// For handles.
+    explicit manager(detail::segment_ptr attached) noexcept;
+
+private:
+    using builder = std::function<detail::segment_offset(detail::root_transaction&)>;
+
+    template <typename Handle, typename Range>
+    Handle find_or_create(std::string_view name, const Range& contents) const {
+        return Handle(create_root(name, Handle::kind, Handle::type_name(), [&](detail::root_transaction& tx) {
+            const detail::segment_offset node = Handle::create(tx);
+            Handle::fill(tx, node, contents);
+            return node;
+        }));
+    }
+    [[nodiscard]] std::optional<detail::root_reference>
+    find_root(std::string_view name, detail::object_kind kind, const std::string& type) const;
+    [[nodiscard]] detail::root_reference create_root(std::string_view name, detail::object_kind kind,
+                                                     const std::string& type, const builder& build) const;
+    [[nodiscard]] std::string generate_name(const char* kind) const;
+
+    detail::segment_ptr segment_;
+};
+
+inline manager detail::object_handle::manager() const {
+    return cairn::manager(segment_);
+}
+
+}  // namespace cairn::inline v0

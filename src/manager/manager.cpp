@@ -1,0 +1,252 @@
+#include "cairn/manager.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include <unistd.h>
+
+#include "base/hash.hpp"
+#include "segment/directory.hpp"
+#include "segment/extents.hpp"
+#include "segment/lifecycle.hpp"
+#include "segment/participants.hpp"
+#include "txn/removal.hpp"
+#include <cairn/detail/arena/arena.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0 {
+
+using namespace detail;  // this file is the border between the two
+
+namespace {
+
+std::string generated_segment_name() {
+    static std::atomic<unsigned> count{0};
+    return "anonymous-" + std::to_string(count.fetch_add(1, std::memory_order_relaxed) + 1);
+}
+
+void require_no_open_operation(const char* what, const segment& s) {
+    if (this_thread.open == nullptr) return;
+    throw would_deadlock(
+        std::string(what) + " in " + describe_segment(s) +
+        ": this thread is inside another operation (a callback or a signal handler); do it before it");
+}
+
+std::string type_in(const segment& s, const root_slot& slot) {
+    const std::uint64_t bytes = slot.type_name_bytes;
+    const auto* text = s.find<char>(slot.type_name, bytes);
+    if (text == nullptr) throw_corrupt(s, "the type of an object lies outside");
+    return {text, bytes};
+}
+
+std::string full_type(object_kind kind, const std::string& type) {
+    const std::string name = kind_name(kind);
+    return type.empty() ? name : name + "<" + type + ">";
+}
+
+void require_type(const segment& s, const root_slot& slot, object_kind kind, const std::string& type) {
+    if (slot.state == static_cast<std::uint32_t>(root_state::poisoned)) {
+        throw object_poisoned("open " + describe_object(s, slot) +
+                              ": damaged beyond repair; remove it with `shmctl rm`");
+    }
+    const std::string stored = type_in(s, slot);
+    const auto stored_kind = static_cast<object_kind>(slot.kind);
+    if (stored_kind == kind && stored == type) return;
+    throw type_mismatch("open " + describe_object(s, slot) + ": stored as " + full_type(stored_kind, stored) +
+                        ", asked for " + full_type(kind, type));
+}
+
+root_reference reference_to(const segment_ptr& in, root_slot& slot) {
+    return {in, &slot, slot.generation, slot.node};
+}
+
+void require_writable(const segment& s, std::string_view name) {
+    if (s.is_writable()) return;
+    throw permission_denied("create or remove '" + std::string(name) + "' in " + describe_segment(s) +
+                            ": it is open for reading only; open it with open_mode::read_write");
+}
+
+// A read-only process takes no lock: it walks the chain of all slots, and looks at each twice.
+root_slot* find_without_lock(segment& s, std::string_view name) {
+    std::uint32_t steps = load_word(s.control().slot_count);
+    for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
+        root_slot& slot = slot_at(s, link);
+        const std::uint64_t generation = load_word(slot.generation);
+        const auto state = static_cast<root_state>(load_word(slot.state));
+        const std::size_t bytes = load_word(slot.name_bytes);
+        if ((state == root_state::live || state == root_state::poisoned) && bytes == name.size() &&
+            bytes <= max_object_name_bytes) {
+            char copy[sizeof slot.name];
+            copy_out(copy, slot.name, sizeof copy);
+            if (std::string_view(copy, bytes) == name && load_word(slot.generation) == generation)
+                return &slot;
+        }
+        link = load_word(slot.next_slot);
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+manager::manager() : manager(segment_options{}) {}
+
+manager::manager(const segment_options& options)
+    : manager(create_anonymous(generated_segment_name(), options)) {}
+
+manager::manager(std::string_view name, const segment_options& options) : manager(create(name, options)) {}
+
+manager::manager(segment_ptr attached) noexcept : segment_(std::move(attached)) {
+    add_manager(*segment_);
+}
+
+manager::manager(const manager& other) noexcept : segment_(other.segment_) {
+    if (segment_) add_manager(*segment_);
+}
+
+manager::manager(manager&& other) noexcept : segment_(std::move(other.segment_)) {}
+
+manager& manager::operator=(manager other) noexcept {
+    std::swap(segment_, other.segment_);
+    return *this;
+}
+
+manager::~manager() {
+    if (segment_) drop_manager(*segment_);
+}
+
+manager manager::create(std::string_view name, const segment_options& options) {
+    return manager(create_named(name, options, removal::with_creator));
+}
+
+manager manager::open(std::string_view name, const open_options& options) {
+    return manager(open_named(name, options));
+}
+
+manager manager::open_or_create(std::string_view name, const segment_options& options) {
+    return manager(open_or_create_named(name, options));
+}
+
+std::optional<root_reference> manager::find_root(std::string_view name, object_kind kind,
+                                                 const std::string& type) const {
+    segment& s = *segment_;
+    require_object_name(s, name);
+    require_no_open_operation("find an object", s);
+    if (!s.is_writable()) {
+        root_slot* slot = find_without_lock(s, name);
+        if (slot == nullptr) return std::nullopt;
+        require_type(s, *slot, kind, type);
+        return reference_to(segment_, *slot);
+    }
+    segment_guard guard(s);
+    root_slot* slot = detail::find_root(guard, name);
+    if (slot == nullptr) return std::nullopt;
+    require_type(s, *slot, kind, type);
+    return reference_to(segment_, *slot);
+}
+
+root_reference manager::create_root(std::string_view name, object_kind kind, const std::string& type,
+                                    const builder& build) const {
+    segment& s = *segment_;
+    require_object_name(s, name);
+    require_no_open_operation("find or create an object", s);
+    if (!s.is_writable()) {
+        if (std::optional<root_reference> found = find_root(name, kind, type)) return *std::move(found);
+        require_writable(s, name);
+    }
+    segment_guard guard(s);
+    if (root_slot* present = detail::find_root(guard, name)) {
+        require_type(s, *present, kind, type);
+        return reference_to(segment_, *present);
+    }
+    root_slot& slot = begin_root(guard, name, kind);
+    try {
+        root_transaction tx(guard, slot);
+        slot.type_name_bytes = static_cast<std::uint32_t>(type.size());
+        slot.fingerprint = hash_bytes(type.data(), type.size(), 0);
+        slot.type_name = allocate(tx, type.size() + 1);
+        copy_in(s.at<char>(slot.type_name), type.data(), type.size());
+        slot.node = build(tx);
+    } catch (...) {
+        guard.roll_back();
+        finish_pending_root(guard);
+        throw;
+    }
+    publish_root(guard, slot);
+    return reference_to(segment_, slot);
+}
+
+bool manager::contains(std::string_view name) const {
+    segment& s = *segment_;
+    require_object_name(s, name);
+    require_no_open_operation("look for an object", s);
+    if (!s.is_writable()) return find_without_lock(s, name) != nullptr;
+    segment_guard guard(s);
+    return detail::find_root(guard, name) != nullptr;
+}
+
+bool manager::remove(std::string_view name) const {
+    segment& s = *segment_;
+    require_object_name(s, name);
+    require_no_open_operation("remove an object", s);
+    require_writable(s, name);
+    return remove_root(s, name);
+}
+
+std::vector<object_info> manager::objects() const {
+    segment& s = *segment_;
+    require_no_open_operation("list the objects", s);
+    std::vector<object_info> all;
+    std::optional<segment_guard> guard;
+    if (s.is_writable()) guard.emplace(s);
+    std::uint32_t steps = load_word(s.control().slot_count);
+    for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
+        const root_slot& slot = slot_at(s, link);
+        link = load_word(slot.next_slot);
+        const auto state = static_cast<root_state>(load_word(slot.state));
+        if (state != root_state::live && state != root_state::poisoned) continue;
+        const std::size_t bytes = std::min<std::size_t>(load_word(slot.name_bytes), max_object_name_bytes);
+        all.push_back({std::string(slot.name, bytes), kind_name(static_cast<object_kind>(slot.kind)),
+                       type_in(s, slot), load_word(slot.extent_pages) * page_bytes});
+    }
+    std::sort(all.begin(), all.end(),
+              [](const object_info& a, const object_info& b) { return a.name < b.name; });
+    return all;
+}
+
+segment_stats manager::stats() const {
+    const segment& s = *segment_;
+    const segment_control& control = s.control();
+    segment_stats stats;
+    const std::uint64_t map_bytes = s.committed_pages() * sizeof(page_entry);
+    stats.size_bytes = s.header().map_offset + map_bytes + s.committed_pages() * page_bytes;
+    stats.used_bytes = stats.size_bytes - load_word(control.free_pages) * page_bytes;
+    stats.max_bytes = s.header().max_bytes;
+    stats.object_count = load_word(control.live_root_count);
+    stats.process_count = count_live_participants(s);
+    stats.recovery_count = load_word(control.recovery_count);
+    return stats;
+}
+
+const std::string& manager::name() const noexcept {
+    return segment_->name();
+}
+
+bool manager::is_anonymous() const noexcept {
+    return segment_->is_anonymous();
+}
+
+void manager::unlink() const {
+    require_no_open_operation("unlink", *segment_);
+    require_writable(*segment_, name());
+    unlink_segment(*segment_);
+}
+
+std::string manager::generate_name(const char* kind) const {
+    require_writable(*segment_, kind);
+    // relaxed: only has to differ
+    const std::uint64_t number =
+        __atomic_add_fetch(&segment_->control().last_generated_name, 1, __ATOMIC_RELAXED);
+    return std::string(kind) + "#" + std::to_string(number);
+}
+
+}  // namespace cairn::inline v0

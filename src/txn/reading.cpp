@@ -1,0 +1,98 @@
+#include "cairn/detail/txn/reading.hpp"
+
+#include <ctime>
+#include <thread>
+
+#include "os/identity.hpp"
+#include "segment/internals.hpp"
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// How long a reader that may not wait on the lock gives a living writer.
+constexpr std::chrono::seconds patience{5};
+
+std::error_code map_privately(const segment& s, os::mapping& map) {
+    segment_internals& own = s.internals();
+    return os::mapping::create(own.descriptor.get(), s.header().max_bytes, os::map_access::private_copy, map);
+}
+
+}  // namespace
+
+void pause_reader() noexcept {
+#if defined(__x86_64__)
+    for (int i = 0; i < 8; ++i) __builtin_ia32_pause();
+#else
+    for (int i = 0; i < 8; ++i) asm volatile("yield");
+#endif
+}
+
+void throw_would_deadlock(const segment& s, const root_slot& slot) {
+    throw would_deadlock(
+        "read of " + describe_object(s, slot) +
+        ": this thread is inside another operation (a callback or a signal handler); read before it, "
+        "or use what the callback was given");
+}
+
+void throw_damaged(const segment& s, const root_slot& slot) {
+    throw corrupt_segment("read of " + describe_object(s, slot) +
+                          ": damaged: a link leads outside the segment; look at it with `shmctl verify`");
+}
+
+segment_ptr private_view(segment& s, const root_slot& slot) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        const lock_word word = inspect(slot.lock);
+        const std::uint64_t version = load_word(slot.version);
+        if (word.owner_died || word.thread_id == 0 || version % 2 == 0) break;
+        if (std::chrono::steady_clock::now() >= deadline) {
+            throw timeout_error("read of " + describe_object(s, slot) + ": thread " +
+                                std::to_string(word.thread_id) + " has been changing it for " +
+                                std::to_string(patience.count()) + " s");
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    os::mapping map;
+    if (const auto reason = map_privately(s, map))
+        throw system_failure("read of " + describe_object(s, slot) + ": " + reason.message(), reason);
+    segment_ptr view(segment_access::make());
+    view->internals().file = s.internals().file;
+    segment_access::set_mapping(*view, std::move(map), true);
+    segment_access::set_name(*view, s.name(), s.is_anonymous());
+    // In the copy only: locks of living processes are theirs, but here nobody else can hold one.
+    auto release = [](stored_mutex& m) {
+        if (!inspect(m).owner_died) initialize(m);
+    };
+    release(view->control().lock);
+    release(view->at<root_slot>(s.offset_of(&slot))->lock);
+    return view;
+}
+
+void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
+    for (int attempt = 0; attempt < optimistic_attempts; ++attempt) {
+        const std::uint64_t version =
+            __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in read_root()
+        if (version % 2 != 0) {
+            pause_reader();
+            continue;
+        }
+        const bool is_there = load_word(slot.generation) == generation;
+        const read_result result = is_there ? call(copy, s) : read_result::torn;
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (load_word(slot.version) != version) continue;
+        if (is_there && result == read_result::done) return;
+        break;  // gone or damaged: the lock tells which
+    }
+    if (!s.is_writable()) {
+        const segment_ptr view = private_view(s, slot);
+        const root_transaction tx(*view, *view->at<root_slot>(s.offset_of(&slot)), generation);
+        if (call(copy, *view) == read_result::torn) throw_damaged(s, slot);
+        return;
+    }
+    const root_transaction tx(s, slot, generation);
+    if (call(copy, s) == read_result::torn) throw_damaged(s, slot);
+}
+
+}  // namespace cairn::inline v0::detail

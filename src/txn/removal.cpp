@@ -1,0 +1,51 @@
+#include "txn/removal.hpp"
+
+#include "segment/directory.hpp"
+#include <cairn/detail/txn/events.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// A root that nobody can lock any more as a live one: only its memory is left to give back.
+bool remove_poisoned(segment& s, root_slot& slot, std::uint64_t generation) {
+    segment_guard guard(s);
+    if (slot.generation != generation || slot.state != static_cast<std::uint32_t>(root_state::poisoned))
+        return false;
+    erase_root(guard, slot);
+    return true;
+}
+
+}  // namespace
+
+bool remove_root(segment& s, std::string_view name) {
+    for (;;) {
+        root_slot* slot = nullptr;
+        std::uint64_t generation = 0;
+        {
+            segment_guard guard(s);
+            slot = find_root(guard, name);
+            if (slot == nullptr) return false;
+            generation = slot->generation;
+        }
+        try {
+            root_transaction tx(s, *slot, generation);
+            tx.begin_change();
+            {
+                segment_guard guard(s);
+                erase_root(guard, *slot);
+            }
+            // Whoever sleeps on the object looks again, and finds it gone.
+            for (std::uint32_t event = 0; event < event_count_slots; ++event) wake_all(tx, event);
+            return true;
+        } catch (const object_gone&) {
+            // Somebody else removed it between the two locks; there may be a new one of that name.
+        } catch (const object_poisoned&) {
+            if (remove_poisoned(s, *slot, generation)) return true;
+        }
+    }
+}
+
+}  // namespace cairn::inline v0::detail

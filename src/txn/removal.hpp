@@ -1,0 +1,14 @@
+// removal.hpp - the end of a root.
+#pragma once
+
+#include <string_view>
+
+#include <cairn/detail/segment/segment.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// Takes the root of that name out of the directory, wakes who waits on it, and gives its memory back. False when
+/// there is none. Locks the root first, then the segment, as every writer does.
+bool remove_root(segment& s, std::string_view name);
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,354 @@
+#include "cairn/detail/txn/root_transaction.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "os/futex.hpp"
+#include "os/identity.hpp"
+#include "segment/extents.hpp"
+#include "segment/segment_guard.hpp"
+#include "txn/operation.hpp"
+#include <cairn/detail/base/check.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+constexpr std::uint32_t least_spill_pages = 16;
+constexpr std::uint32_t most_spill_pages = 16384;  // 64 MiB a piece
+
+bool is_live(const root_slot& slot) noexcept {
+    return load_word(slot.state) == static_cast<std::uint32_t>(root_state::live);
+}
+
+// All waiters of a root look again; flags may be cleared since every sleeper is up.
+void wake_everyone(root_slot& slot) noexcept {
+    for (stored_event_count& event : slot.events) {
+        __atomic_fetch_add(&event.sequence, 1, __ATOMIC_RELAXED);
+        os::futex_wake(&event.sequence, std::numeric_limits<int>::max());
+        store_word(event.waiters, 0);
+    }
+}
+
+void make_even(root_slot& slot) noexcept {
+    const std::uint64_t version = load_word(slot.version);
+    // release: pairs with the readers' acquire; the repaired bytes come first
+    if (version % 2 != 0) __atomic_store_n(&slot.version, version + 1, __ATOMIC_RELEASE);
+}
+
+[[noreturn]] void throw_gone(const segment& s, const root_slot& slot) {
+    if (load_word(slot.state) == static_cast<std::uint32_t>(root_state::poisoned)) {
+        throw object_poisoned("use of " + describe_object(s, slot) + ": damaged beyond repair (reason " +
+                              std::to_string(slot.poison_reason) + "); remove it with `shmctl rm`");
+    }
+    throw object_gone("use of an object in " + describe_segment(s) +
+                      ": it was removed; get a new handle from the manager");
+}
+
+}  // namespace
+
+undo_log root_log(root_slot& slot) noexcept {
+    return {&slot.log_head, slot.log, root_log_bytes};
+}
+
+root_transaction::root_transaction(segment_guard& guard, root_slot& slot)
+    : segment_(guard.in()), slot_(slot), building_(&guard), area_(slot.log) {
+    outer = this_thread.open;
+    this_thread.open = this;
+}
+
+void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
+    int result = lock_result;
+    if (result == EDEADLK && this_thread.open != this) {
+        throw would_deadlock(
+            "use of " + describe_object(segment_, slot_) +
+            ": this thread is inside another operation (a callback or a signal handler) and would "
+            "wait for itself; do it after that operation, or use `transaction`");
+    }
+    if (result == EBUSY) {
+        result = lock_contended(slot_.lock);
+        if (result == 0 || result == EOWNERDEAD)
+            store_word(slot_.contended_count, load_word(slot_.contended_count) + 1);
+    }
+    if (result != 0 && result != EOWNERDEAD) {
+        this_thread.open = nullptr;
+        throw_corrupt(segment_, "the lock of an object is not a lock");
+    }
+    const bool owner_died = result == EOWNERDEAD;
+    // No exception may pass between the lock and mark_consistent(): the mutex would be lost for ever.
+    try {
+        head_ = load_word(slot_.log_head);
+        if (owner_died || head_ != 0) recover(owner_died);
+        if (load_word(slot_.generation) != generation || !is_live(slot_)) throw_gone(segment_, slot_);
+    } catch (...) {
+        leave_without_entering(owner_died);
+        throw;
+    }
+    if (owner_died) mark_consistent(slot_.lock);
+}
+
+root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result)
+    : segment_(s), slot_(slot), area_(slot.log) {
+    if (lock_result != EDEADLK) this_thread.open = this;
+    enter_slowly(lock_result, generation);
+}
+
+void single_store::enter_slowly(segment& s, std::uint64_t generation, int lock_result) {
+    root_transaction full(s, slot_, generation, lock_result);
+    // Entered: the lock and the mark are this writer's from now on.
+    full.hand_over();
+    this_thread.open = this;
+}
+
+void root_transaction::leave_without_entering(bool owner_died) noexcept {
+    if (owner_died) mark_consistent(slot_.lock);
+    unlock(slot_.lock);
+    order_stores();
+    this_thread.open = nullptr;
+}
+
+void root_transaction::leave_slowly() noexcept {
+    if (open_transaction::is_inert) return;  // the parent's: neither lock nor log nor mark are this process's
+    if (building_ != nullptr) {
+        this_thread.open = outer;
+        return;
+    }
+    try {
+        if (head_ != 0) roll_back();
+        else if (unsettled_) settle();
+    } catch (...) {
+        // Damaged: recover() has poisoned the root, and says so to the next user.
+    }
+    if (is_live(slot_)) make_even(slot_);
+    unlock(slot_.lock);
+    order_stores();
+    this_thread.open = nullptr;
+}
+
+void root_transaction::throw_inert(const segment& s, const root_slot& slot) {
+    throw invalid_state(
+        "use of " + describe_object(s, slot) +
+        ": this operation was begun by the parent of this forked process, and is its parent's alone");
+}
+
+// ---- recovery --------------------------------------------------------------------------------------------------
+
+void root_transaction::recover(bool owner_died) {
+    const std::uint64_t version = load_word(slot_.version);
+    if (!is_live(slot_)) {
+        // Erased or being built: there is nothing to replay into, its pages may be somebody else's by now.
+        store_word(slot_.log_head, 0);
+        head_ = 0;
+        if (load_word(slot_.state) != static_cast<std::uint32_t>(root_state::poisoned)) make_even(slot_);
+        return;
+    }
+    if (owner_died) {
+        store_word(slot_.recovery_count, load_word(slot_.recovery_count) + 1);
+        store_word(slot_.last_dead_thread, load_word(slot_.holder_thread));
+        store_word(slot_.last_recovery_nanoseconds, os::now_since_epoch_nanoseconds());
+        store_word(slot_.last_operation, load_word(slot_.operation.kind));
+    }
+    store_word(slot_.version, version | 1);
+    std::atomic_thread_fence(std::memory_order_release);  // as in begin_change()
+    try {
+        {
+            // Always: a dead process may have left words of this slot in the segment's log, which the guard replays.
+            segment_guard guard(segment_);
+            repair(guard);
+        }
+        if (load_word(slot_.operation.kind) != 0) finish_stored_operation(*this);
+    } catch (const error&) {
+        if (is_live(slot_)) poison(poisoned_operation);
+        throw;
+    }
+    wake_everyone(slot_);
+    make_even(slot_);
+}
+
+void root_transaction::repair(segment_guard& guard) {
+    if (load_word(slot_.log_head) != 0) {
+        // 1. Old bytes back. A death here: done again, from the same log.
+        if (load_word(slot_.rolling_back) == 0) {
+            const std::int64_t undone = replay_backwards(segment_, root_log(slot_), segment_.data_offset());
+            if (undone < 0) {
+                poison(poisoned_log);
+                throw_gone(segment_, slot_);
+            }
+            store_word(slot_.rolled_back_count, load_word(slot_.rolled_back_count) + 1);
+            store_word(slot_.last_undone_bytes, static_cast<std::uint64_t>(undone));
+            order_stores();
+            // 2. Said so, before the log goes: the extents in doubt are to be given back, not kept.
+            store_word(slot_.rolling_back, 1);
+            order_stores();
+        }
+        // 3. Nothing in the log any more: it must not be replayed into pages that somebody else may get in step 4.
+        store_word(slot_.log_head, 0);
+        order_stores();
+    }
+    head_ = 0;
+    area_ = slot_.log;
+    area_bytes_ = root_log_bytes;
+    // 4. Extents in doubt back to the segment, one commit each.
+    if (load_word(slot_.rolling_back) != 0) {
+        while (load_word(slot_.extents) != load_word(slot_.settled)) {
+            give_back_extent(guard, &slot_, slot_.extents - 1);
+            guard.commit();
+        }
+        store_word(slot_.rolling_back, 0);
+        order_stores();
+    }
+    settle(guard);
+    unsettled_ = false;
+}
+
+void root_transaction::roll_back() {
+    if (building_ != nullptr || head_ == 0) return;
+    begin_change();
+    try {
+        segment_guard guard(segment_);
+        repair(guard);
+    } catch (const error&) {
+        if (is_live(slot_)) poison(poisoned_extents);
+        throw;
+    }
+}
+
+void root_transaction::poison(std::uint64_t reason) noexcept {
+    store_word(slot_.poison_reason, reason);
+    order_stores();
+    store_word(slot_.state, static_cast<std::uint32_t>(root_state::poisoned));
+    // The version stays odd: readers come to the lock, and learn it there.
+    wake_everyone(slot_);
+    head_ = 0;
+}
+
+// ---- extents ---------------------------------------------------------------------------------------------------
+
+void root_transaction::settle() {
+    segment_guard guard(segment_);
+    settle(guard);
+    unsettled_ = false;
+}
+
+void root_transaction::settle(segment_guard& guard) {
+    // Extents that the transaction took are the root's now; those of its log are not needed any more.
+    for (std::uint32_t link = slot_.extents; link != slot_.settled;) {
+        const page_entry entry = guard.entry(link);
+        if (tag_purpose(entry.tag) == extent_purpose::log) {
+            give_back_extent(guard, &slot_, link - 1);
+            guard.commit();
+        }
+        link = entry.next;
+    }
+    store_word(slot_.settled, slot_.extents);
+    order_stores();
+    // Runs that it unlinked, piece by piece from their end: first page and count say which pieces are left.
+    while (slot_.pending_free != 0) {
+        const std::uint32_t link = slot_.pending_free;
+        static_cast<void>(guard.entry(link));
+        auto& block = *segment_.at<pending_block>(segment_.page_offset(link - 1));
+        const auto count = static_cast<std::uint32_t>(block.page_count);
+        if (count == 0 || count > segment_.committed_pages() - (link - 1))
+            throw_corrupt(segment_, "a block that waits to be freed has no size");
+        std::uint32_t last = 0;
+        std::uint32_t last_order = 0;
+        while (last + (1U << (last_order = first_piece_order(link - 1 + last, count - last))) < count)
+            last += 1U << last_order;
+        if (last == 0) guard.store(slot_.pending_free, static_cast<std::uint32_t>(block.next));
+        else guard.store(block.page_count, last);
+        give_back_extent(guard, &slot_, link - 1 + last);
+        guard.commit();
+    }
+}
+
+std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
+    if (building_ != nullptr) {
+        reserve_run(*building_, count);
+        const std::uint32_t page = take_run(*building_, &slot_, count, purpose);
+        building_->commit();
+        return page;
+    }
+    // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
+    ensure_log_is_open();
+    unsettled_ = true;
+    segment_guard guard(segment_);
+    reserve_run(guard, count);
+    const std::uint32_t page = take_run(guard, &slot_, count, purpose);
+    guard.commit();
+    return page;
+}
+
+void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
+    CAIRN_CHECK(building_ == nullptr, "a root that is being built frees nothing");
+    auto& block = *segment_.at<pending_block>(segment_.page_offset(page));
+    log(&block, sizeof block);
+    store_word(block.next, slot_.pending_free);
+    store_word(block.page_count, count);
+    store(slot_.pending_free, page + 1);
+    unsettled_ = true;
+}
+
+// ---- log -------------------------------------------------------------------------------------------------------
+
+void root_transaction::ensure_log_is_open() {
+    if (head_ == 0) store(slot_.pending_free, load_word(slot_.pending_free));
+}
+
+void root_transaction::log(void* address, std::uint64_t bytes) {
+    if (building_ != nullptr) return;
+    if (open_transaction::is_inert) throw_inert(segment_, slot_);
+    auto* from = static_cast<unsigned char*>(address);
+    while (bytes > log_record_max_bytes) {
+        log_slowly(from, log_record_max_bytes);
+        from += log_record_max_bytes;
+        bytes -= log_record_max_bytes;
+    }
+    if (bytes != 0) log_slowly(from, bytes);
+}
+
+void root_transaction::log_slowly(void* address, std::uint64_t bytes) {
+    if (open_transaction::is_inert) throw_inert(segment_, slot_);
+    const std::uint64_t padded = round_up(bytes, 8);
+    if ((head_ & 0xffffffff) + padded + 8 > area_bytes_) spill(padded + 8);
+    const std::uint64_t used = head_ & 0xffffffff;
+    unsigned char* to = area_ + used;
+    copy_out(to, address, bytes);
+    const std::uint64_t record = log_record_word(segment_.offset_of(address), bytes);
+    copy_in_fixed<8>(to + padded, &record);
+    head_ += padded + 8;
+    order_stores();  // the record is whole before it counts
+    store_word(slot_.log_head, head_);
+    order_stores();  // and counts before the bytes change
+}
+
+// Goes on in an extent of its own: never in a block of the arena, which the replay would destroy.
+void root_transaction::spill(std::uint64_t bytes) {
+    const std::uint64_t needed = (bytes + sizeof(log_area_header) + page_bytes - 1) / page_bytes;
+    std::uint32_t pages = std::clamp(static_cast<std::uint32_t>(std::bit_ceil(4 * area_bytes_) / page_bytes),
+                                     least_spill_pages, most_spill_pages);
+    pages = std::max(pages, static_cast<std::uint32_t>(needed));
+    std::uint32_t page = 0;
+    unsettled_ = true;
+    {
+        // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and
+        // there is always room for one record in the built-in log.
+        if (head_ == 0) ensure_log_is_open();
+        segment_guard guard(segment_);
+        reserve_run(guard, pages);
+        page = take_run(guard, &slot_, pages, extent_purpose::log);
+        guard.commit();
+    }
+    auto& header = *segment_.at<log_area_header>(segment_.page_offset(page));
+    header.previous_head = head_;
+    header.bytes = pages * page_bytes;
+    head_ = (std::uint64_t{page} + 1) << 32 | sizeof(log_area_header);
+    area_ = reinterpret_cast<unsigned char*>(&header);
+    area_bytes_ = header.bytes;
+    order_stores();
+    store_word(slot_.log_head, head_);
+    order_stores();
+}
+
+}  // namespace cairn::inline v0::detail
