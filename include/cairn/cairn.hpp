@@ -1,0 +1,12 @@
+// cairn.hpp - all of Cairn that needs only Boost and the standard library.
+#pragma once
+
+#include <cairn/codec.hpp>
+#include <cairn/error.hpp>
+#include <cairn/list.hpp>
+#include <cairn/literals.hpp>
+#include <cairn/manager.hpp>
+#include <cairn/process.hpp>
+#include <cairn/repr.hpp>
+#include <cairn/segment.hpp>
+#include <cairn/version.hpp>
