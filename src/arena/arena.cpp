@@ -82,6 +82,7 @@ segment_offset take_from_span(root_transaction& tx, std::uint32_t page, std::uin
         if (index >= span.block_count) throw_corrupt(tx.in(), "a span with room is full");
     }
     ++state.used;
+    if (header_of(tx).empty_span == page + 1) tx.store(header_of(tx).empty_span, 0);
     tx.store(span.state, pack(state));
     if (state.used == span.block_count) unlink_partial(tx, page, span, size_class);
     return block_at(tx, page, index, size_class);
@@ -200,11 +201,15 @@ void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes)
     span_state state = unpack(span.state);
     if (state.used == 0) throw_corrupt(s, "a block of an object is freed in an empty span");
     const bool was_full = state.used == span.block_count;
-    if (state.used == 1 && (span.next_partial != 0 || span.previous_partial != 0)) {
-        // The last block, and the class has other spans with room: the pages go back.
-        unlink_partial(tx, span_page, span, size_class);
-        tx.free_pages(span_page, span_pages);
-        return;
+    if (state.used == 1 && !was_full) {
+        // The last block. One empty span is kept, so that a list that comes and goes does not go to the segment each time.
+        arena_header& arena = header_of(tx);
+        if (arena.empty_span != 0) {
+            unlink_partial(tx, span_page, span, size_class);
+            tx.free_pages(span_page, span_pages);
+            return;
+        }
+        tx.store(arena.empty_span, span_page + 1);
     }
     std::uint64_t& link = link_word(tx, block, class_bytes(size_class));
     tx.log(&link, sizeof link);

@@ -190,6 +190,9 @@ struct arena_header {
     std::uint64_t
         loose_free[loose_class_count];  // offset of the first free block outside the spans, by class
     std::uint32_t partial_spans[small_class_count];  // 1 + page number of the first span with room, by class
+    std::uint32_t
+        empty_span;  // 1 + page of the one span without blocks that is kept in case it is needed again
+    std::uint32_t reserved_;
 };
 
 constexpr std::size_t root_slot_bytes = 2048;
