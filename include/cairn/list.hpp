@@ -170,14 +170,18 @@ public:
     }
 
     /// For the manager.
-    explicit list(detail::root_reference root) : object_handle(std::move(root)) {
-        static_cast<void>(detail::list_at(in(), node(), traits::stride, traits::form));
+    explicit list(detail::root_reference root) noexcept : object_handle(std::move(root)) {}
+    static void validate(const detail::segment& s, detail::segment_offset node) {
+        static_cast<void>(detail::list_at(s, node, traits::stride, traits::form));
     }
     static detail::segment_offset create(detail::root_transaction& tx) {
         return detail::create_list(tx, traits::stride, traits::form);
     }
-    template <typename Range>
-    static void fill(detail::root_transaction& tx, detail::segment_offset at, const Range& contents);
+    using encoded_contents = detail::encoded_range<T>;
+    static void fill(detail::root_transaction& tx, detail::segment_offset at,
+                     const encoded_contents& contents) {
+        contents.append_to(tx, *tx.in().template at<detail::list_node>(at));
+    }
 
 private:
     [[nodiscard]] CAIRN_INLINE detail::list_node& node_in(detail::segment& s) const noexcept {
@@ -210,8 +214,8 @@ private:
                                  raw_copy& to) const;
     static std::vector<T> decode_raw(const raw_copy& raw);
     static std::vector<T> decode_all(detail::root_transaction& tx, detail::list_node& n);
-    template <typename Range>
-    static void append_range(detail::root_transaction& tx, detail::list_node& n, const Range& range);
+    template <typename Values>
+    void append_all(const Values& values) const;
 };
 
 /// Input iterator over a live list; holds a copy of the current element.

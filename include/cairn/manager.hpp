@@ -72,21 +72,21 @@ public:
     /// @throws type_mismatch  there is an object of that name and another kind or type
     /// @throws invalid_name, segment_full, would_deadlock
     template <typename T>
-    [[nodiscard]] cairn::list<T> list(std::string_view name, std::initializer_list<T> contents) const {
+    cairn::list<T> list(std::string_view name, std::initializer_list<T> contents) const {
         return find_or_create<cairn::list<T>>(name, contents);
     }
     template <typename T, std::ranges::sized_range Range = std::vector<T>>
         requires(!std::convertible_to<Range, std::string_view>)
-    [[nodiscard]] cairn::list<T> list(std::string_view name, const Range& contents = {}) const {
+    cairn::list<T> list(std::string_view name, const Range& contents = {}) const {
         return find_or_create<cairn::list<T>>(name, contents);
     }
     /// A new list under a generated name: lives until removed, or as long as the segment.
     template <typename T>
-    [[nodiscard]] cairn::list<T> list() const {
+    cairn::list<T> list() const {
         return list<T>(generate_name("list"));
     }
     template <typename T>
-    [[nodiscard]] cairn::list<T> list(std::initializer_list<T> contents) const {
+    cairn::list<T> list(std::initializer_list<T> contents) const {
         return list<T>(generate_name("list"), contents);
     }
 
@@ -95,7 +95,7 @@ public:
     /// @throws type_mismatch
     template <detail::handle_type Handle>
     [[nodiscard]] std::optional<Handle> find(std::string_view name) const {
-        std::optional<detail::root_reference> found = find_root(name, Handle::kind, Handle::type_name());
+        std::optional<detail::root_reference> found = find_root(name, request_for<Handle>());
         if (!found) return std::nullopt;
         return Handle(*std::move(found));
     }
@@ -118,16 +118,30 @@ private:
 
     template <typename Handle, typename Range>
     Handle find_or_create(std::string_view name, const Range& contents) const {
-        return Handle(create_root(name, Handle::kind, Handle::type_name(), [&](detail::root_transaction& tx) {
+        // Encoded before any lock is taken: encoding is user code.
+        const typename Handle::encoded_contents encoded(contents);
+        return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
             const detail::segment_offset node = Handle::create(tx);
-            Handle::fill(tx, node, contents);
+            Handle::fill(tx, node, encoded);
             return node;
         }));
     }
-    [[nodiscard]] std::optional<detail::root_reference>
-    find_root(std::string_view name, detail::object_kind kind, const std::string& type) const;
-    [[nodiscard]] detail::root_reference create_root(std::string_view name, detail::object_kind kind,
-                                                     const std::string& type, const builder& build) const;
+    /// What a handle expects to find: kind and type as recorded, and a node that makes sense.
+    struct request {
+        detail::object_kind kind;
+        std::string type;
+        void (*validate)(const detail::segment&, detail::segment_offset node);
+    };
+    template <typename Handle>
+    static request request_for() {
+        return {Handle::kind, Handle::type_name(), &Handle::validate};
+    }
+    static detail::root_reference accept(const detail::segment_ptr& in, detail::root_slot& slot,
+                                         const request& wanted);
+    [[nodiscard]] std::optional<detail::root_reference> find_root(std::string_view name,
+                                                                  const request& wanted) const;
+    [[nodiscard]] detail::root_reference create_root(std::string_view name, const request& wanted,
+                                                     const builder& build) const;
     [[nodiscard]] std::string generate_name(const char* kind) const;
 
     detail::segment_ptr segment_;

@@ -44,22 +44,6 @@ std::string full_type(object_kind kind, const std::string& type) {
     return type.empty() ? name : name + "<" + type + ">";
 }
 
-void require_type(const segment& s, const root_slot& slot, object_kind kind, const std::string& type) {
-    if (slot.state == static_cast<std::uint32_t>(root_state::poisoned)) {
-        throw object_poisoned("open " + describe_object(s, slot) +
-                              ": damaged beyond repair; remove it with `shmctl rm`");
-    }
-    const std::string stored = type_in(s, slot);
-    const auto stored_kind = static_cast<object_kind>(slot.kind);
-    if (stored_kind == kind && stored == type) return;
-    throw type_mismatch("open " + describe_object(s, slot) + ": stored as " + full_type(stored_kind, stored) +
-                        ", asked for " + full_type(kind, type));
-}
-
-root_reference reference_to(const segment_ptr& in, root_slot& slot) {
-    return {in, &slot, slot.generation, slot.node};
-}
-
 void require_writable(const segment& s, std::string_view name) {
     if (s.is_writable()) return;
     throw permission_denied("create or remove '" + std::string(name) + "' in " + describe_segment(s) +
@@ -126,45 +110,57 @@ manager manager::open_or_create(std::string_view name, const segment_options& op
     return manager(open_or_create_named(name, options));
 }
 
-std::optional<root_reference> manager::find_root(std::string_view name, object_kind kind,
-                                                 const std::string& type) const {
+// Under the segment's lock, so that nobody removes the object between the checks and the reference.
+root_reference manager::accept(const segment_ptr& in, root_slot& slot, const request& wanted) {
+    const segment& s = *in;
+    if (load_word(slot.state) == static_cast<std::uint32_t>(root_state::poisoned)) {
+        throw object_poisoned("open " + describe_object(s, slot) +
+                              ": damaged beyond repair; remove it with `shmctl rm`");
+    }
+    const std::string stored = type_in(s, slot);
+    const auto stored_kind = static_cast<object_kind>(slot.kind);
+    if (stored_kind != wanted.kind || stored != wanted.type) {
+        throw type_mismatch("open " + describe_object(s, slot) + ": stored as " +
+                            full_type(stored_kind, stored) + ", asked for " +
+                            full_type(wanted.kind, wanted.type));
+    }
+    wanted.validate(s, slot.node);
+    return {in, &slot, slot.generation, slot.node};
+}
+
+std::optional<root_reference> manager::find_root(std::string_view name, const request& wanted) const {
     segment& s = *segment_;
     require_object_name(s, name);
     require_no_open_operation("find an object", s);
     if (!s.is_writable()) {
         root_slot* slot = find_without_lock(s, name);
         if (slot == nullptr) return std::nullopt;
-        require_type(s, *slot, kind, type);
-        return reference_to(segment_, *slot);
+        return accept(segment_, *slot, wanted);
     }
-    segment_guard guard(s);
+    const segment_guard guard(s);
     root_slot* slot = detail::find_root(guard, name);
     if (slot == nullptr) return std::nullopt;
-    require_type(s, *slot, kind, type);
-    return reference_to(segment_, *slot);
+    return accept(segment_, *slot, wanted);
 }
 
-root_reference manager::create_root(std::string_view name, object_kind kind, const std::string& type,
+root_reference manager::create_root(std::string_view name, const request& wanted,
                                     const builder& build) const {
     segment& s = *segment_;
     require_object_name(s, name);
     require_no_open_operation("find or create an object", s);
     if (!s.is_writable()) {
-        if (std::optional<root_reference> found = find_root(name, kind, type)) return *std::move(found);
+        if (std::optional<root_reference> found = find_root(name, wanted)) return *std::move(found);
         require_writable(s, name);
     }
     segment_guard guard(s);
-    if (root_slot* present = detail::find_root(guard, name)) {
-        require_type(s, *present, kind, type);
-        return reference_to(segment_, *present);
-    }
-    root_slot& slot = begin_root(guard, name, kind);
+    if (root_slot* present = detail::find_root(guard, name)) return accept(segment_, *present, wanted);
+    root_slot& slot = begin_root(guard, name, wanted.kind);
     try {
         root_transaction tx(guard, slot);
-        slot.type_name_bytes = static_cast<std::uint32_t>(type.size());
-        slot.fingerprint = hash_bytes(type.data(), type.size(), 0);
-        slot.type_name = allocate(tx, type.size() + 1);
-        copy_in(s.at<char>(slot.type_name), type.data(), type.size());
+        slot.type_name_bytes = static_cast<std::uint32_t>(wanted.type.size());
+        slot.fingerprint = hash_bytes(wanted.type.data(), wanted.type.size(), 0);
+        slot.type_name = allocate(tx, wanted.type.size() + 1);
+        copy_in(s.at<char>(slot.type_name), wanted.type.data(), wanted.type.size());
         slot.node = build(tx);
     } catch (...) {
         guard.roll_back();
@@ -172,7 +168,7 @@ root_reference manager::create_root(std::string_view name, object_kind kind, con
         throw;
     }
     publish_root(guard, slot);
-    return reference_to(segment_, slot);
+    return {segment_, &slot, slot.generation, slot.node};
 }
 
 bool manager::contains(std::string_view name) const {

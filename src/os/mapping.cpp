@@ -67,6 +67,10 @@ std::error_code mapping::populate(std::uint64_t offset, std::uint64_t bytes) con
     return {};
 }
 
+void map_ahead(void* address, std::uint64_t bytes) noexcept {
+    ::madvise(address, static_cast<std::size_t>(bytes), MADV_POPULATE_WRITE);
+}
+
 std::error_code map_wiped_on_fork(std::uint64_t*& word) {
     const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     void* page = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -71,7 +71,7 @@ root_slot& slot_at(const segment& s, std::uint32_t link) {
     return s.slot(link - 1);
 }
 
-root_slot* find_root(segment_guard& guard, std::string_view name) {
+root_slot* find_root(const segment_guard& guard, std::string_view name) {
     segment& s = guard.in();
     const std::uint64_t hash = hash_name(s, name);
     std::uint32_t steps = guard.control().slot_count;

@@ -14,7 +14,7 @@
 namespace cairn::inline v0::detail {
 
 /// The live root of that name, or null.
-root_slot* find_root(segment_guard& guard, std::string_view name);
+root_slot* find_root(const segment_guard& guard, std::string_view name);
 
 /// Takes a slot for a new root of that name, which nobody can find yet; the caller fills it in without logging, and
 /// ends with publish_root() or finish_pending_root(). Throws segment_full.

@@ -18,17 +18,28 @@ void throw_corrupt(const segment& s, const char* what) {
 
 segment_guard::segment_guard(segment& s) : segment_(s) {
     require_usable_thread();
+    if (this_thread.in_segment_lock) {
+        throw would_deadlock(
+            "use of " + describe_segment(s) +
+            ": this thread is inside another operation on a segment (this is a signal handler) and "
+            "would wait for itself; no operation is signal-safe");
+    }
+    this_thread.in_segment_lock = true;
+    order_stores();
     stored_mutex& m = control().lock;
     int result = try_lock(m);
     if (result == EBUSY) result = lock_contended(m);
-    if (result != 0 && result != EOWNERDEAD) throw_corrupt(s, "its lock is not a lock");
+    if (result != 0 && result != EOWNERDEAD) {
+        this_thread.in_segment_lock = false;
+        throw_corrupt(s, "its lock is not a lock");
+    }
     // An exception here is past the constructor's guard: the lock is let go by hand, and what is damaged stays in the
     // log, so that the next one finds it, too.
     try {
         if (result == EOWNERDEAD || !is_clean() || load_word(control().pending_slot) != 0) recover();
     } catch (...) {
         if (result == EOWNERDEAD) mark_consistent(m);
-        unlock(m);
+        leave();
         throw;
     }
     if (result == EOWNERDEAD) mark_consistent(m);
@@ -41,7 +52,13 @@ segment_guard::~segment_guard() {
         order_stores();
         store_word(control().log_bytes, 0);
     }
+    leave();
+}
+
+void segment_guard::leave() noexcept {
     unlock(control().lock);
+    order_stores();
+    this_thread.in_segment_lock = false;
 }
 
 void segment_guard::recover() {

@@ -41,6 +41,7 @@ public:
 
 private:
     void recover();
+    void leave() noexcept;
 
     segment& segment_;
 };

@@ -6,6 +6,7 @@
 
 #include "os/futex.hpp"
 #include "os/identity.hpp"
+#include "os/mapping.hpp"
 #include "segment/extents.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
@@ -16,6 +17,7 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
+constexpr std::uint32_t least_mapped_ahead_pages = 8;
 constexpr std::uint32_t least_spill_pages = 16;
 constexpr std::uint32_t most_spill_pages = 16384;  // 64 MiB a piece
 
@@ -273,10 +275,16 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
     // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
     ensure_log_is_open();
     unsettled_ = true;
-    segment_guard guard(segment_);
-    reserve_run(guard, count);
-    const std::uint32_t page = take_run(guard, &slot_, count, purpose);
-    guard.commit();
+    std::uint32_t page = 0;
+    {
+        segment_guard guard(segment_);
+        reserve_run(guard, count);
+        page = take_run(guard, &slot_, count, purpose);
+        guard.commit();
+    }
+    // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
+    if (count >= least_mapped_ahead_pages)
+        os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);
     return page;
 }
 

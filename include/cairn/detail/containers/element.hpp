@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,6 +57,65 @@ private:
     std::array<std::byte, 256> small_;
     std::vector<std::byte> large_;
     std::span<const std::byte> bytes_;
+};
+
+/// Many values, encoded outside the lock: in-place elements side by side, or the bytes of each blob.
+template <typename T>
+class encoded_range {
+    using traits = element_traits<T>;
+
+public:
+    /// Refers to the range's memory where that is already in the stored form; the range must outlive this object.
+    template <typename Range>
+    explicit encoded_range(const Range& range) : count_(std::ranges::size(range)) {
+        if constexpr (traits::in_place && std::ranges::contiguous_range<const Range> &&
+                      sizeof(T) == traits::stride && std::is_same_v<std::ranges::range_value_t<Range>, T>) {
+            elements_ = reinterpret_cast<const std::byte*>(std::ranges::data(range));
+        } else if constexpr (traits::in_place) {
+            bytes_.resize(count_ * traits::stride);
+            std::byte* to = bytes_.data();
+            for (const T& value : range) {
+                std::memcpy(to, &value, sizeof value);
+                to += traits::stride;
+            }
+            elements_ = bytes_.data();
+        } else {
+            encode_blobs(range);
+        }
+    }
+    encoded_range(const encoded_range&) = delete;
+    encoded_range& operator=(const encoded_range&) = delete;
+
+    /// Under the lock: appends all.
+    void append_to(root_transaction& tx, list_node& node) const {
+        if constexpr (traits::in_place) {
+            append_elements(tx, node, elements_, count_);
+        } else {
+            tx.begin_change();  // blocks and size become the list's together
+            std::vector<blob_slot> slots(count_);
+            for (std::size_t i = 0; i < count_; ++i) {
+                const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+                write_blob(tx, slots[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
+            }
+            append_elements(tx, node, reinterpret_cast<const std::byte*>(slots.data()), count_);
+        }
+    }
+
+private:
+    template <typename Range>
+    void encode_blobs(const Range& range) {
+        ends_.reserve(count_);
+        for (const auto& value : range) {
+            const encoded<T> one(value);
+            bytes_.insert(bytes_.end(), one.bytes().begin(), one.bytes().end());
+            ends_.push_back(bytes_.size());
+        }
+    }
+
+    std::size_t count_;
+    const std::byte* elements_ = nullptr;
+    std::vector<std::byte> bytes_;
+    std::vector<std::size_t> ends_;
 };
 
 /// Bytes of an element as they were copied out, to be decoded once they are known to be whole.

@@ -50,61 +50,29 @@ CAIRN_COLD void list<T>::make_room() const {
 }
 
 template <typename T>
-template <typename Range>
-void list<T>::append_range(detail::root_transaction& tx, detail::list_node& n, const Range& range) {
-    if constexpr (traits::in_place) {
-        if constexpr (std::ranges::contiguous_range<const Range> && sizeof(T) == traits::stride &&
-                      std::is_same_v<std::ranges::range_value_t<Range>, T>) {
-            detail::append_elements(tx, n, reinterpret_cast<const std::byte*>(std::ranges::data(range)),
-                                    std::ranges::size(range));
-        } else {
-            std::vector<std::byte> bytes(std::ranges::size(range) * traits::stride);
-            std::byte* to = bytes.data();
-            for (const T& value : range) {
-                std::memcpy(to, &value, sizeof value);
-                to += traits::stride;
-            }
-            detail::append_elements(tx, n, bytes.data(), std::ranges::size(range));
-        }
-    } else {
-        std::vector<detail::blob_slot> slots(std::ranges::size(range));
-        auto slot = slots.begin();
-        for (const auto& value : range) {
-            const detail::encoded<T> bytes(value);
-            detail::write_blob(tx, *slot++, bytes.bytes());
-        }
-        detail::append_elements(tx, n, reinterpret_cast<const std::byte*>(slots.data()), slots.size());
-    }
-}
-
-template <typename T>
 template <std::ranges::input_range Range>
     requires std::convertible_to<std::ranges::range_reference_t<Range>, T>
 void list<T>::extend(Range&& range) const {
     this->require_writable();
-    if constexpr (traits::in_place && std::ranges::contiguous_range<Range> &&
-                  std::ranges::sized_range<Range> && std::is_same_v<std::ranges::range_value_t<Range>, T>) {
-        detail::root_transaction tx(in(), slot(), generation());
-        append_range(tx, node_in(in()),
-                     std::span<const T>(std::ranges::data(range), std::ranges::size(range)));
-        tx.commit();
+    if constexpr (std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
+                  std::is_same_v<std::ranges::range_value_t<Range>, T>) {
+        append_all(std::span<const T>(std::ranges::data(range), std::ranges::size(range)));
     } else {
-        // The range is user code: it runs, and what it yields is encoded, before the lock is taken.
+        // The range is user code: it runs before the lock is taken.
         std::vector<T> values;
         if constexpr (std::ranges::sized_range<Range>) values.reserve(std::ranges::size(range));
         for (auto&& value : range) values.push_back(static_cast<T>(std::forward<decltype(value)>(value)));
-        detail::root_transaction tx(in(), slot(), generation());
-        if constexpr (!traits::in_place) tx.begin_change();
-        append_range(tx, node_in(in()), values);
-        tx.commit();
+        append_all(values);
     }
 }
 
 template <typename T>
-template <typename Range>
-void list<T>::fill(detail::root_transaction& tx, detail::segment_offset at, const Range& contents) {
-    if (std::ranges::empty(contents)) return;
-    append_range(tx, *tx.in().template at<detail::list_node>(at), contents);
+template <typename Values>
+void list<T>::append_all(const Values& values) const {
+    const detail::encoded_range<T> encoded(values);
+    detail::root_transaction tx(in(), slot(), generation());
+    encoded.append_to(tx, node_in(in()));
+    tx.commit();
 }
 
 template <typename T>
@@ -398,13 +366,14 @@ template <typename T>
 CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
     this->require_writable();
     if constexpr (traits::is_word) {
-        const detail::single_store writer(in(), slot(), generation());
+        detail::single_store writer(in(), slot(), generation());
         detail::list_node& n = node_in(in());
         if (index >= n.size) [[unlikely]]
             throw_index("set in", index, n.size);
         std::byte* element = detail::find_element(in(), links_in(n), index);
         if (element == nullptr) [[unlikely]]
             detail::throw_damaged(in(), slot());
+        writer.announce_overwrite();
         detail::copy_in_fixed<sizeof(T)>(element, &value);
     } else {
         const detail::encoded<T> bytes(value);
@@ -480,8 +449,9 @@ void list<T>::sort(Compare compare) const {
     std::vector<std::byte> stored(n.size * traits::stride);
     std::vector<std::byte> sorted(stored.size());
     bool torn = false;
-    detail::copy_elements_out(in(), detail::links_of(n), 0, n.size, stored.data(), torn);
-    if (torn) detail::throw_damaged(in(), slot());
+    // Not in() and slot(): compare may have destroyed this handle.
+    detail::copy_elements_out(tx.in(), detail::links_of(n), 0, n.size, stored.data(), torn);
+    if (torn) detail::throw_damaged(tx.in(), tx.slot());
     for (std::size_t i = 0; i < order.size(); ++i)
         std::memcpy(sorted.data() + i * traits::stride, stored.data() + order[i] * traits::stride,
                     traits::stride);
@@ -511,8 +481,9 @@ void list<T>::for_each(Fn fn) const {
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = node_in(in());
     for (std::uint64_t i = 0; i < n.size; ++i) {
-        const T value = decode_element(in(), detail::element_at(tx, n, i));
+        const T value = decode_element(tx.in(), detail::element_at(tx, n, i));  // fn may destroy this handle
         std::invoke(fn, value);
+        tx.require_own();
     }
 }
 

@@ -20,8 +20,9 @@ struct open_transaction {
 
 struct thread_state {
     open_transaction* open = nullptr;  // the innermost transaction this thread is in
-    std::uint64_t checked = 1;    // equals *process_mark once this thread's robust list was found in order
-    std::uint32_t thread_id = 0;  // of the kernel; valid once checked
+    std::uint64_t checked = 1;     // equals *process_mark once this thread's robust list was found in order
+    std::uint32_t thread_id = 0;   // of the kernel; valid once checked
+    bool in_segment_lock = false;  // holds or waits for a segment\'s own lock
 };
 
 // initial-exec: one instruction instead of a call; the library is loaded with the program.

@@ -42,7 +42,7 @@ public:
     [[nodiscard]] root_slot& slot() const noexcept { return slot_; }
 
     /// Before the first store to something that a reader without the lock may look at.
-    CAIRN_INLINE void begin_change() noexcept;
+    CAIRN_INLINE void begin_change();
 
     /// Records the old bytes and stores.
     template <word T>
@@ -70,6 +70,11 @@ public:
     [[nodiscard]] bool is_building() const noexcept { return building_ != nullptr; }
     [[nodiscard]] bool has_uncommitted() const noexcept { return head_ != 0; }
     [[nodiscard]] bool is_inert() const noexcept { return open_transaction::is_inert; }
+    /// After user code ran: throws invalid_state in a child that it forked.
+    void require_own() const {
+        if (open_transaction::is_inert) [[unlikely]]
+            throw_inert(segment_, slot_);
+    }
 
 private:
     friend class single_store;
@@ -107,6 +112,14 @@ public:
     single_store(const single_store&) = delete;
     single_store& operator=(const single_store&) = delete;
     CAIRN_INLINE ~single_store();
+
+    /// Before a store into an element that readers may look at: who copies several of them (a snapshot) looks again, and
+    /// so sees one moment. Still even, so nobody waits, and a death between the two has changed nothing.
+    CAIRN_INLINE void announce_overwrite() noexcept {
+        store_word(slot_.version, load_word(slot_.version) + 2);
+        // release: a reader that sees the element sees, after its acquire fence, the new version, too
+        std::atomic_thread_fence(std::memory_order_release);
+    }
 
     template <word T>
     CAIRN_INLINE void publish(T& to, std::type_identity_t<T> value) noexcept {
@@ -181,8 +194,13 @@ CAIRN_INLINE root_transaction::~root_transaction() {
     this_thread.open = nullptr;
 }
 
-CAIRN_INLINE void root_transaction::begin_change() noexcept {
+CAIRN_INLINE void root_transaction::begin_change() {
+    if (open_transaction::is_inert) [[unlikely]]
+        throw_inert(segment_, slot_);
     if (changing_ || building_ != nullptr) return;  // nobody reads what is being built
+    // A child forked inside a callback: the version is its parent's to change. What follows throws invalid_state.
+    if (open_transaction::is_inert) [[unlikely]]
+        return;
     changing_ = true;
     store_word(slot_.version, load_word(slot_.version) | 1);
     // release: a reader that sees any later store sees, after its acquire fence, the odd version, too
