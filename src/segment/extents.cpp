@@ -35,11 +35,27 @@ void push_free(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
 }
 
 void remove_free(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
-    const page_entry& at = guard.in().page(page);
+    const page_entry at = guard.in().page(page);
     if (at.tag != make_tag(order, extent_state::free)) throw_corrupt(guard.in(), "a free extent is not free");
     if (at.previous != 0) guard.store(guard.entry(at.previous).next, at.next);
     else guard.store(guard.control().free_heads[order], at.next);
     if (at.next != 0) guard.store(guard.entry(at.next).previous, at.previous);
+    // It may end up inside a larger extent, where an old tag would be taken for a free one.
+    guard.store(guard.in().page(page).tag, 0);
+}
+
+// Frees an extent, joined with its buddies as far as they are free: two free buddies never stay side by side.
+void push_joined(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
+    const segment& s = guard.in();
+    for (; order < max_order; ++order) {
+        const std::uint32_t buddy = page ^ (1U << order);
+        if (buddy >= s.committed_pages() || s.page(buddy).tag != make_tag(order, extent_state::free)) break;
+        remove_free(guard, buddy, order);
+        // Inside the joined extent: the upper half's entry says nothing any more.
+        store_entry(guard, std::max(page, buddy), {0, 0, 0, 0});
+        page = std::min(page, buddy);
+    }
+    push_free(guard, page, order);
 }
 
 // Splits [page, page + count) into the extents that alignment asks for.
@@ -104,7 +120,7 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
     guard.store(guard.control().committed_bytes, s.page_offset(new_page_count));
     zero_shared(&s.page(old_page_count), (new_page_count - old_page_count) * sizeof(page_entry));
     for_each_piece(old_page_count, new_page_count - old_page_count,
-                   [&](std::uint32_t page, std::uint32_t order) { push_free(guard, page, order); });
+                   [&](std::uint32_t page, std::uint32_t order) { push_joined(guard, page, order); });
     // 3. Everybody's.
     guard.commit();
 }
@@ -147,6 +163,8 @@ std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pag
         for (std::uint32_t page = first; page < first + available;) {
             const std::uint32_t piece = tag_order(s.page(page).tag);
             remove_free(guard, page, piece);
+            // Perhaps inside the run: a later look for the free tail must not take its old tag for a free extent.
+            store_entry(guard, page, {0, 0, 0, 0});
             page += 1U << piece;
         }
     }
@@ -183,15 +201,7 @@ void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page
         guard.store(owner->extent_pages, owner->extent_pages - (std::uint64_t{1} << order));
     }
     guard.store(guard.control().free_pages, guard.control().free_pages + (std::uint64_t{1} << order));
-    for (; order < max_order; ++order) {
-        const std::uint32_t buddy = page ^ (1U << order);
-        if (buddy >= s.committed_pages() || s.page(buddy).tag != make_tag(order, extent_state::free)) break;
-        remove_free(guard, buddy, order);
-        // Inside the joined extent: the upper half's entry says nothing any more.
-        store_entry(guard, std::max(page, buddy), {0, 0, 0, 0});
-        page = std::min(page, buddy);
-    }
-    push_free(guard, page, order);
+    push_joined(guard, page, order);
 }
 
 }  // namespace cairn::inline v0::detail
