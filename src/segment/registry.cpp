@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include <pthread.h>
@@ -49,7 +50,9 @@ void after_fork_in_child() {
         }
         if (!register_participant(*s, false)) own.refusal = "there are too many attached processes";
     }
-    registry_mutex().unlock();
+    // Anew rather than unlocked: a recursive mutex knows its owner by thread id, which is another one in the child, and
+    // nobody else is here who could hold it.
+    new (&registry_mutex()) std::recursive_mutex;
 }
 
 }  // namespace
