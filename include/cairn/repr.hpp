@@ -37,8 +37,7 @@ concept member_repr = requires(const T& value, std::string& to) { value.append_r
 template <typename T>
 void append_element(std::string& to, const T& value) {
     if constexpr (member_repr<T>) value.append_repr_to(to);
-    else if constexpr (std::is_same_v<T, bool>) append_repr(to, value);
-    else if constexpr (std::is_same_v<T, float>) append_repr(to, value);
+    else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, float>) append_repr(to, value);
     else if constexpr (std::is_floating_point_v<T>) append_repr(to, static_cast<double>(value));
     else if constexpr (std::is_enum_v<T>) append_element(to, static_cast<std::underlying_type_t<T>>(value));
     else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>)

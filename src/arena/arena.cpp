@@ -184,9 +184,10 @@ void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes)
         tx.free_pages(page, pages_for(bytes));
         return;
     }
-    if (bytes > largest_small_bytes) throw_corrupt(s, "a large block of an object is not one");
+    if (bytes == 0 || bytes > largest_small_bytes) throw_corrupt(s, "a large block of an object is not one");
     const std::uint32_t size_class = class_of(bytes);
     if (heads_extent && tag_purpose(tag) == extent_purpose::loose) {
+        if (size_class >= loose_class_count) throw_corrupt(s, "a block of an object does not fit its page");
         push_loose(tx, block, size_class, true);
         return;
     }

@@ -29,7 +29,8 @@ void arena_audit::fail(const std::string& what) {
 }
 
 void arena_audit::reached(segment_offset block, std::uint64_t bytes) {
-    blocks_.emplace_back(block, bytes);
+    if (bytes == 0) fail("a block without bytes is reached" + at_offset(block));
+    else blocks_.emplace_back(block, bytes);
 }
 
 std::string arena_audit::finish() {

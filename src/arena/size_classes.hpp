@@ -27,7 +27,7 @@ constexpr std::uint64_t class_bytes(std::uint32_t size_class) noexcept {
 /// The largest class of the loose ones that fits `bytes`, a multiple of 16 that is not 0.
 constexpr std::uint32_t largest_class_within(std::uint64_t bytes) noexcept {
     std::uint32_t size_class = class_of(bytes < 1024 ? bytes : 1024);
-    if (class_bytes(size_class) > bytes) --size_class;
+    if (size_class != 0 && class_bytes(size_class) > bytes) --size_class;
     return size_class;
 }
 

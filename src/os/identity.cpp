@@ -1,8 +1,10 @@
 #include "os/identity.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -43,11 +45,11 @@ void write_number(char*& to, std::uint64_t value) noexcept {
 
 // "/proc/PID/stat" without the allocations of the usual ways to print.
 void stat_path(char (&path)[40], pid_t pid) noexcept {
-    char* to = path;
-    std::memcpy(to, "/proc/", 6);
-    to += 6;
+    constexpr std::string_view before = "/proc/";
+    constexpr std::string_view after = "/stat";
+    char* to = std::copy(before.begin(), before.end(), path);
     write_number(to, static_cast<std::uint64_t>(pid));
-    std::memcpy(to, "/stat", 6);
+    *std::copy(after.begin(), after.end(), to) = '\0';
 }
 
 struct stat_facts {

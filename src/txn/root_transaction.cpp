@@ -167,6 +167,7 @@ void root_transaction::recover(bool owner_died) {
     }
     wake_everyone(slot_);
     make_even(slot_);
+    changing_ = false;  // the stored operation had set it; what the caller changes next needs a version of its own
 }
 
 void root_transaction::repair(segment_guard& guard) {

@@ -41,7 +41,7 @@ CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
     if (at.superblock < inline_superblocks) {
         link = load_word(links.chunks[at.superblock]);
     } else {
-        const std::uint64_t entry = load_word(*links.directory) + (at.superblock - inline_superblocks) * 8;
+        const std::uint64_t entry = load_word(*links.directory) + (at.superblock - inline_superblocks) * sizeof(link);
         if (at.superblock - inline_superblocks >= directory_entries || !inside.has(entry, 8)) [[unlikely]]
             return nullptr;
         link = load_word(*s.at<std::uint64_t>(entry & ~std::uint64_t{7}));

@@ -373,8 +373,7 @@ CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
         std::byte* element = detail::find_element(in(), links_in(n), index);
         if (element == nullptr) [[unlikely]]
             detail::throw_damaged(in(), slot());
-        writer.announce_overwrite();
-        detail::copy_in_fixed<sizeof(T)>(element, &value);
+        writer.template overwrite<sizeof(T)>(element, &value);
     } else {
         const detail::encoded<T> bytes(value);
         detail::root_transaction tx(in(), slot(), generation());

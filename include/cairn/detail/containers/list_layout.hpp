@@ -81,7 +81,7 @@ struct list_geometry {
 
     [[nodiscard]] constexpr position locate(std::uint64_t index) const noexcept {
         const std::uint64_t shifted = index + (std::uint64_t{1} << base_log2);
-        const auto width = static_cast<std::uint32_t>(std::bit_width(shifted)) - 1;
+        const auto width = static_cast<std::uint32_t>(std::bit_width(shifted | 1)) - 1;
         const std::uint64_t rest = shifted - (std::uint64_t{1} << width);
         if (width <= chunk_log2) return {width - base_log2, 0, rest};
         return {width - base_log2, rest >> chunk_log2, rest & ((std::uint64_t{1} << chunk_log2) - 1)};

@@ -113,12 +113,15 @@ public:
     single_store& operator=(const single_store&) = delete;
     CAIRN_INLINE ~single_store();
 
-    /// Before a store into an element that readers may look at: who copies several of them (a snapshot) looks again, and
-    /// so sees one moment. Still even, so nobody waits, and a death between the two has changed nothing.
-    CAIRN_INLINE void announce_overwrite() noexcept {
-        store_word(slot_.version, load_word(slot_.version) + 2);
-        // release: a reader that sees the element sees, after its acquire fence, the new version, too
-        std::atomic_thread_fence(std::memory_order_release);
+    /// Stores one word over an element that readers may look at. The version moves on after it, staying even: nobody waits,
+    /// but who copies several elements (a snapshot) or acts on what it read (remove) looks again. A death between the two
+    /// stores is a death of the lock's owner, whose recovery moves the version, too.
+    template <std::size_t Bytes>
+    CAIRN_INLINE void overwrite(void* word, const void* value) noexcept {
+        std::atomic_thread_fence(std::memory_order_release);  // who sees this element sees the versions before it, too
+        copy_in_fixed<Bytes>(word, value);
+        // release: who sees this version sees the element
+        __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
     }
 
     template <word T>
