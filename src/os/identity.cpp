@@ -56,7 +56,15 @@ struct stat_facts {
     pid_t pid = 0;
     char state = '?';
     std::uint64_t start_time = 0;
+    std::uint64_t stack = 0;  // 0: not ours to know
 };
+
+std::uint64_t read_number(const char* field) noexcept {
+    std::uint64_t value = 0;
+    for (; *field >= '0' && *field <= '9'; ++field)
+        value = value * 10 + static_cast<std::uint64_t>(*field - '0');
+    return value;
+}
 
 bool read_stat(const char* path, stat_facts& facts) noexcept {
     char text[1024];
@@ -70,19 +78,29 @@ bool read_stat(const char* path, stat_facts& facts) noexcept {
     if (field == nullptr || field[1] == '\0') return false;
     field += 2;
     facts.state = *field;
-    for (int number = 3; number < 22; ++number) {  // start time is field 22
+    for (int number = 3; number < 28; ++number) {
         field = std::strchr(field, ' ');
         if (field == nullptr) return false;
         ++field;
+        if (number + 1 == 22) facts.start_time = read_number(field);
     }
-    facts.start_time = 0;
-    for (; *field >= '0' && *field <= '9'; ++field)
-        facts.start_time = facts.start_time * 10 + static_cast<std::uint64_t>(*field - '0');
+    facts.stack = read_number(field);  // field 28
     return true;
 }
 
-constexpr process_identity make_identity(pid_t pid, std::uint64_t start_time) noexcept {
-    return start_time << pid_bits | static_cast<std::uint64_t>(pid);
+constexpr std::uint64_t stack_mask = (std::uint64_t{1} << stack_bits) - 1;
+
+process_identity make_identity(pid_t pid, const stat_facts& facts) noexcept {
+    // Stacks are aligned to 16 and random above that; 0 is kept for those that cannot be seen.
+    const std::uint64_t folded = facts.stack >> 4 ^ facts.stack >> 20;
+    const std::uint64_t stack = facts.stack == 0 ? 0 : std::max<std::uint64_t>(1, folded & stack_mask);
+    return facts.start_time << (stack_bits + pid_bits) | stack << pid_bits | static_cast<std::uint64_t>(pid);
+}
+
+bool same_process(process_identity a, process_identity b) noexcept {
+    constexpr std::uint64_t stack_part = stack_mask << pid_bits;
+    if ((a & stack_part) == 0 || (b & stack_part) == 0) return ((a ^ b) & ~stack_part) == 0;
+    return a == b;
 }
 
 }  // namespace
@@ -90,7 +108,7 @@ constexpr process_identity make_identity(pid_t pid, std::uint64_t start_time) no
 process_identity own_identity() noexcept {
     stat_facts facts;
     if (!read_stat("/proc/self/stat", facts)) return 0;
-    return make_identity(::getpid(), facts.start_time);
+    return make_identity(::getpid(), facts);
 }
 
 process_identity identity_of(pid_t pid) noexcept {
@@ -98,7 +116,7 @@ process_identity identity_of(pid_t pid) noexcept {
     stat_path(path, pid);
     stat_facts facts;
     if (!read_stat(path, facts)) return 0;
-    const process_identity identity = make_identity(pid, facts.start_time);
+    const process_identity identity = make_identity(pid, facts);
     return is_alive(identity) ? identity : 0;
 }
 
@@ -122,7 +140,7 @@ bool is_alive(process_identity identity) noexcept {
     // Unreadable (hidepid, or gone this instant): what the pidfd said stands.
     if (!read_stat(path, facts)) return fd.valid() || ::kill(pid, 0) == 0 || errno == EPERM;
     if (!fd.valid() && (facts.state == 'Z' || facts.state == 'X')) return false;
-    return make_identity(pid, facts.start_time) == identity;
+    return same_process(make_identity(pid, facts), identity);
 }
 
 std::uint64_t pid_namespace() noexcept {

@@ -1,7 +1,9 @@
 // identity.hpp - which process is that, and is it still alive?
 //
 // A pid alone says nothing for long: pids are reused, and a zombie answers kill(pid, 0). Pid and start time together
-// name one process for as long as the system is up.
+// name one process for as long as the system is up, but not what runs in it: a process that has become another program
+// (exec) has lost its mappings and locks as if it had been killed. The place of its stack, which the kernel chooses anew
+// at each exec, tells the two apart.
 #pragma once
 
 #include <array>
@@ -14,10 +16,12 @@
 
 namespace cairn::inline v0::detail::os {
 
-/// pid in the low 22 bits (the kernel's largest is 2^22), start time in clock ticks since boot above. 0: nobody.
+/// pid in the low 22 bits (the kernel's largest is 2^22); above them 16 bits of where the stack is, 0 if not known; above
+/// these the start time in clock ticks since boot, modulo 2^26 (a week). 0: nobody.
 using process_identity = std::uint64_t;
 
 constexpr unsigned pid_bits = 22;
+constexpr unsigned stack_bits = 16;
 
 constexpr pid_t pid_of(process_identity identity) noexcept {
     return static_cast<pid_t>(identity & ((std::uint64_t{1} << pid_bits) - 1));
@@ -29,7 +33,8 @@ process_identity own_identity() noexcept;
 /// Of the process `pid`; 0 when there is none, or only a zombie of it.
 process_identity identity_of(pid_t pid) noexcept;
 
-/// False once the process has ended (a zombie has). Cost: three system calls.
+/// False once the process has ended (a zombie has) or become another program. Where the latter cannot be seen (another
+/// user's process, address randomisation switched off) such a process counts as alive. Cost: three system calls.
 CAIRN_API bool is_alive(process_identity identity) noexcept;
 
 /// Inode of the calling process's pid namespace; 0 when not known.

@@ -122,8 +122,9 @@ struct segment_control {
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);
 
-/// One attached process. `identity` is the claim: pid and start time in one word, so that a claim is one
-/// compare-and-swap and can never be mistaken for a later process with the same pid.
+/// One attached process. `identity` is the claim: pid, start time and place of the stack in one word, so that a claim is
+/// one compare-and-swap and can be mistaken neither for a later process with the same pid nor for a later program in
+/// the same process.
 struct participant_slot {
     std::uint64_t identity;  // process_identity, 0: free
     std::uint64_t number;    // never reused; written after the claim
