@@ -125,14 +125,16 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
     guard.commit();
 }
 
-void reserve_run(segment_guard& guard, std::uint32_t pages) {
+void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
     segment& s = guard.in();
     if (pages == 0 || pages > s.header().page_limit) throw_full(s, pages);
     if (fitting_order(guard.control(), pages) <= max_order) return;
     const std::uint32_t committed = s.committed_pages();
-    const std::uint32_t first = first_free_tail_page(s);
-    if (committed - first >= pages) return;
-    const std::uint64_t needed = std::uint64_t{first} + pages;
+    // An aligned run is one extent, which the free list of its order will have once enough of the tail is free: buddies
+    // are always joined.
+    const std::uint64_t first = round_up(first_free_tail_page(s), alignment);
+    if (first + pages <= committed) return;
+    const std::uint64_t needed = first + pages;
     if (needed > s.header().page_limit) throw_full(s, pages);
     const std::uint32_t slack = std::clamp(committed / 4, least_growth_pages, most_slack_pages);
     const std::uint32_t wanted =

@@ -13,8 +13,9 @@
 namespace cairn::inline v0::detail {
 
 /// Makes sure that a run of `pages` can be taken, growing the segment if need be: by commits of its own, so the guard
-/// must be clean. Throws segment_full, system_failure.
-void reserve_run(segment_guard& guard, std::uint32_t pages);
+/// must be clean. With an `alignment` other than 1, which must be `pages` and a power of two, take_run() will give a
+/// single extent: its first page is a multiple. Throws segment_full, system_failure.
+void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment = 1);
 
 /// Takes a run that reserve_run() has made sure of; `owner` null: the segment itself. Returns its first page.
 std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose);

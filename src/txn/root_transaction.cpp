@@ -138,6 +138,11 @@ void root_transaction::throw_inert(const segment& s, const root_slot& slot) {
 // ---- recovery --------------------------------------------------------------------------------------------------
 
 void root_transaction::recover(bool owner_died) {
+    {
+        // First of all: a remover that died between its stores and its commit has left the slot's state and generation
+        // in the segment's log. Until the guard has put them back, the object looks gone, and is not.
+        const segment_guard guard(segment_);
+    }
     const std::uint64_t version = load_word(slot_.version);
     if (!is_live(slot_)) {
         // Erased or being built: there is nothing to replay into, its pages may be somebody else's by now.
@@ -167,7 +172,8 @@ void root_transaction::recover(bool owner_died) {
     }
     wake_everyone(slot_);
     make_even(slot_);
-    changing_ = false;  // the stored operation had set it; what the caller changes next needs a version of its own
+    changing_ =
+        false;  // the stored operation had set it; what the caller changes next needs a version of its own
 }
 
 void root_transaction::repair(segment_guard& guard) {
@@ -266,9 +272,18 @@ void root_transaction::settle(segment_guard& guard) {
     }
 }
 
+namespace {
+
+// A block finds its span by arithmetic, so a span begins at a multiple of its size.
+std::uint32_t alignment_of(std::uint32_t count, extent_purpose purpose) noexcept {
+    return purpose == extent_purpose::span ? count : 1;
+}
+
+}  // namespace
+
 std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
     if (building_ != nullptr) {
-        reserve_run(*building_, count);
+        reserve_run(*building_, count, alignment_of(count, purpose));
         const std::uint32_t page = take_run(*building_, &slot_, count, purpose);
         building_->commit();
         return page;
@@ -279,7 +294,7 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
     std::uint32_t page = 0;
     {
         segment_guard guard(segment_);
-        reserve_run(guard, count);
+        reserve_run(guard, count, alignment_of(count, purpose));
         page = take_run(guard, &slot_, count, purpose);
         guard.commit();
     }
