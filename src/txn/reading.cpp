@@ -1,6 +1,7 @@
 #include "cairn/detail/txn/reading.hpp"
 
-#include <ctime>
+#include <chrono>
+#include <exception>
 #include <thread>
 
 #include "os/identity.hpp"
@@ -42,18 +43,6 @@ void throw_damaged(const segment& s, const root_slot& slot) {
 }
 
 segment_ptr private_view(segment& s, const root_slot& slot) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    for (;;) {
-        const lock_word word = inspect(slot.lock);
-        const std::uint64_t version = load_word(slot.version);
-        if (word.owner_died || word.thread_id == 0 || version % 2 == 0) break;
-        if (std::chrono::steady_clock::now() >= deadline) {
-            throw timeout_error("read of " + describe_object(s, slot) + ": thread " +
-                                std::to_string(word.thread_id) + " has been changing it for " +
-                                std::to_string(patience.count()) + " s");
-        }
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
     os::mapping map;
     if (const auto reason = map_privately(s, map))
         throw system_failure("read of " + describe_object(s, slot) + ": " + reason.message(), reason);
@@ -70,6 +59,55 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
     return view;
 }
 
+namespace {
+
+// Without the lock, which a read-only process cannot take. A living writer is waited for: its work in progress is
+// nothing that could be undone beside it. A dead one's is undone in a view of our own, which says something only if
+// nobody has repaired the segment itself meanwhile.
+void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        const std::uint64_t version =
+            __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in quick_look
+        const lock_word word = inspect(slot.lock);
+        const bool is_there = load_word(slot.generation) == generation;
+        const bool is_dead = word.owner_died || word.thread_id == 0;
+        if (version % 2 == 0 && is_there) {
+            const read_result result = call(copy, s);
+            std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look
+            if (load_word(slot.version) == version) {
+                if (result == read_result::done) return;
+                throw_damaged(s, slot);
+            }
+        } else if (version % 2 == 0 || is_dead) {
+            // Gone, poisoned, or to be repaired: the same code as everywhere finds out, in the view.
+            std::exception_ptr problem;
+            read_result result = read_result::torn;
+            try {
+                const segment_ptr view = private_view(s, slot);
+                const root_transaction tx(*view, *view->at<root_slot>(s.offset_of(&slot)), generation);
+                result = call(copy, *view);
+            } catch (const error&) {
+                problem = std::current_exception();
+            }
+            std::atomic_thread_fence(std::memory_order_acquire);
+            if (load_word(slot.version) == version) {
+                if (problem) std::rethrow_exception(problem);
+                if (result == read_result::done) return;
+                throw_damaged(s, slot);
+            }
+        }
+        if (std::chrono::steady_clock::now() >= deadline) {
+            throw timeout_error("read of " + describe_object(s, slot) + ": thread " +
+                                std::to_string(word.thread_id) + " has been changing it for " +
+                                std::to_string(patience.count()) + " s");
+        }
+        if (version % 2 != 0 && !is_dead) std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+}
+
+}  // namespace
+
 void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
     for (int attempt = 0; attempt < optimistic_attempts; ++attempt) {
         const std::uint64_t version =
@@ -85,12 +123,7 @@ void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, rea
         if (is_there && result == read_result::done) return;
         break;  // gone or damaged: the lock tells which
     }
-    if (!s.is_writable()) {
-        const segment_ptr view = private_view(s, slot);
-        const root_transaction tx(*view, *view->at<root_slot>(s.offset_of(&slot)), generation);
-        if (call(copy, *view) == read_result::torn) throw_damaged(s, slot);
-        return;
-    }
+    if (!s.is_writable()) return read_as_guest(s, slot, generation, call, copy);
     const root_transaction tx(s, slot, generation);
     if (call(copy, s) == read_result::torn) throw_damaged(s, slot);
 }

@@ -21,8 +21,8 @@ CAIRN_API CAIRN_COLD void pause_reader() noexcept;
 [[noreturn]] CAIRN_API CAIRN_COLD void throw_would_deadlock(const segment& s, const root_slot& slot);
 [[noreturn]] CAIRN_API CAIRN_COLD void throw_damaged(const segment& s, const root_slot& slot);
 
-/// A second view of a read-only segment in which a dead writer's work can be undone without touching the segment.
-/// Throws object_poisoned when the writer is alive and does not end.
+/// A second view of a read-only segment in which a dead writer's work can be undone without touching the segment. Says
+/// something only while no writer lives: look at the version afterwards.
 CAIRN_API CAIRN_COLD segment_ptr private_view(segment& s, const root_slot& slot);
 
 /// The first try of a read, for operations that want everything in registers: a closure whose address is taken, as
