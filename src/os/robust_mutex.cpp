@@ -23,6 +23,26 @@ inline void pause_processor() noexcept {
 #endif
 }
 
+// ThreadSanitizer (Clang 16) does not know pthread_mutex_clocklock, and would take what the lock protects for races.
+#if defined(__SANITIZE_THREAD__)
+#define CAIRN_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CAIRN_THREAD_SANITIZER 1
+#endif
+#endif
+#if defined(CAIRN_THREAD_SANITIZER)
+constexpr clockid_t tick_clock = CLOCK_REALTIME;
+int lock_until(stored_mutex& m, const timespec& deadline) noexcept {
+    return pthread_mutex_timedlock(&m.mutex, &deadline);
+}
+#else
+constexpr clockid_t tick_clock = CLOCK_MONOTONIC;
+int lock_until(stored_mutex& m, const timespec& deadline) noexcept {
+    return pthread_mutex_clocklock(&m.mutex, tick_clock, &deadline);
+}
+#endif
+
 // glibc keeps the futex word first: the kernel's robust list depends on its place, so it cannot move.
 std::uint32_t read_word(const stored_mutex& m) noexcept {
     // relaxed: only a hint whether trying is worth it
@@ -54,13 +74,13 @@ int lock_contended(stored_mutex& m) noexcept {
     }
     for (;;) {
         timespec deadline = {};
-        ::clock_gettime(CLOCK_MONOTONIC, &deadline);
+        ::clock_gettime(tick_clock, &deadline);
         deadline.tv_nsec += tick_nanoseconds;
         if (deadline.tv_nsec >= 1'000'000'000) {
             deadline.tv_nsec -= 1'000'000'000;
             ++deadline.tv_sec;
         }
-        const int result = pthread_mutex_clocklock(&m.mutex, CLOCK_MONOTONIC, &deadline);
+        const int result = lock_until(m, deadline);
         if (result != ETIMEDOUT) return result;
     }
 }
