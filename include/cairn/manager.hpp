@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <cairn/detail/containers/object_handle.hpp>
@@ -68,14 +69,16 @@ public:
     }
     static manager open_or_create(std::string_view name, const segment_options& options = {});
 
+    // Contents are of the bare type, so that list<int&> is refused in list's words rather than in those of std::vector.
+
     /// The list of that name, created (with `contents`) if there is none; contents of an existing one stay as they are.
     /// @throws type_mismatch  there is an object of that name and another kind or type
     /// @throws invalid_name, segment_full, would_deadlock
     template <typename T>
-    cairn::list<T> list(std::string_view name, std::initializer_list<T> contents) const {
+    cairn::list<T> list(std::string_view name, std::initializer_list<std::remove_cvref_t<T>> contents) const {
         return find_or_create<cairn::list<T>>(name, contents);
     }
-    template <typename T, std::ranges::sized_range Range = std::vector<T>>
+    template <typename T, std::ranges::sized_range Range = std::vector<std::remove_cvref_t<T>>>
         requires(!std::convertible_to<Range, std::string_view>)
     cairn::list<T> list(std::string_view name, const Range& contents = {}) const {
         return find_or_create<cairn::list<T>>(name, contents);
@@ -86,7 +89,7 @@ public:
         return list<T>(generate_name("list"));
     }
     template <typename T>
-    cairn::list<T> list(std::initializer_list<T> contents) const {
+    cairn::list<T> list(std::initializer_list<std::remove_cvref_t<T>> contents) const {
         return list<T>(generate_name("list"), contents);
     }
 

@@ -44,6 +44,22 @@ std::string object_name_problem(std::string_view name) {
     return {};
 }
 
+std::string printable_name(std::string_view name) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (const char c : name) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7f) {
+            text += c;
+            continue;
+        }
+        text += "\\x";
+        text += digits[byte >> 4];
+        text += digits[byte & 0xf];
+    }
+    return text;
+}
+
 bool is_utf8(std::string_view text) noexcept {
     std::size_t i = 0;
     while (i < text.size()) {

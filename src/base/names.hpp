@@ -15,4 +15,7 @@ std::string object_name_problem(std::string_view name);
 
 bool is_utf8(std::string_view text) noexcept;
 
+/// The name for a message: control characters, which would cut it short or change a terminal, as \xNN.
+std::string printable_name(std::string_view name);
+
 }  // namespace cairn::inline v0::detail

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "segment/internals.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline v0::detail {
@@ -28,8 +29,7 @@ void object_handle::throw_argument(const char* operation, const std::string& wha
 }
 
 void object_handle::throw_read_only() const {
-    throw permission_denied("change " + describe_object(*segment_, *slot_) +
-                            ": the segment is open for reading only; open it with open_mode::read_write");
+    throw_not_writable(*segment_, "change " + describe_object(*segment_, *slot_));
 }
 
 }  // namespace cairn::inline v0::detail

@@ -8,6 +8,7 @@
 #include "base/hash.hpp"
 #include "segment/directory.hpp"
 #include "segment/extents.hpp"
+#include "segment/internals.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
 #include "txn/removal.hpp"
@@ -46,8 +47,7 @@ std::string full_type(object_kind kind, const std::string& type) {
 
 void require_writable(const segment& s, std::string_view name) {
     if (s.is_writable()) return;
-    throw permission_denied("create or remove '" + std::string(name) + "' in " + describe_segment(s) +
-                            ": it is open for reading only; open it with open_mode::read_write");
+    throw_not_writable(s, "create or remove '" + std::string(name) + "' in " + describe_segment(s));
 }
 
 // A read-only process takes no lock: it walks the chain of all slots, and looks at each twice.

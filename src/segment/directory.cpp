@@ -164,12 +164,12 @@ void finish_pending_root(segment_guard& guard) {
 
 void require_segment_name(std::string_view name) {
     if (const std::string problem = segment_name_problem(name); !problem.empty())
-        throw invalid_name("segment name '" + std::string(name) + "': " + problem);
+        throw invalid_name("segment name '" + printable_name(name) + "': " + problem);
 }
 
 void require_object_name(const segment& s, std::string_view name) {
     if (const std::string problem = object_name_problem(name); !problem.empty())
-        throw invalid_name("object name '" + std::string(name) + "' in " + describe_segment(s) + ": " +
+        throw invalid_name("object name '" + printable_name(name) + "' in " + describe_segment(s) + ": " +
                            problem);
 }
 

@@ -128,13 +128,15 @@ std::uint32_t initial_pages(const segment_header& header, const segment_options&
 
 void check_file(const os::file_facts& facts, const std::string& what, const open_options& options) {
     if (!facts.is_regular) throw corrupt_segment("open " + what + ": not a regular file, so no segment");
-    const uid_t expected = options.owner.value_or(::geteuid());
-    if (facts.owner != expected) {
-        throw permission_denied(
-            "open " + what + ": belongs to user " + std::to_string(facts.owner) + ", expected " +
-            std::to_string(expected) +
-            "; if that is right, say so with open_options{.owner = " + std::to_string(facts.owner) + "}");
-    }
+    // Who may write it is the owner's business, if the owner is us or the one that the caller trusts; nobody else's file
+    // is opened, so that a name that somebody squats on leads nowhere.
+    const uid_t self = ::geteuid();
+    if (facts.owner == self || facts.owner == options.owner) return;
+    std::string expected = std::to_string(self);
+    if (options.owner && *options.owner != self) expected += " or " + std::to_string(*options.owner);
+    throw permission_denied(
+        "open " + what + ": belongs to user " + std::to_string(facts.owner) + ", expected " + expected +
+        "; if that is right, say so with open_options{.owner = " + std::to_string(facts.owner) + "}");
 }
 
 void check_header(const segment_header& header, const std::string& what, std::uint64_t file_bytes,

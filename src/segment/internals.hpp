@@ -19,15 +19,23 @@ struct segment_internals {
     std::atomic<participant_slot*> participant{nullptr};
     std::atomic<std::uint32_t> managers{0};     // manager objects of this process
     std::atomic<bool> is_creator{false};        // cleared in forked children
-    std::atomic<const char*> refusal{nullptr};  // set in a forked child that may not use the segment
+    std::atomic<const char*> refusal{nullptr};  // why a forked child may only read it
 };
+
+/// `s` is not writable: throws refused (a forked child that could not become a participant) or permission_denied;
+/// `operation` begins the message.
+[[noreturn]] void throw_not_writable(const segment& s, const std::string& operation);
 
 /// Builds and ends segment objects; the only one that may.
 struct segment_access {
     static segment* make();
     static void set_mapping(segment& s, os::mapping map, bool writable);
+    /// For inspection: private memory that holds a copy of a segment, and outlives the object.
+    static void borrow_memory(segment& s, std::byte* base);
     static void set_name(segment& s, std::string name, bool anonymous);
     static void set_participant(segment& s, std::uint64_t number) noexcept;
+    /// In a forked child that cannot be a participant: from here on it can only read. Async-signal-safe.
+    static void forbid_writing(segment& s, const char* why) noexcept;
     static std::uint64_t reference_count(const segment& s) noexcept;
 };
 

@@ -80,34 +80,89 @@ void retire(segment_guard& guard) {
     segment& s = guard.in();
     segment_internals& own = s.internals();
     // 1. Marked: a death after this leaves a name that leads to a retired segment; whoever finds it finishes step 2.
+    const std::uint32_t was_retired = load_word(guard.control().retired);
     store_word(guard.control().retired, 1);
     order_stores();
     // 2. Gone.
+    if (own.path.empty()) return;
     os::file_facts named;
-    if (!own.path.empty() && !os::describe(own.path, named) && named.same_file(own.file)) {
-        if (const auto reason = os::remove_file(own.path); reason && reason.value() != ENOENT)
-            throw_system("remove " + describe_segment(s), reason);
+    std::error_code reason = os::describe(own.path, named);
+    if (!reason && named.same_file(own.file)) reason = os::remove_file(own.path);
+    if (!reason || reason.value() == ENOENT) return;
+    // Still there: nobody can have looked at the mark meanwhile, so it may be taken back.
+    store_word(guard.control().retired, was_retired);
+    throw_system("remove " + describe_segment(s), reason);
+}
+
+// Why a process attaches. Decided under the segment's lock, in the same hold of it in which the process becomes a
+// participant: of several that find what the dead have left, each would otherwise take the others for its living users.
+enum class purpose {
+    use,
+    use_if_alive,  // what only the dead have left is taken away instead
+    make_way       // the same, but whatever else there is is segment_exists
+};
+
+[[noreturn]] void throw_exists(std::string_view name, const char* what) {
+    throw segment_exists("create " + quoted(name) + ": " + what +
+                         "; open it, use open_or_create, or remove it with `shmctl rm`");
+}
+
+// Becomes a participant; false when the name is to be looked up again.
+bool join(segment& s, purpose why) {
+    segment_guard guard(s);
+    if (load_word(guard.control().retired) != 0) {
+        retire(guard);  // helps a remover that died before the unlink
+        return false;
     }
+    const bool is_persistent = s.header().persist != 0;
+    if (why != purpose::use && !is_persistent && count_live_participants(s) == 0) {
+        retire(guard);
+        return false;
+    }
+    if (why == purpose::make_way) {
+        throw_exists(s.name(), is_persistent ? "there is one, and it is persistent"
+                                             : "a living process is attached to one of that name");
+    }
+    require_participant(s, false);
+    return true;
+}
+
+// This process has it already. False as above: it has lost its name, but a remover that died has left that behind.
+bool is_still_there(segment& s, purpose why) {
+    if (why == purpose::make_way) throw_exists(s.name(), "this process is attached to one of that name");
+    if (!s.is_writable() || load_word(s.control().retired) == 0) return true;
+    segment_guard guard(s);
+    retire(guard);
+    return false;
+}
+
+segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, const open_options& options);
+
+segment_ptr open_for(purpose why, std::string_view name, const open_options& options) {
+    require_segment_name(name);
+    const std::string path = path_of(name);
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+        os::unique_fd fd;
+        const auto reason = os::open_existing(path, options.mode == open_mode::read_write, fd);
+        if (reason && reason.value() == ENOENT) {
+            throw no_such_segment(
+                "open " + quoted(name) + ": no such segment; create it first or use open_or_create", reason);
+        }
+        if (reason && (reason.value() == ELOOP || reason.value() == ENXIO || reason.value() == EISDIR))
+            throw corrupt_segment("open " + quoted(name) + ": not a regular file, so no segment", reason);
+        if (reason) throw_system("open " + quoted(name), reason);
+        if (segment_ptr opened = attach_for(why, std::move(fd), path, options)) return opened;
+    }
+    throw no_such_segment("open " + quoted(name) + ": it keeps being removed");
 }
 
 // What stands in the way of a new segment: throws segment_exists, or takes away what only the dead have left.
 void make_way(std::string_view name) {
-    segment_ptr present;
     try {
-        present = open_named(name, {});
+        static_cast<void>(open_for(purpose::make_way, name, {}));
     } catch (const no_such_segment&) {
-        return;
+        // Gone, by us or by somebody else.
     }
-    segment_guard guard(*present);
-    // This process is one participant; it may also have had the segment open before.
-    const bool in_use = count_live_participants(*present) > 1 || registry::is_shared(*present);
-    if (in_use || present->header().persist != 0) {
-        throw segment_exists("create " + quoted(name) + ": " +
-                             (in_use ? "a living process is attached to one of that name"
-                                     : "there is one, and it is persistent") +
-                             "; open it, use open_or_create, or remove it with `shmctl rm`");
-    }
-    retire(guard);
 }
 
 }  // namespace
@@ -131,11 +186,16 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
     const bool is_creator = policy == removal::with_creator;
     require_participant(*made, is_creator);
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
-        const auto reason = os::link_file(made->internals().descriptor, path);
-        if (!reason) {
-            made->internals().is_creator = is_creator;
-            registry::add(*made);
-            return made;
+        std::error_code reason;
+        {
+            // Held until the segment is in the list, so that no other thread opens the name and maps it a second time.
+            const registry::lock only_one;
+            reason = os::link_file(made->internals().descriptor, path);
+            if (!reason) {
+                made->internals().is_creator = is_creator;
+                registry::add_locked(*made);
+                return made;
+            }
         }
         if (reason.value() != EEXIST) throw_system(what, reason);
         if (policy == removal::when_unused) {
@@ -160,7 +220,9 @@ segment_ptr create_anonymous(std::string_view name, const segment_options& optio
     return made;
 }
 
-segment_ptr attach(os::unique_fd fd, const std::string& path, const open_options& options) {
+namespace {
+
+segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, const open_options& options) {
     prepare_process();
     const std::string what =
         path.empty() ? "anonymous segment" : quoted(path.substr(path.rfind("/cairn.") + 7));
@@ -169,7 +231,10 @@ segment_ptr attach(os::unique_fd fd, const std::string& path, const open_options
     check_file(facts, what, options);
     // Held until the segment is in the list, so that two threads do not map it twice.
     const registry::lock only_one;
-    if (segment_ptr known = registry::find(facts, options.mode)) return known;
+    if (segment_ptr known = registry::find(facts, options.mode)) {
+        if (is_still_there(*known, why)) return known;
+        return {};
+    }
 
     if (facts.bytes < sizeof(segment_header)) {
         throw corrupt_segment("open " + what + ": not a segment: the file has " +
@@ -194,57 +259,38 @@ segment_ptr attach(os::unique_fd fd, const std::string& path, const open_options
     segment_access::set_mapping(*opened, std::move(map), writable);
     segment_access::set_name(*opened, std::string(header.name, header.name_bytes), path.empty());
     const std::uint64_t committed = opened->committed_bytes();
-    if (committed < header.data_offset || committed > facts.bytes || committed % page_bytes != 0) {
+    const bool is_sane =
+        committed >= header.data_offset && committed <= header.max_bytes && committed % page_bytes == 0;
+    if (!is_sane || committed > facts.bytes) {
         // The file may have grown between the look at its size and the mapping.
         os::file_facts now;
-        if (os::describe(own.descriptor.get(), now) || committed < header.data_offset ||
-            committed > now.bytes || committed % page_bytes != 0) {
+        if (!is_sane || os::describe(own.descriptor.get(), now) || committed > now.bytes) {
             throw corrupt_segment("open " + what + ": truncated: the file has " +
                                   std::to_string(facts.bytes) + " bytes, expected at least " +
                                   std::to_string(committed) +
                                   "; remove it with `shmctl rm` if nobody needs it");
         }
     }
-    if (writable) {
-        segment_guard guard(*opened);
-        if (load_word(guard.control().retired) != 0) {
-            retire(guard);  // helps a remover that died before the unlink
-            return {};
-        }
-        require_participant(*opened, false);
-    }
+    if (writable && !join(*opened, why)) return {};
     registry::add_locked(*opened);
     return opened;
 }
 
+}  // namespace
+
+segment_ptr attach(os::unique_fd fd, const std::string& path, const open_options& options) {
+    return attach_for(purpose::use, std::move(fd), path, options);
+}
+
 segment_ptr open_named(std::string_view name, const open_options& options) {
-    require_segment_name(name);
-    const std::string path = path_of(name);
-    for (int attempt = 0; attempt < most_attempts; ++attempt) {
-        os::unique_fd fd;
-        const auto reason = os::open_existing(path, options.mode == open_mode::read_write, fd);
-        if (reason && reason.value() == ENOENT) {
-            throw no_such_segment(
-                "open " + quoted(name) + ": no such segment; create it first or use open_or_create", reason);
-        }
-        if (reason && (reason.value() == ELOOP || reason.value() == ENXIO || reason.value() == EISDIR))
-            throw corrupt_segment("open " + quoted(name) + ": not a regular file, so no segment", reason);
-        if (reason) throw_system("open " + quoted(name), reason);
-        if (segment_ptr opened = attach(std::move(fd), path, options)) return opened;
-    }
-    throw no_such_segment("open " + quoted(name) + ": it keeps being removed");
+    return open_for(purpose::use, name, options);
 }
 
 segment_ptr open_or_create_named(std::string_view name, const segment_options& options) {
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         try {
-            segment_ptr opened = open_named(name, {});
             // What only the dead have left is replaced, as by create.
-            segment_guard guard(*opened);
-            if (opened->header().persist != 0 || count_live_participants(*opened) > 1 ||
-                registry::is_shared(*opened))
-                return opened;
-            retire(guard);
+            return open_for(purpose::use_if_alive, name, {});
         } catch (const no_such_segment&) {}
         try {
             return create_named(name, options, removal::when_unused);
@@ -262,6 +308,20 @@ void remove_if_unused(segment& s) {
     if (s.is_anonymous() || s.header().persist != 0) return;
     segment_guard guard(s);
     if (load_word(guard.control().retired) == 0 && count_live_participants(s) == 0) retire(guard);
+}
+
+collected collect_if_unused(segment& s) {
+    segment_guard guard(s);
+    collected result;
+    result.forgotten_count = forget_dead_participants(s);
+    const std::uint32_t alive = count_live_participants(s);
+    result.live_count = alive > 0 ? alive - 1 : 0;  // without this process, which came for this only
+    const bool in_use = result.live_count > 0 || registry::is_shared(s);
+    if (!in_use && s.header().persist == 0 && load_word(guard.control().retired) == 0) {
+        retire(guard);
+        result.is_removed = true;
+    }
+    return result;
 }
 
 void add_manager(segment& s) noexcept {

@@ -35,6 +35,15 @@ void unlink_segment(segment& s);
 /// After this process has given its participant slot back: nobody is left, so the name goes, unless persistent.
 void remove_if_unused(segment& s);
 
+/// What `shmctl gc` does to a segment that it has attached for the purpose: forgets the dead, and takes the name away when
+/// nobody else uses it, unless persistent. All under the segment's lock.
+struct collected {
+    std::uint32_t live_count = 0;  // other living participants
+    std::uint32_t forgotten_count = 0;
+    bool is_removed = false;
+};
+collected collect_if_unused(segment& s);
+
 /// A manager object of this process comes or goes. The last one of the creator takes the name along, unless persistent.
 void add_manager(segment& s) noexcept;
 void drop_manager(segment& s) noexcept;

@@ -71,4 +71,17 @@ std::uint32_t count_live_participants(const segment& s) noexcept {
     return alive;
 }
 
+std::uint32_t forget_dead_participants(segment& s) noexcept {
+    std::uint32_t forgotten = 0;
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        participant_slot& slot = participant_at(s, i);
+        const std::uint64_t identity = identity_in(slot);
+        // The claim fails when a newcomer has taken the slot over meanwhile.
+        if (identity != 0 && identity != s.internals().identity && !os::is_alive(identity) &&
+            claim(slot, identity, 0))
+            ++forgotten;
+    }
+    return forgotten;
+}
+
 }  // namespace cairn::inline v0::detail

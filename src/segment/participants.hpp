@@ -1,6 +1,6 @@
 // participants.hpp - who is attached to a segment.
 //
-// A claim is one compare-and-swap of {pid, start time}, so that a forked child can register in its atfork handler
+// A claim is one compare-and-swap of {pid, start time, stack}, so that a forked child can register in its atfork handler
 // without any lock; a slot of a process that has died is claimed over. Numbers are never reused.
 #pragma once
 
@@ -16,6 +16,10 @@ void unregister_participant(segment& s) noexcept;
 
 /// How many living processes are attached, this one included.
 std::uint32_t count_live_participants(const segment& s) noexcept;
+
+/// Frees the slots of processes that have died; returns how many. Only what `shmctl gc` does at once and every newcomer
+/// does when it needs a slot.
+std::uint32_t forget_dead_participants(segment& s) noexcept;
 
 participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept;
 

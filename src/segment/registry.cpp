@@ -45,10 +45,14 @@ void after_fork_in_child() {
         segment_internals& own = s->internals();
         own.is_creator = false;
         if (s->header().pid_namespace != here) {
-            own.refusal = "it was forked into another pid namespace";
+            segment_access::forbid_writing(*s, "it is in another pid namespace than the segment, and the "
+                                               "kernel would take locks away from living "
+                                               "owners; run both in one namespace");
             continue;
         }
-        if (!register_participant(*s, false)) own.refusal = "there are too many attached processes";
+        if (!register_participant(*s, false))
+            segment_access::forbid_writing(
+                *s, "1024 living processes are attached, which is the most there can be");
     }
     // Anew rather than unlocked: a recursive mutex knows its owner by thread id, which is another one in the child, and
     // nobody else is here who could hold it.

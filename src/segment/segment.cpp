@@ -43,12 +43,16 @@ segment* segment_access::make() {
 
 void segment_access::set_mapping(segment& s, os::mapping map, bool writable) {
     s.internals_->map = std::move(map);
-    s.base_ = s.internals_->map.base();
+    borrow_memory(s, s.internals_->map.base());
+    s.writable_ = writable;
+}
+
+void segment_access::borrow_memory(segment& s, std::byte* base) {
+    s.base_ = base;
     const segment_header& header = s.header();
     s.control_ = reinterpret_cast<segment_control*>(s.base_ + header.control_offset);
     s.map_ = reinterpret_cast<page_entry*>(s.base_ + header.map_offset);
     s.data_offset_ = header.data_offset;
-    s.writable_ = writable;
 }
 
 void segment_access::set_name(segment& s, std::string name, bool anonymous) {
@@ -60,8 +64,20 @@ void segment_access::set_participant(segment& s, std::uint64_t number) noexcept 
     s.participant_number_.store(number, std::memory_order_relaxed);
 }
 
+void segment_access::forbid_writing(segment& s, const char* why) noexcept {
+    s.writable_ = false;
+    s.internals_->refusal = why;
+}
+
 std::uint64_t segment_access::reference_count(const segment& s) noexcept {
     return s.references_.load(std::memory_order_relaxed);
+}
+
+void throw_not_writable(const segment& s, const std::string& operation) {
+    if (const char* why = s.internals().refusal.load())
+        throw refused(operation + ": refused in this forked process, which may only read: " + why);
+    throw permission_denied(operation +
+                            ": the segment is open for reading only; open it with open_mode::read_write");
 }
 
 std::string describe_segment(const segment& s) {

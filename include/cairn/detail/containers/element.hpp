@@ -74,7 +74,8 @@ public:
         } else if constexpr (traits::in_place) {
             bytes_.resize(count_ * traits::stride);
             std::byte* to = bytes_.data();
-            for (const T& value : range) {
+            for (const auto& element : range) {
+                const T value = static_cast<T>(element);
                 std::memcpy(to, &value, sizeof value);
                 to += traits::stride;
             }
