@@ -10,7 +10,7 @@ import re
 import sys
 
 LAYERS = (
-    "base os segment txn arena codec containers sync manager process executors periodic service tools".split()
+    "base os segment txn arena codec containers sync manager process executors periodic service inspect tools".split()
 )
 RANK = {name: rank for rank, name in enumerate(LAYERS)}
 
@@ -26,7 +26,8 @@ PUBLIC = {
     "executors": "pool executor future progress",
     "periodic": "periodic",
     "service": "service",
-    "tools": "cairn inspect",
+    "inspect": "inspect",
+    "tools": "cairn",
 }
 PUBLIC_LAYER = {stem: layer for layer, stems in PUBLIC.items() for stem in stems.split()}
 

@@ -1,0 +1,150 @@
+// check_directory.cpp - control blocks and the names that lead to them.
+#include <algorithm>
+#include <vector>
+
+#include "base/names.hpp"
+#include "inspect/roots.hpp"
+#include "inspect/structure.hpp"
+#include "segment/directory.hpp"
+
+namespace cairn::inline v0::detail::inspecting {
+
+namespace {
+
+std::string control_block(std::uint32_t link) {
+    return "control block " + std::to_string(link - 1) + ": ";
+}
+
+bool is_in_slot_extent(const segment& s, std::uint32_t link) {
+    const auto page = static_cast<std::uint32_t>((link - 1) / (page_bytes / root_slot_bytes));
+    for (std::uint32_t order = 0; order <= max_order; ++order) {
+        const page_entry& entry = s.page(page >> order << order);
+        if (entry.tag == make_tag(order, extent_state::used, extent_purpose::slots)) return entry.owner == 0;
+    }
+    return false;
+}
+
+// All control blocks by their chain; `is_known` says which links are in it.
+std::vector<std::uint32_t> walk_slots(const segment& s, std::vector<bool>& is_known, problem_list& problems) {
+    std::vector<std::uint32_t> links;
+    const segment_control& control = s.control();
+    is_known.assign((s.committed_bytes() - s.data_offset()) / root_slot_bytes + 1, false);
+    for (std::uint32_t link = control.first_slot; link != 0;) {
+        const root_slot* slot = slot_of(s, link);
+        if (slot == nullptr || is_known[link]) {
+            problems.add("segment: the chain of control blocks leads outside, or has no end");
+            break;
+        }
+        if (!is_in_slot_extent(s, link))
+            problems.add(control_block(link) + "lies in no extent of control blocks");
+        is_known[link] = true;
+        links.push_back(link);
+        link = slot->next_slot;
+    }
+    if (links.size() != control.slot_count) {
+        problems.add("segment: it counts " + std::to_string(control.slot_count) +
+                     " control blocks, their chain has " + std::to_string(links.size()));
+    }
+    return links;
+}
+
+void check_free_slots(const segment& s, const std::vector<std::uint32_t>& links,
+                      const std::vector<bool>& is_known, problem_list& problems) {
+    std::vector<bool> is_in_list(is_known.size());
+    for (std::uint32_t link = s.control().first_free_slot; link != 0;) {
+        if (link >= is_known.size() || !is_known[link] || is_in_list[link]) {
+            problems.add("segment: the chain of free control blocks leads to none, or has no end");
+            return;
+        }
+        is_in_list[link] = true;
+        link = slot_of(s, link)->next_free_slot;
+    }
+    for (const std::uint32_t link : links) {
+        const root_slot& slot = *slot_of(s, link);
+        const bool is_free = slot.state == static_cast<std::uint32_t>(root_state::free);
+        if (is_free != is_in_list[link])
+            problems.add(control_block(link) + (is_free ? "is free, and yet not in the chain of free ones"
+                                                        : "is in use, and yet in the chain of free ones"));
+        if (is_free && slot.extents != 0) problems.add(control_block(link) + "is free, and yet has extents");
+        if (slot.state > static_cast<std::uint32_t>(root_state::poisoned))
+            problems.add(control_block(link) + "is in no known state");
+        const bool is_pending = slot.state == static_cast<std::uint32_t>(root_state::building) ||
+                                slot.state == static_cast<std::uint32_t>(root_state::erasing);
+        if (is_pending && s.control().pending_slot != link)
+            problems.add(control_block(link) + "was left while it was made or removed");
+        if (slot.generation > s.control().last_generation)
+            problems.add(control_block(link) + "has a generation that was never given out");
+    }
+}
+
+void check_names(const segment& s, const std::vector<std::uint32_t>& links, const std::vector<bool>& is_known,
+                 problem_list& problems) {
+    std::vector<bool> is_named(is_known.size());
+    const auto* buckets = s.at<std::uint32_t>(s.header().buckets_offset);
+    for (std::uint32_t bucket = 0; bucket < s.header().bucket_count && !problems.is_full(); ++bucket) {
+        for (std::uint32_t link = buckets[bucket]; link != 0;) {
+            if (link >= is_known.size() || !is_known[link] || is_named[link]) {
+                problems.add("segment: a chain of names leads to no object, or has no end");
+                break;
+            }
+            is_named[link] = true;
+            const root_slot& slot = *slot_of(s, link);
+            const bool is_sane = slot.name_bytes != 0 && slot.name_bytes <= max_object_name_bytes;
+            const std::string_view name(slot.name, is_sane ? slot.name_bytes : 0);
+            if (!is_visible(slot)) {
+                problems.add(control_block(link) + "has a name, and yet no object lives there");
+            } else if (!is_sane || !object_name_problem(name).empty()) {
+                problems.add(control_block(link) + "has a name that cannot be one");
+            } else if (slot.name_hash != hash_name(s, name) ||
+                       slot.name_hash % s.header().bucket_count != bucket) {
+                problems.add(describe_visible(slot) + ": its name does not lead to it");
+            }
+            link = slot.next_in_bucket;
+        }
+    }
+    std::vector<std::string> names;
+    for (const std::uint32_t link : links) {
+        const root_slot& slot = *slot_of(s, link);
+        if (!is_visible(slot)) continue;
+        names.push_back(name_of(slot));
+        if (!is_named[link]) problems.add(describe_visible(slot) + ": no chain of names leads to it");
+    }
+    std::sort(names.begin(), names.end());
+    if (const auto twin = std::adjacent_find(names.begin(), names.end()); twin != names.end())
+        problems.add("segment: two objects are called '" + *twin + "'");
+    if (names.size() != s.control().live_root_count) {
+        problems.add("segment: it counts " + std::to_string(s.control().live_root_count) +
+                     " objects, there are " + std::to_string(names.size()));
+    }
+}
+
+}  // namespace
+
+root_slot* slot_of(const segment& s, std::uint32_t link) noexcept {
+    const std::uint64_t end = (s.committed_bytes() - s.data_offset()) / root_slot_bytes;
+    return link == 0 || link > end ? nullptr : &s.slot(link - 1);
+}
+
+std::string describe_visible(const root_slot& slot) {
+    return std::string(kind_name(static_cast<object_kind>(slot.kind))) + " '" + name_of(slot) + "'";
+}
+
+void check_directory(const segment& s, problem_list& problems) {
+    const segment_control& control = s.control();
+    const lock_word lock = inspect(control.lock);
+    if (lock.owner_died || lock.thread_id != 0) problems.add("segment: its lock is not free");
+    if (control.log_bytes != 0) problems.add("segment: its undo log is not empty");
+    if (control.pending_slot != 0) problems.add("segment: an object is still being made or removed");
+    if (control.committed_bytes < s.data_offset()) return;
+    std::vector<bool> is_known;
+    const std::vector<std::uint32_t> links = walk_slots(s, is_known, problems);
+    check_free_slots(s, links, is_known, problems);
+    check_names(s, links, is_known, problems);
+    const auto* participants = s.at<participant_slot>(s.header().participants_offset);
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        if (participants[i].number > control.last_participant)
+            problems.add("participant " + std::to_string(i) + ": its number was never given out");
+    }
+}
+
+}  // namespace cairn::inline v0::detail::inspecting

@@ -1,0 +1,243 @@
+// check_root.cpp - one object: its control block, its arena, its container.
+//
+// The arena's audit and the list's own check follow links without end in sight; what comes first here makes sure that
+// they will find one.
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "arena/size_classes.hpp"
+#include "base/hash.hpp"
+#include "inspect/decode.hpp"
+#include "inspect/roots.hpp"
+#include "inspect/structure.hpp"
+#include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/list_core.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail::inspecting {
+
+namespace {
+
+constexpr std::uint32_t span_order = 4;
+
+std::uint64_t blocks_in_span(std::uint32_t size_class) {
+    return ((page_bytes << span_order) - sizeof(span_header)) / class_bytes(size_class);
+}
+
+// Spans are as the arena makes them, and each that has room is in the list of its class, once.
+std::string check_spans(const segment& s, const root_slot& slot) {
+    std::map<std::uint32_t, bool> is_listed;  // by link: spans of this root
+    for (std::uint32_t link = slot.extents; link != 0; link = s.page(link - 1).next) {
+        const page_entry& entry = s.page(link - 1);
+        if (tag_purpose(entry.tag) != extent_purpose::span) continue;
+        if (tag_order(entry.tag) != span_order) return "arena: a span of another size than spans have";
+        const auto& span = *s.at<span_header>(s.page_offset(link - 1));
+        if (span.size_class >= small_class_count || span.block_count != blocks_in_span(span.size_class))
+            return "arena: the header of a span makes no sense";
+        is_listed[link] = false;
+    }
+    for (std::uint32_t c = 0; c < small_class_count; ++c) {
+        std::uint32_t previous = 0;
+        for (std::uint32_t link = slot.arena.partial_spans[c]; link != 0;) {
+            const auto found = is_listed.find(link);
+            if (found == is_listed.end() || found->second)
+                return "arena: a list of spans leads to none, or has no end";
+            found->second = true;
+            const auto& span = *s.at<span_header>(s.page_offset(link - 1));
+            if (span.size_class != c || (previous != 0 && span.previous_partial != previous))
+                return "arena: a list of spans leads to one of another class, or does not lead back";
+            previous = link;
+            link = span.next_partial;
+        }
+    }
+    for (const auto& [link, listed] : is_listed) {
+        const auto& span = *s.at<span_header>(s.page_offset(link - 1));
+        const bool has_room = (span.state >> 16 & 0xffff) < span.block_count;
+        if (has_room != listed) return "arena: a span with room is in no list, or a full one is in one";
+        const bool is_empty = (span.state >> 16 & 0xffff) == 0;
+        if (is_empty != (link == slot.arena.empty_span))
+            return "arena: an empty span is not the one that is kept";
+    }
+    if (slot.arena.empty_span != 0 && !is_listed.contains(slot.arena.empty_span))
+        return "arena: the empty span that is kept is none of its own";
+    return {};
+}
+
+// Free blocks of the young pages lie in these, and are not more than fit there.
+std::string check_loose_blocks(const segment& s, const root_slot& slot) {
+    std::uint64_t loose_bytes = 0;
+    std::uint64_t loose_pages = 0;
+    std::map<segment_offset, std::uint64_t> pages;
+    for (std::uint32_t link = slot.extents; link != 0; link = s.page(link - 1).next) {
+        const std::uint32_t tag = s.page(link - 1).tag;
+        if (tag_purpose(tag) != extent_purpose::loose) continue;
+        loose_bytes += page_bytes << tag_order(tag);
+        loose_pages += std::uint64_t{1} << tag_order(tag);
+        pages[s.page_offset(link - 1)] = page_bytes << tag_order(tag);
+    }
+    const auto is_inside = [&](segment_offset at, std::uint64_t bytes) {
+        auto page = pages.upper_bound(at);
+        if (page == pages.begin()) return false;
+        --page;
+        return at - page->first <= page->second && bytes <= page->second - (at - page->first);
+    };
+    for (std::uint32_t c = 0; c < loose_class_count; ++c) {
+        std::uint64_t left = loose_bytes / class_bytes(c);
+        for (segment_offset at = slot.arena.loose_free[c]; at != 0;) {
+            if (left-- == 0 || at % 16 != 0 || !is_inside(at, class_bytes(c)))
+                return "arena: a list of free blocks leads outside, or has no end";
+            at = *s.at<std::uint64_t>(at);
+        }
+    }
+    const arena_header& arena = slot.arena;
+    if (arena.bump > arena.bump_end ||
+        (arena.bump != arena.bump_end && !is_inside(arena.bump, arena.bump_end - arena.bump)))
+        return "arena: what is left of the young page lies in none";
+    if (loose_pages != arena.loose_pages) return "arena: it counts other young pages than it has";
+    return {};
+}
+
+std::string check_type(const segment& s, const root_slot& slot, arena_audit& audit) {
+    if (slot.type_name_bytes > s.committed_bytes()) return "the name of its type lies outside";
+    const auto* text = s.find<char>(slot.type_name, std::uint64_t{slot.type_name_bytes} + 1);
+    if (text == nullptr) return "the name of its type lies outside";
+    if (slot.fingerprint != hash_bytes(text, slot.type_name_bytes, 0))
+        return "the name of its type was changed";
+    audit.reached(slot.type_name, std::uint64_t{slot.type_name_bytes} + 1);
+    return {};
+}
+
+void check_elements(const segment& s, list_node& node, const element_type& type, const std::string& who,
+                    problem_list& problems) {
+    const chunk_links links = links_of(node);
+    const bool is_blob = node.form == element_form::blob;
+    if (!is_blob && type.bytes > node.stride) {
+        problems.add(who + "its elements are smaller than their type");
+        return;
+    }
+    for (std::uint64_t i = 0; i < node.size && !problems.is_full(); ++i) {
+        const std::byte* at = find_element(s, links, i);
+        std::uint64_t bytes = type.bytes != 0 ? type.bytes : node.stride;
+        blob_slot slot{};
+        if (is_blob && at != nullptr) {
+            std::memcpy(&slot, at, sizeof slot);
+            at = find_blob(s, slot, bytes);
+        }
+        if (at == nullptr || !type.fits({at, static_cast<std::size_t>(bytes)}))
+            problems.add(who + "element " + std::to_string(i) + " is no " + type.name);
+    }
+}
+
+std::uint64_t check_list_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
+                                arena_audit& audit, problem_list& problems) {
+    auto* node = s.find<list_node>(slot.node);
+    std::string problem = node == nullptr ? "its node lies outside" : check_list_node(s, *node);
+    if (problem.empty()) problem = check_list(s, *node, audit);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    if (deep) {
+        const element_type type(std::string_view(s.at<char>(slot.type_name), slot.type_name_bytes));
+        check_elements(s, *node, type, who, problems);
+    }
+    return node->size;
+}
+
+}  // namespace
+
+std::string check_extent_chain(const segment& s, const root_slot& slot) {
+    const std::uint32_t pages = s.committed_pages();
+    const std::uint32_t owner = s.slot_number(slot) + 1;
+    std::uint64_t pages_left = pages;
+    std::uint32_t previous = 0;
+    bool is_settled_there = slot.settled == 0;
+    for (std::uint32_t link = slot.extents; link != 0;) {
+        if (link > pages) return "its chain of extents leads outside";
+        const page_entry& entry = s.page(link - 1);
+        const std::uint32_t order = tag_order(entry.tag);
+        const auto purpose = tag_purpose(entry.tag);
+        if (tag_state(entry.tag) != extent_state::used || entry.owner != owner ||
+            purpose < extent_purpose::loose || purpose > extent_purpose::log)
+            return "its chain of extents leads to one that is not its own";
+        if (order > max_order || (link - 1) % (1U << order) != 0 || pages - (link - 1) < 1U << order)
+            return "its chain of extents has one that does not fit where it is";
+        if (entry.previous != previous) return "its chain of extents does not lead back";
+        if (pages_left < 1U << order) return "its chain of extents has no end";
+        pages_left -= 1U << order;
+        is_settled_there = is_settled_there || link == slot.settled;
+        previous = link;
+        link = entry.next;
+    }
+    return is_settled_there ? "" : "the extents that it has for good are not in its chain";
+}
+
+std::string check_list_node(const segment& s, const list_node& node) {
+    const bool is_blob = node.form == element_form::blob;
+    if (!is_blob && node.form != element_form::in_place) return "list: its elements have no known form";
+    if (node.stride == 0 || node.stride > base_chunk_bytes * 2 || node.stride != stride_for(node.stride) ||
+        (is_blob && node.stride != sizeof(blob_slot)))
+        return "list: the distance of its elements makes no sense";
+    if (node.base_log2 != list_geometry(node.stride).base_log2)
+        return "list: its geometry is not that of its elements";
+    if (node.size > s.committed_bytes() / node.stride)
+        return "list: more elements than the segment has bytes";
+    return {};
+}
+
+std::string check_operation(const segment& s, const root_slot& slot) {
+    const stored_operation& op = slot.operation;
+    const auto* node = s.find<list_node>(op.node);
+    if (node == nullptr) return "its unfinished operation has no list";
+    if (std::string problem = check_list_node(s, *node); !problem.empty()) return problem;
+    const std::uint64_t most = s.committed_bytes() / node->stride;
+    std::uint64_t size = 0;
+    switch (static_cast<operation_kind>(op.kind)) {
+        case operation_kind::list_drop: size = op.arguments[4]; break;
+        case operation_kind::list_erase: size = op.arguments[2]; break;
+        case operation_kind::list_insert: size = op.arguments[1] + 1; break;
+        case operation_kind::list_reverse: size = op.arguments[0]; break;
+        default: return "its unfinished operation is of no known kind";
+    }
+    if (size > most || op.progress > most) return "its unfinished operation makes no sense";
+    return {};
+}
+
+std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, problem_list& problems) {
+    const std::string who = describe_visible(slot) + ": ";
+    const std::size_t before = problems.count();
+    if (slot.state == static_cast<std::uint32_t>(root_state::poisoned)) {
+        problems.add(who + "poisoned: damaged beyond repair (reason " + std::to_string(slot.poison_reason) +
+                     ")");
+        return 0;
+    }
+    const lock_word lock = inspect(slot.lock);
+    if (lock.owner_died || lock.thread_id != 0) problems.add(who + "its lock is not free");
+    if (slot.log_head != 0) problems.add(who + "its undo log is not empty");
+    if (slot.version % 2 != 0) problems.add(who + "its version is odd");
+    if (slot.operation.kind != 0) problems.add(who + "an operation was not carried to its end");
+    if (slot.rolling_back != 0) problems.add(who + "a rollback was not carried to its end");
+    if (slot.outstanding != 0 || slot.decided_root != 0)
+        problems.add(who + "a transaction with another object is open");
+    problems.add_if([&] {
+        const std::string problem = check_extent_chain(s, slot);
+        return problem.empty() ? problem : who + problem;
+    }());
+    if (problems.count() != before) return 0;
+    for (const std::string& problem : {check_spans(s, slot), check_loose_blocks(s, slot)})
+        if (!problem.empty()) problems.add(who + problem);
+    if (problems.count() != before) return 0;
+    arena_audit audit(s, slot);
+    if (const std::string problem = check_type(s, slot, audit); !problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    switch (static_cast<object_kind>(slot.kind)) {
+        case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
+        default: problems.add(who + "it is of no known kind"); return 0;
+    }
+}
+
+}  // namespace cairn::inline v0::detail::inspecting

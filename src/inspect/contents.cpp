@@ -1,0 +1,201 @@
+// contents.cpp - elements, copied out of an image and decoded by the name of their type.
+#include <algorithm>
+#include <cstring>
+
+#include "inspect/decode.hpp"
+#include "inspect/roots.hpp"
+#include "inspect/state.hpp"
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0 {
+
+using namespace detail;
+using namespace detail::inspecting;
+
+namespace detail::inspecting {
+
+list_node* node_in(image& in, const root_slot& slot) {
+    if (slot.node < in.header().data_offset || slot.node % 8 != 0) return nullptr;
+    auto* node = in.find<list_node>(slot.node);
+    if (node == nullptr) return nullptr;
+    const bool is_blob = node->form == element_form::blob;
+    if (!is_blob && node->form != element_form::in_place) return nullptr;
+    if (node->stride == 0 || node->stride > base_chunk_bytes * 2 || node->stride != stride_for(node->stride))
+        return nullptr;
+    if (is_blob && node->stride != sizeof(blob_slot)) return nullptr;
+    return node->size <= in.limit() / node->stride ? node : nullptr;
+}
+
+}  // namespace detail::inspecting
+
+namespace {
+
+// The chunk that element `index` lies in, whole, or null where its links lead nowhere.
+const std::byte* chunk_of(image& in, const list_node& node, const list_geometry& g,
+                          const list_geometry::position& at) {
+    std::uint64_t link = 0;
+    if (at.superblock < inline_superblocks) {
+        link = node.chunks[at.superblock];
+    } else {
+        if (at.superblock - inline_superblocks >= directory_entries) return nullptr;
+        const auto* directory =
+            in.find<std::uint64_t>(node.directory, directory_entries * sizeof(std::uint64_t));
+        if (directory == nullptr || node.directory < in.header().data_offset) return nullptr;
+        link = directory[at.superblock - inline_superblocks];
+    }
+    if (g.has_table(at.superblock)) {
+        const auto* entry = in.find<std::uint64_t>(link + at.chunk * sizeof(std::uint64_t));
+        if (entry == nullptr || link < in.header().data_offset || link > in.limit()) return nullptr;
+        link = *entry;
+    }
+    if (link < in.header().data_offset || link % 8 != 0) return nullptr;
+    // Only what is needed is read; the rest of the chunk is bounds-checked all the same.
+    if (g.chunk_bytes(at.superblock) > in.limit() || link > in.limit() - g.chunk_bytes(at.superblock))
+        return nullptr;
+    return in.find<std::byte>(link + at.within * g.stride, g.stride) == nullptr ? nullptr
+                                                                                : in.find<std::byte>(link, 0);
+}
+
+}  // namespace
+
+struct contents_access {
+    static void clear(object_contents& to) {
+        to.count_ = 0;
+        to.data_.clear();
+        to.ends_.clear();
+        to.missing_.clear();
+    }
+
+    static void mark_missing(object_contents& to, std::uint64_t index) {
+        to.missing_.resize(static_cast<std::size_t>(to.count_));
+        to.missing_[static_cast<std::size_t>(index)] = true;
+    }
+
+    static void copy_list(image& in, const list_node& node, std::uint64_t first, std::uint64_t count,
+                          object_contents& to) {
+        to.decoder_ = std::make_shared<const element_type>(to.type);
+        const element_type& type = *to.decoder_;
+        const list_geometry g(node.stride);
+        const bool is_blob = node.form == element_form::blob;
+        to.size = node.size;
+        to.first = std::min(first, node.size);
+        to.count_ = std::min(count, node.size - to.first);
+        to.stride_ = is_blob ? 0 : type.bytes != 0 && type.bytes <= g.stride ? type.bytes : g.stride;
+        to.data_.reserve(static_cast<std::size_t>(is_blob ? 0 : to.count_ * to.stride_));
+        std::uint64_t blob_bytes_left =
+            in.limit();  // blobs do not overlap: more than there is cannot be true
+        for (std::uint64_t i = 0; i < to.count_;) {
+            const list_geometry::position at = g.locate(to.first + i);
+            const std::uint64_t here = std::min(to.count_ - i, g.chunk_elements(at.superblock) - at.within);
+            const std::byte* chunk = chunk_of(in, node, g, at);
+            const std::byte* from = chunk == nullptr ? nullptr : chunk + at.within * g.stride;
+            if (from != nullptr && in.find<std::byte>(offset_in(in, from), here * g.stride) == nullptr)
+                from = nullptr;
+            if (from != nullptr && !is_blob && to.stride_ == g.stride) {
+                to.data_.insert(to.data_.end(), from, from + here * g.stride);
+                i += here;
+                continue;
+            }
+            for (std::uint64_t k = 0; k < here; ++k) {
+                const std::byte* element = from == nullptr ? nullptr : from + k * g.stride;
+                bool is_there = element != nullptr;
+                if (is_blob) is_there = is_there && append_blob(in, element, blob_bytes_left, to);
+                else if (is_there) to.data_.insert(to.data_.end(), element, element + to.stride_);
+                else to.data_.resize(to.data_.size() + static_cast<std::size_t>(to.stride_));
+                if (is_blob) to.ends_.push_back(to.data_.size());
+                if (!is_there) mark_missing(to, i + k);
+            }
+            i += here;
+        }
+    }
+
+private:
+    static std::uint64_t offset_in(image& in, const std::byte* at) {
+        return static_cast<std::uint64_t>(at - in.find<std::byte>(0, 0));
+    }
+
+    static bool append_blob(image& in, const std::byte* element, std::uint64_t& bytes_left,
+                            object_contents& to) {
+        blob_slot slot{};
+        std::memcpy(&slot, element, sizeof slot);
+        const std::uint64_t tag = slot.last >> 56;
+        if (tag <= largest_slot_bytes) {
+            to.data_.insert(to.data_.end(), element, element + tag);
+            return true;
+        }
+        const std::uint64_t bytes = slot.last & blob_length_mask;
+        if (tag != blob_outside >> 56 || bytes > bytes_left || slot.first < in.header().data_offset)
+            return false;
+        const auto* block = in.find<std::byte>(slot.first, bytes);
+        if (block == nullptr) return false;
+        bytes_left -= bytes;
+        to.data_.insert(to.data_.end(), block, block + bytes);
+        return true;
+    }
+};
+
+bool object_contents::is_missing(std::uint64_t i) const {
+    return i >= count_ || (i < missing_.size() && missing_[static_cast<std::size_t>(i)]);
+}
+
+bool object_contents::is_damaged(std::uint64_t i) const {
+    return is_missing(i) || !decoder_->fits(bytes(i));
+}
+
+void object_contents::append_text(std::string& to, std::uint64_t i) const {
+    if (is_missing(i)) to += '?';
+    else decoder_->append_text(to, bytes(i));
+}
+
+element_value object_contents::value(std::uint64_t i) const {
+    return is_missing(i) ? element_value{std::monostate{}} : decoder_->decode(bytes(i));
+}
+
+std::span<const std::byte> object_contents::bytes(std::uint64_t i) const {
+    if (is_missing(i)) return {};
+    const auto at = static_cast<std::size_t>(i);
+    if (ends_.empty())
+        return std::span(data_).subspan(static_cast<std::size_t>(i * stride_),
+                                        static_cast<std::size_t>(stride_));
+    const std::size_t begin = i == 0 ? 0 : static_cast<std::size_t>(ends_[at - 1]);
+    return std::span(data_).subspan(begin, static_cast<std::size_t>(ends_[at]) - begin);
+}
+
+object_contents inspection::contents(std::string_view name, std::uint64_t first, std::uint64_t count) const {
+    const source& from = state_->from;
+    image in(from);
+    bool is_whole = false;
+    for (const std::uint32_t link : all_slots(in, is_whole)) {
+        const root_slot* slot = in.slot(link);
+        if (slot == nullptr || !is_visible(*slot) || name_of(*slot) != name) continue;
+        object_contents contents;
+        bool is_damaged = false;
+        std::string problem;
+        const bool is_there =
+            read_root(from, link, slot->generation, contents.notes, [&](image& at, root_slot& seen) {
+                problem.clear();
+                contents_access::clear(contents);
+                contents.kind = kind_name(static_cast<object_kind>(seen.kind));
+                contents.type = type_of(at, seen, is_damaged);
+                if (is_damaged) problem = "the name of its type lies outside";
+                if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {
+                    problem = "it is of no known kind";
+                    return;
+                }
+                const list_node* node = node_in(at, seen);
+                if (node == nullptr) problem = "its node makes no sense";
+                else contents_access::copy_list(at, *node, first, count, contents);
+            });
+        if (!is_there) break;
+        if (problem.empty()) return contents;
+        if (contents.count() == 0 || !is_damaged) {
+            throw corrupt_segment("read of " + contents.kind + " '" + std::string(name) + "' in " +
+                                  from.what + ": damaged: " + problem + "; look at it with `shmctl verify`");
+        }
+        contents.notes.push_back("damaged: " + problem);
+        return contents;
+    }
+    throw no_such_object("read of '" + std::string(name) + "' in " + from.what + ": no such object");
+}
+
+}  // namespace cairn::inline v0

@@ -1,0 +1,128 @@
+"""Fails when a type that cannot be an element compiles, or is refused in other words than the library's own.
+
+usage: check_compile_errors.py INCLUDE_DIR COMPILER [ARGUMENT...]
+
+The compiler is the one that Meson uses. Each case is a few lines in a file of its own; what must stand in the compiler's
+output is beside it. The cases that shall compile show that it is not something else which fails.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+POINTER = "cairn: a pointer means nothing in another process: store a value or an index"
+VIEW = "cairn: a string_view points into this process: store a std::string"
+HANDLE = "cairn: a handle (cairn::list, ...) is no plain value: name the object, and store the name"
+VALUE = "cairn: an element is a value type: drop const, volatile and &"
+NO_CODEC = "cairn: this type has no codec"
+CALL = "cairn::process: the callable cannot be called with (decayed copies of) these arguments"
+
+# Name, the line that uses the library, and the words of the refusal; None: it compiles.
+CASES = [
+    ("a number is an element", 'm.list<long>("x").push_back(1);', None),
+    ("a plain struct is an element", 'm.list<point>("x").push_back({1, 2});', None),
+    ("an enumeration is an element", 'm.list<colour>("x").push_back(colour::red);', None),
+    ("a string is an element, given as a literal", 'm.list<std::string>("x").push_back("abc");', None),
+    ("a vector of numbers is an element", 'm.list<std::vector<int>>("x").push_back({1, 2});', None),
+    ("a type with a codec of its own is an element", 'm.list<wrapped>("x").push_back(wrapped{"abc"});', None),
+    ("a pointer is no element", 'm.list<int*>("x");', POINTER),
+    ("a C string is no element", 'm.list<const char*>("x");', POINTER),
+    ("a pointer to a function is no element", 'm.list<void (*)()>("x");', POINTER),
+    ("a pointer to a member is no element", 'm.list<int point::*>("x");', POINTER),
+    ("nullptr is no element", 'm.list<std::nullptr_t>("x");', POINTER),
+    ("a string_view is no element", 'm.list<std::string_view>("x");', VIEW),
+    ("a handle is no element", 'm.list<cairn::list<int>>("x");', HANDLE),
+    ("a reference is no element", 'm.list<int&>("x");', VALUE),
+    ("a constant is no element", 'm.list<const int>("x");', VALUE),
+    ("a volatile is no element", 'm.list<volatile int>("x");', VALUE),
+    ("a map is no element", 'm.list<std::map<int, int>>("x");', NO_CODEC),
+    ("a vector of strings is no element", 'm.list<std::vector<std::string>>("x");', NO_CODEC),
+    ("a span is no element", 'm.list<std::span<int>>("x");', NO_CODEC),
+    ("a reference_wrapper is no element", 'm.list<std::reference_wrapper<int>>("x");', NO_CODEC),
+    ("a unique_ptr is no element", 'm.list<std::unique_ptr<int>>("x");', NO_CODEC),
+    ("a class with a destructor and no codec is no element", 'm.list<with_destructor>("x");', NO_CODEC),
+    ("find says it as well", 'm.find<cairn::list<int*>>("x");', POINTER),
+    ("what is no handle is not found", 'm.find<int>("x");', "handle_type"),
+    ("a process takes a callable with its arguments", "cairn::process p([](int) {}, 1);", None),
+    ("a process says which callable it cannot call", 'cairn::process p([](int) {}, "one");', CALL),
+]
+
+# Parsed once, as a precompiled header; each case is a file that begins with it.
+PRELUDE = """\
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cairn/cairn.hpp>
+
+struct point { int x, y; };
+enum class colour { red };
+struct with_destructor { ~with_destructor() {} int x = 0; };
+struct wrapped { std::string text; };
+template <> struct cairn::codec<wrapped> {
+    static std::string type_name() { return "wrapped"; }
+    static std::size_t size(const wrapped& w) { return w.text.size(); }
+    static void encode(const wrapped& w, std::byte* to) { std::memcpy(to, w.text.data(), w.text.size()); }
+    static wrapped decode(std::span<const std::byte> b) {
+        return {std::string(reinterpret_cast<const char*>(b.data()), b.size())};
+    }
+};
+"""
+
+CASE = """\
+void use(const cairn::manager& m);
+void use(const cairn::manager& m) {
+    static_cast<void>(m);
+    %s
+}
+"""
+
+MOST_LINES = 30  # of a compiler's complaint; templates complain at length
+
+
+def run(*arguments):
+    """Success, and what the compiler said."""
+    command = [*compiler, "-std=c++20", f"-I{include_dir}", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    return result.returncode == 0, result.stdout + result.stderr
+
+
+def shortened(text):
+    lines = text.splitlines()
+    return "\n".join(lines[:MOST_LINES] + ["..."] * (len(lines) > MOST_LINES))
+
+
+def check(prelude, number, name, line, words):
+    """None, or what is wrong with the case."""
+    source = prelude.with_name(f"case{number}.cpp")
+    source.write_text(CASE % line)
+    compiles, output = run("-fsyntax-only", "-include", prelude, source)
+    if words is None:
+        return None if compiles else f"{name}: `{line}` shall compile, but:\n{shortened(output)}"
+    if compiles:
+        return f"{name}: `{line}` compiles"
+    if words not in output:
+        return f"{name}: `{line}` is refused, but not with '{words}':\n{shortened(output)}"
+    return None
+
+
+include_dir, compiler = sys.argv[1], sys.argv[2:]
+with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=2) as pool:
+    prelude = pathlib.Path(folder) / "prelude.hpp"
+    prelude.write_text(PRELUDE)
+    compiles, output = run("-x", "c++-header", prelude, "-o", f"{prelude}.gch")
+    if not compiles:
+        sys.exit(f"what all cases begin with does not compile:\n{shortened(output)}")
+    numbered = [(prelude, number, *case) for number, case in enumerate(CASES)]
+    problems = [problem for problem in pool.map(lambda case: check(*case), numbered) if problem]
+for problem in problems:
+    print(problem)
+print(f"{len(CASES)} cases, {len(problems)} problems")
+sys.exit(bool(problems))

@@ -1,0 +1,124 @@
+#include "words.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include <pwd.h>
+
+#include <fmt/format.h>
+
+#include <cairn/error.hpp>
+
+namespace shmctl {
+
+namespace {
+
+// What follows "open segment 'x': ", without the advice that is for programs.
+std::string reason_of(const std::exception& e) {
+    std::string text = e.what();
+    const std::size_t begin = text.find("': ");
+    if (begin != std::string::npos) text.erase(0, begin + 3);
+    return text.substr(0, text.find("; "));
+}
+
+void look_inside(segment_summary& summary) {
+    const cairn::inspection look(summary.where);
+    summary.facts = look.facts();
+    const cairn::segment_facts& facts = *summary.facts;
+    bool is_creator_dead = false;
+    bool is_unknown = false;
+    for (const cairn::participant_facts& each : look.participants()) {
+        if (each.state == cairn::presence::alive) ++summary.live_count;
+        if (each.state == cairn::presence::dead) ++summary.dead_count;
+        if (each.state == cairn::presence::unknown) is_unknown = true;
+        if (each.is_creator && each.state == cairn::presence::dead) is_creator_dead = true;
+    }
+    if (facts.is_truncated) summary.state = "damaged";
+    else if (summary.where.is_image) summary.state = "image";
+    else if (is_unknown) summary.state = "unknown";
+    else if (summary.live_count != 0 || summary.where.is_anonymous) summary.state = "live";
+    else summary.state = facts.is_persistent ? "idle" : "orphan";
+
+    std::vector<std::string> notes;
+    std::uint64_t recoveries = facts.recovery_count.value_or(0);
+    std::uint64_t poisoned = 0;
+    for (const cairn::object_facts& each : look.objects(false)) {
+        recoveries += each.recovery_count;
+        poisoned += each.state == "poisoned" ? 1 : 0;
+    }
+    if (facts.recovery_count) summary.recovery_count = recoveries;
+    if (facts.is_truncated) notes.emplace_back("truncated");
+    if (facts.is_retired) notes.emplace_back("being removed");
+    if (!facts.is_of_this_boot) notes.emplace_back("from before this system was started");
+    if (is_unknown) notes.emplace_back("of another pid namespace");
+    if (is_creator_dead && summary.state == "orphan")
+        notes.push_back(fmt::format("creator {} died", facts.creator_pid));
+    if (facts.is_persistent) notes.emplace_back("persistent");
+    if (poisoned != 0) notes.push_back(counted(poisoned, "poisoned object"));
+    if (facts.lock_owner_died) notes.emplace_back("holder of its lock died");
+    if (recoveries != 0) notes.push_back(counted(recoveries, "recovery", "recoveries"));
+    for (const std::string& each : notes) summary.note += (summary.note.empty() ? "" : ", ") + each;
+}
+
+}  // namespace
+
+segment_summary summarize(const cairn::segment_location& where) {
+    segment_summary summary;
+    summary.where = where;
+    try {
+        look_inside(summary);
+        return summary;
+    } catch (const cairn::permission_denied& e) {
+        summary.state = "denied";
+        summary.note = e.code().message();
+    } catch (const cairn::version_mismatch& e) {
+        summary.state = "foreign";
+        summary.note = reason_of(e);
+    } catch (const cairn::no_such_segment&) {
+        summary.state = "gone";
+    } catch (const cairn::error& e) {
+        summary.state = where.file_bytes == 0 ? "empty" : "damaged";
+        summary.note = reason_of(e);
+    }
+    return summary;
+}
+
+std::string user_name(uid_t user) {
+    std::array<char, 4096> buffer{};
+    passwd entry{};
+    passwd* found = nullptr;
+    if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+        return found->pw_name;
+    return std::to_string(user);
+}
+
+std::int64_t age_seconds(std::int64_t nanoseconds_since_1970) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const std::int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count() -
+                                 nanoseconds_since_1970 / 1'000'000'000;
+    return std::max<std::int64_t>(seconds, 0);
+}
+
+std::string counted(std::uint64_t count, const std::string& one, const std::string& many) {
+    return fmt::format("{} {}", count, count == 1 ? one : many.empty() ? one + "s" : many);
+}
+
+std::string lock_words(const cairn::object_facts& object) {
+    switch (object.lock) {
+        case cairn::lock_state::free: return "free";
+        case cairn::lock_state::held:
+            return fmt::format("held by {}", object.lock_pid != 0
+                                                 ? static_cast<std::uint32_t>(object.lock_pid)
+                                                 : object.lock_thread);
+        case cairn::lock_state::owner_died: break;
+    }
+    return fmt::format("DEAD owner {}, recovered by the next locker", object.lock_thread);
+}
+
+std::string full_type(const cairn::object_facts& object) {
+    if (!object.type) return object.kind + "<?>";
+    return object.type->empty() ? object.kind : object.kind + "<" + *object.type + ">";
+}
+
+}  // namespace shmctl
