@@ -1,0 +1,25 @@
+// crash_test.cpp - the crash table: see support/crash/laboratory.hpp.
+#include <chrono>
+
+#include <doctest/doctest.h>
+
+#include "crash/list_rows.hpp"
+#include "crash/manager_rows.hpp"
+#include "support/crash/laboratory.hpp"
+
+using namespace cairn_test;
+
+TEST_CASE("an operation has happened whole or not at all when its process is killed at any instruction") {
+    experiment_table table;
+    add_list_of_word_rows(table);
+    add_list_of_string_rows(table);
+    add_list_of_other_rows(table);
+    add_manager_rows(table);
+    add_lifecycle_rows(table);
+
+    const auto begin = std::chrono::steady_clock::now();
+    const std::vector<row_result> results = run_table(table, lab_settings::from_environment());
+    report_totals(results, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    for (const row_result& r : results)
+        for (const std::string& failure : r.failures) FAIL_CHECK(r.name << ": " << failure);
+}

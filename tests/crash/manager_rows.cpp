@@ -1,0 +1,177 @@
+// manager_rows.cpp - objects come and go: the directory, control blocks, and memory that changes its owner.
+#include "crash/manager_rows.hpp"
+
+#include "crash/list_rows.hpp"
+#include "segment/directory.hpp"
+
+namespace cairn_test {
+
+namespace {
+
+template <typename T>
+struct manager_row {
+    std::string member;  // of manager
+    std::string state;
+    typename list_row<T>::contents before;
+    typename list_row<T>::contents after;
+    std::function<void(const cairn::manager&, std::optional<cairn::list<T>>&)> operation;
+    std::function<void(const cairn::manager&)> shape = {};
+    cairn::segment_options options = small_segment();
+    std::string subject = subject_name;
+};
+
+template <typename T>
+void add(experiment_table& table, const std::string& type, manager_row<T> row) {
+    list_row<T> r{.before = std::move(row.before),
+                  .after = std::move(row.after),
+                  .shape = std::move(row.shape),
+                  .operation = std::move(row.operation),
+                  .subject = std::move(row.subject)};
+    add_list_row<T>(table, "manager " + row.member + "<" + type + ">, " + row.state,
+                    {"manager::" + row.member}, std::move(r), row.options);
+}
+
+void make_bystander(const cairn::manager& m) {
+    static_cast<void>(m.list<long>(bystander_name, {1, 2, 3}));
+}
+
+// As many objects as there are control blocks in an extent of them, so that the next one needs another extent.
+void use_up_slots(const cairn::manager& m) {
+    make_bystander(m);
+    for (int i = 1; i < 8; ++i) static_cast<void>(m.list<long>("filler " + std::to_string(i)));
+}
+
+// Names that share the bucket of `name` in the directory.
+std::vector<std::string> names_beside(const cairn::manager& m, const char* name, std::size_t count) {
+    // The bucket is the segment's affair: it has its own seed. The manager is asked by way of a list's segment.
+    struct opened : cairn::list<long> {
+        explicit opened(cairn::list<long> l) : cairn::list<long>(std::move(l)) {}
+        using cairn::list<long>::in;
+    };
+    const opened any(m.list<long>(bystander_name));
+    const std::uint32_t buckets = any.in().header().bucket_count;
+    std::vector<std::string> names;
+    for (int i = 0; names.size() < count; ++i) {
+        std::string candidate = "beside " + std::to_string(i);
+        if (cairn::detail::hash_name(any.in(), candidate) % buckets ==
+            cairn::detail::hash_name(any.in(), name) % buckets)
+            names.push_back(std::move(candidate));
+    }
+    return names;
+}
+
+void add_creating(experiment_table& table) {
+    using longs = std::vector<long>;
+    using texts = std::vector<std::string>;
+    auto make_list = [](const cairn::manager& m, std::optional<cairn::list<long>>& l) {
+        l = m.list<long>(subject_name);
+    };
+    add<long>(table, "int64", {"list", "the first in a segment", std::nullopt, longs{}, make_list});
+    add<long>(table, "int64", {"list", "beside another", std::nullopt, longs{}, make_list, make_bystander});
+    add<long>(table, "int64",
+              {"list", "needing control blocks", std::nullopt, longs{}, make_list, use_up_slots});
+    add<long>(table, "int64",
+              {"list", "in a control block used before", std::nullopt, longs{}, make_list,
+               [](const cairn::manager& m) {
+                   make_bystander(m);
+                   m.list<long>("former").extend(element<long>::some(300));
+                   m.remove("former");
+               }});
+    add<long>(
+        table, "int64",
+        {"list", "in a bucket with others", std::nullopt, longs{}, make_list, [](const cairn::manager& m) {
+             make_bystander(m);
+             for (const std::string& name : names_beside(m, subject_name, 2))
+                 static_cast<void>(m.list<long>(name));
+         }});
+    add<long>(table, "int64", {"list", "that is there", longs{4, 5}, longs{4, 5}, make_list, make_bystander});
+    add<long>(table, "int64",
+              {"list", "under a generated name", std::nullopt, longs{},
+               [](const cairn::manager& m, std::optional<cairn::list<long>>& l) { l = m.list<long>(); },
+               make_bystander, small_segment(), "list#1"});
+
+    const longs few = element<long>::some(20);
+    const longs many = element<long>::some(1500);
+    auto fill_with = [](const auto& contents) {
+        using value = typename std::decay_t<decltype(contents)>::value_type;
+        return [contents](const cairn::manager& m, std::optional<cairn::list<value>>& l) {
+            l = m.list<value>(subject_name, contents);
+        };
+    };
+    add<long>(table, "int64", {"list", "with contents", std::nullopt, few, fill_with(few), make_bystander});
+    add<long>(table, "int64",
+              {"list", "with contents, needing growth", std::nullopt, many, fill_with(many),
+               [](const cairn::manager& m) {
+                   make_bystander(m);
+                   m.list<long>("other").reserve(1500);
+               }});
+    const texts strings = element<std::string>::some(12);
+    add<std::string>(table, "str",
+                     {"list", "with contents", std::nullopt, strings, fill_with(strings), make_bystander});
+    const texts large = {element<std::string>::long_one(1, 9000)};
+    add<std::string>(
+        table, "str",
+        {"list", "with pages of its own", std::nullopt, large, fill_with(large), make_bystander});
+
+    const longs too_many = element<long>::some(20000);
+    add<long>(table, "int64",
+              {"list", "with contents, in a full segment", std::nullopt, std::nullopt,
+               [too_many](const cairn::manager& m, std::optional<cairn::list<long>>&) {
+                   try {
+                       static_cast<void>(m.list<long>(subject_name, too_many));
+                   } catch (const cairn::segment_full&) {
+                       return;
+                   }
+                   throw lab_failure("the segment should have been full");
+               },
+               make_bystander, smallest_segment()});
+}
+
+void add_removing(experiment_table& table) {
+    using longs = std::vector<long>;
+    using texts = std::vector<std::string>;
+    auto remove_it = [](const cairn::manager& m, const auto&) {
+        if (!m.remove(subject_name)) throw lab_failure("there was nothing to remove");
+    };
+    auto row = [&](const char* state, longs before, std::function<void(const cairn::manager&)> shape) {
+        add<long>(table, "int64",
+                  {"remove", state, std::move(before), std::nullopt, remove_it, std::move(shape)});
+    };
+    row("empty", {}, make_bystander);
+    row("the only one", element<long>::some(5), {});
+    row("a few elements", element<long>::some(20), make_bystander);
+    row("with pages", element<long>::some(1500), make_bystander);
+    row("from the middle of a bucket", element<long>::some(5), [](const cairn::manager& m) {
+        make_bystander(m);
+        // The subject was there first; these are put before it in the chain.
+        for (const std::string& name : names_beside(m, subject_name, 2))
+            static_cast<void>(m.list<long>(name));
+    });
+    const texts strings = element<std::string>::some(30);
+    add<std::string>(table, "str",
+                     {"remove", "a few elements", strings, std::nullopt, remove_it, make_bystander});
+    texts large;
+    for (std::size_t i = 0; i < 4; ++i) large.push_back(element<std::string>::long_one(i, 9000));
+    add<std::string>(table, "str",
+                     {"remove", "with pages of its own", large, std::nullopt, remove_it, make_bystander});
+    texts medium;
+    for (std::size_t i = 0; i < 130; ++i) medium.push_back(element<std::string>::long_one(i, 1000));
+    add<std::string>(
+        table, "str",
+        {"remove", "with spans", medium, std::nullopt, remove_it, make_bystander, roomy_segment()});
+    add<long>(table, "int64",
+              {"remove", "what is not there", std::nullopt, std::nullopt,
+               [](const cairn::manager& m, const auto&) {
+                   if (m.remove(subject_name)) throw lab_failure("nothing can be removed");
+               },
+               make_bystander});
+}
+
+}  // namespace
+
+void add_manager_rows(experiment_table& table) {
+    add_creating(table);
+    add_removing(table);
+}
+
+}  // namespace cairn_test

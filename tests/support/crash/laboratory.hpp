@@ -1,0 +1,40 @@
+// laboratory.hpp - the crash laboratory: runs the rows of a table, and says what it has covered.
+//
+// For each row: a victim is stepped through the operation with ptrace, and the segment filmed (victim.hpp, film.hpp).
+// Every distinct image is given to a survivor and to a newcomer, who recover it by ordinary use; the survivor's recovery
+// is filmed in turn, and each of its images recovered and checked (checker.hpp). Some victims are really killed, with
+// somebody blocked on the lock (real_kill.hpp).
+//
+// Environment   CAIRN_CRASH_SEED     chooses what a run that does not do everything does; a number
+//               CAIRN_FULL=1         everything
+//               CAIRN_CRASH_ROWS     only rows whose name contains this
+//               CAIRN_CRASH_REPORT   a file for the totals, as JSON
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/crash/checker.hpp"
+#include "support/crash/experiment.hpp"
+#include "support/crash/row_result.hpp"
+
+namespace cairn_test {
+
+/// Runs the chosen rows, on as many processors as there are (at most two). Prints a line for each.
+std::vector<row_result> run_table(const experiment_table& table, const lab_settings& settings);
+
+/// One row, in this process and its children.
+row_result run_row(const experiment& what, const lab_settings& settings);
+
+/// Films an operation, as a stepped victim goes through it. `thread` is set to the victim's.
+film film_by_stepping(const experiment& what, std::uint32_t& thread);
+
+/// Films what a survivor does first with an image, in a stepped child: some thousand times as slow as write_trap.hpp.
+film film_recovery_by_stepping(const experiment& what, const segment_image& healthy,
+                               const segment_image& image, approach how, std::uint32_t& thread);
+
+/// Prints totals, and the distribution of the waits; writes CAIRN_CRASH_REPORT if it is set.
+void report_totals(const std::vector<row_result>& results, double seconds);
+
+}  // namespace cairn_test

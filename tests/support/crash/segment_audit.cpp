@@ -1,0 +1,225 @@
+#include "support/crash/segment_audit.hpp"
+
+#include <map>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "segment/directory.hpp"
+#include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/list_core.hpp>
+
+namespace cairn_test {
+
+using namespace cairn::detail;
+
+namespace {
+
+struct problem {
+    std::string what;
+};
+
+void require(bool holds, const std::string& otherwise) {
+    if (!holds) throw problem{otherwise};
+}
+
+std::string number(std::uint64_t n) {
+    return std::to_string(n);
+}
+
+class auditor {
+public:
+    explicit auditor(const segment& s) : s_(s), control_(s.control()), pages_(s.committed_pages()) {}
+
+    void run() {
+        require(control_.log_bytes == 0, "the segment's log is not empty");
+        require(control_.pending_slot == 0, "a root is being built or erased");
+        require(is_unlocked(control_.lock), "the segment's lock is not free");
+        walk_pages();
+        walk_free_lists();
+        walk_slots();
+        walk_free_slots();
+        walk_buckets();
+        for (const std::uint32_t slot : live_) check_root(slot);
+        require(used_.empty(), "the extent at page " + (used_.empty() ? "" : number(used_.begin()->first)) +
+                                   " is in nobody's chain");
+    }
+
+private:
+    static bool is_unlocked(const stored_mutex& lock) {
+        const lock_word word = inspect(lock);
+        return word.thread_id == 0 && !word.owner_died;
+    }
+
+    void walk_pages() {
+        for (std::uint32_t page = 0; page < pages_;) {
+            const page_entry& entry = s_.page(page);
+            const std::uint32_t order = tag_order(entry.tag);
+            const extent_state state = tag_state(entry.tag);
+            const std::string where = "page " + number(page);
+            require(state == extent_state::free || state == extent_state::used, where + " is in no extent");
+            require(order <= max_order && page % (1U << order) == 0 && (1U << order) <= pages_ - page,
+                    where + ": the extent there has an impossible size");
+            for (std::uint32_t inner = page + 1; inner < page + (1U << order); ++inner)
+                require(s_.page(inner).tag == 0,
+                        "page " + number(inner) + " says something, inside the extent at " + where);
+            if (state == extent_state::free) free_[page] = order;
+            else used_[page] = order;
+            page += 1U << order;
+        }
+    }
+
+    void walk_free_lists() {
+        std::uint64_t sum = 0;
+        for (std::uint32_t order = 0; order < 32; ++order) {
+            std::uint32_t previous = 0;
+            for (std::uint32_t link = control_.free_heads[order]; link != 0; link = s_.page(link - 1).next) {
+                const auto found = free_.find(link - 1);
+                require(found != free_.end() && found->second == order,
+                        "the free list of order " + number(order) + " leads to page " + number(link - 1) +
+                            ", where no such extent is, or twice to one");
+                require(s_.page(link - 1).previous == previous,
+                        "a free list's way back is wrong at page " + number(link - 1));
+                previous = link;
+                sum += std::uint64_t{1} << order;
+                free_.erase(found);
+            }
+        }
+        require(free_.empty(), "a free extent is in no free list");
+        require(sum == control_.free_pages,
+                "free_pages is " + number(control_.free_pages) + ", the free lists have " + number(sum));
+    }
+
+    void walk_slots() {
+        for (std::uint32_t link = control_.first_slot; link != 0; link = s_.slot(link - 1).next_slot) {
+            require(std::uint64_t{link} * root_slot_bytes <= std::uint64_t{pages_} * page_bytes,
+                    "the chain of slots leads outside");
+            require(slots_.insert(link - 1).second, "the chain of slots goes round");
+        }
+        require(slots_.size() == control_.slot_count, "slot_count is not the number of slots");
+        // The extents of slots are the segment's own, and every slot in them is in the chain.
+        constexpr auto slots_in_page = static_cast<std::uint32_t>(page_bytes / root_slot_bytes);
+        std::size_t count = 0;
+        for (auto extent = used_.begin(); extent != used_.end();) {
+            const page_entry& entry = s_.page(extent->first);
+            if (entry.owner != 0) {
+                require(tag_purpose(entry.tag) != extent_purpose::slots, "an extent of slots has an owner");
+                ++extent;
+                continue;
+            }
+            require(tag_purpose(entry.tag) == extent_purpose::slots,
+                    "the extent at page " + number(extent->first) + " has no owner");
+            for (std::uint32_t i = 0; i < (slots_in_page << extent->second); ++i, ++count)
+                require(slots_.contains(extent->first * slots_in_page + i),
+                        "a slot is not in the chain of slots");
+            extent = used_.erase(extent);
+        }
+        require(count == slots_.size(), "a slot lies in no extent of slots");
+        for (const std::uint32_t number_of : slots_) {
+            const root_slot& slot = s_.slot(number_of);
+            const auto state = static_cast<root_state>(slot.state);
+            require(state == root_state::free || state == root_state::live,
+                    "slot " + number(number_of) + " is in state " + number(slot.state));
+            if (state == root_state::live) live_.insert(number_of);
+            else free_slots_.insert(number_of);
+        }
+        require(live_.size() == control_.live_root_count, "live_root_count is not the number of live roots");
+    }
+
+    void walk_free_slots() {
+        for (std::uint32_t link = control_.first_free_slot; link != 0;
+             link = s_.slot(link - 1).next_free_slot) {
+            require(free_slots_.erase(link - 1) == 1, "the chain of free slots leads to slot " +
+                                                          number(link - 1) +
+                                                          ", which is not free, or twice to one");
+            const root_slot& slot = s_.slot(link - 1);
+            require(slot.extents == 0 && slot.extent_pages == 0, "a free slot has extents");
+        }
+        require(free_slots_.empty(), "a free slot is not in the chain of free slots");
+    }
+
+    void walk_buckets() {
+        std::set<std::uint32_t> found;
+        const auto* buckets = s_.at<std::uint32_t>(s_.header().buckets_offset);
+        for (std::uint32_t bucket = 0; bucket < s_.header().bucket_count; ++bucket) {
+            for (std::uint32_t link = buckets[bucket]; link != 0; link = s_.slot(link - 1).next_in_bucket) {
+                require(live_.contains(link - 1), "the directory leads to a slot that is not live");
+                require(found.insert(link - 1).second, "the directory leads twice to one root");
+                const root_slot& slot = s_.slot(link - 1);
+                require(slot.name_hash == hash_name(s_, std::string_view(slot.name, slot.name_bytes)) &&
+                            slot.name_hash % s_.header().bucket_count == bucket,
+                        "a root is in the wrong chain of the directory");
+                require(slot.generation != 0 && slot.generation <= control_.last_generation,
+                        "a root has a generation that was never given");
+            }
+        }
+        require(found.size() == live_.size(), "a live root is not in the directory");
+    }
+
+    void check_root(std::uint32_t slot_number) {
+        const root_slot& slot = s_.slot(slot_number);
+        const std::string name = "root '" + std::string(slot.name, slot.name_bytes) + "': ";
+        require(is_unlocked(slot.lock), name + "its lock is not free");
+        require(slot.log_head == 0, name + "its log is not empty");
+        require(slot.version % 2 == 0, name + "its version is odd");
+        require(slot.operation.kind == 0, name + "an operation is unfinished");
+        require(slot.rolling_back == 0 && slot.pending_free == 0 && slot.settled == slot.extents,
+                name + "extents are in doubt");
+        std::uint64_t sum = 0;
+        std::uint32_t previous = 0;
+        for (std::uint32_t link = slot.extents; link != 0; link = s_.page(link - 1).next) {
+            const auto extent = used_.find(link - 1);
+            require(extent != used_.end(), name + "its chain leads to page " + number(link - 1) +
+                                               ", where no used extent is, or twice to one");
+            const page_entry& entry = s_.page(link - 1);
+            require(entry.owner == slot_number + 1, name + "its chain leads to somebody else's extent");
+            require(entry.previous == previous, name + "its chain's way back is wrong");
+            require(tag_purpose(entry.tag) != extent_purpose::log, name + "it has kept a spilled log");
+            previous = link;
+            sum += std::uint64_t{1} << extent->second;
+            used_.erase(extent);
+        }
+        require(sum == slot.extent_pages, name + "extent_pages is not the sum of its chain");
+
+        arena_audit audit(s_, slot);
+        audit.reached(slot.type_name, slot.type_name_bytes + 1);
+        require(static_cast<object_kind>(slot.kind) == object_kind::list,
+                name + "it is of no kind that has a check here");
+        auto* node = s_.find<list_node>(slot.node);
+        require(node != nullptr, name + "its node lies outside");
+        const std::string of_list = check_list(s_, *node, audit);
+        require(of_list.empty(), name + of_list);
+        const std::string of_arena = audit.finish();
+        require(of_arena.empty(), name + of_arena);
+    }
+
+    const segment& s_;
+    const segment_control& control_;
+    std::uint32_t pages_;
+    std::map<std::uint32_t, std::uint32_t> free_;  // first page, order; what no list has led to yet
+    std::map<std::uint32_t, std::uint32_t> used_;  // first page, order; what no chain has led to yet
+    std::set<std::uint32_t> slots_;
+    std::set<std::uint32_t> live_;
+    std::set<std::uint32_t> free_slots_;
+};
+
+}  // namespace
+
+std::string audit_segment(const segment& s) {
+    try {
+        auditor(s).run();
+    } catch (const problem& found) {
+        return found.what;
+    }
+    return {};
+}
+
+page_use count_pages(const segment& s) {
+    page_use use;
+    use.committed = s.committed_pages();
+    use.free = static_cast<std::uint32_t>(s.control().free_pages);
+    use.slots = static_cast<std::uint32_t>(s.control().slot_count * root_slot_bytes / page_bytes);
+    return use;
+}
+
+}  // namespace cairn_test

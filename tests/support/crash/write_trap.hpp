@@ -1,0 +1,21 @@
+// write_trap.hpp - films what this very process writes to a segment, some microseconds a store.
+//
+// The mapping is made read-only. A store faults; the handler lets the one page be written and sets the processor's trap
+// flag, so that it gets control again after that one instruction, looks what has changed, and closes the page again.
+// Nothing runs between two stores but what runs anyway. x86-64 only: elsewhere step the process with ptrace instead.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "support/crash/film.hpp"
+
+namespace cairn_test {
+
+[[nodiscard]] bool can_trap_writes() noexcept;
+
+/// Runs `work` and films the segment at `base` meanwhile. `from` is what is there now. Throws std::runtime_error when the
+/// film got too long; what `work` throws passes through. Not for programs with several threads.
+film film_writes(std::byte* base, const segment_image& from, const std::function<void()>& work);
+
+}  // namespace cairn_test
