@@ -1,0 +1,184 @@
+// segment_fault_test.cpp - segments and their objects when the system says no: at every call that it is asked.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/faults.hpp"
+#include "support/opened.hpp"
+#include "support/scratch.hpp"
+#include <cairn/cairn.hpp>
+
+using namespace cairn_test;
+using namespace cairn::literals;
+
+namespace {
+using longs = std::vector<long>;
+
+// What is made once a process should not count as a leak.
+void warm_up() {
+    const scratch_name name;
+    const cairn::manager m(name);
+    m.list<long>("l").push_back(1);
+}
+}  // namespace
+
+TEST_CASE(
+    "a creation that fails at any call leaves no file, no descriptor and no mapping, and works afterwards") {
+    warm_up();
+    for (const bool anonymous : {false, true}) {
+        const scratch_name name;
+        const footprint before = take_footprint();
+        std::optional<cairn::manager> m;
+        const int thrown = fail_every_call(
+            anonymous ? "segment" : name.get(),
+            [&] { m = anonymous ? cairn::manager() : cairn::manager::create(name); },
+            [&](bool threw) {
+                if (!threw) {
+                    m->list<long>("l").push_back(1);
+                    CHECK(m->list<long>("l") == longs{1});
+                    m.reset();
+                }
+                CHECK(take_footprint() == before);
+                CHECK_FALSE(name.exists());
+            });
+        CHECK(thrown > 10);
+    }
+}
+
+TEST_CASE("an open that fails at any call leaves nothing, and the segment is as it was") {
+    warm_up();
+    for (const auto mode : {cairn::open_mode::read_write, cairn::open_mode::read_only}) {
+        const scratch_name name;
+        gate ready;
+        gate leave;
+        child owner([&] {
+            const cairn::manager m(name);
+            m.list<long>("l", {1, 2});
+            ready.open();
+            leave.wait();
+        });
+        REQUIRE(ready.wait());
+        const footprint before = take_footprint();
+        std::optional<cairn::manager> m;
+        const int thrown = fail_every_call(
+            name.get(), [&] { m = cairn::manager::open(name, mode); },
+            [&](bool threw) {
+                if (!threw) {
+                    CHECK(m->list<long>("l") == longs{1, 2});
+                    CHECK(m->stats().process_count == (mode == cairn::open_mode::read_write ? 2 : 1));
+                    m.reset();
+                }
+                CHECK(take_footprint() == before);
+                CHECK(name.exists());
+            });
+        CHECK(thrown > 5);
+        leave.open();
+        CHECK(owner.join() == 0);
+    }
+}
+
+TEST_CASE("an open_or_create that fails at any call leaves nothing or what it found") {
+    warm_up();
+    const scratch_name name;
+    const footprint before = take_footprint();
+    std::optional<cairn::manager> m;
+    CHECK(fail_every_call(
+              name.get(), [&] { m = cairn::manager::open_or_create(name); },
+              [&](bool threw) {
+                  CHECK(m.has_value() == !threw);
+                  if (m) m->list<long>("l").push_back(1);
+                  m.reset();
+                  CHECK(take_footprint() == before);
+              }) > 10);
+    gate ready;
+    gate leave;
+    child owner([&] {
+        const cairn::manager own = cairn::manager::open_or_create(name);
+        own.list<long>("l", {1, 2});
+        ready.open();
+        leave.wait();
+    });
+    REQUIRE(ready.wait());
+    fail_every_call(
+        name.get(), [&] { m = cairn::manager::open_or_create(name); },
+        [&](bool threw) {
+            if (!threw) CHECK(m->list<long>("l") == longs{1, 2});
+            m.reset();
+            CHECK(name.exists());
+        });
+    leave.open();
+    CHECK(owner.join() == 0);
+}
+
+TEST_CASE("an object that cannot be made leaves no trace, and one that can is whole") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 256_MiB, .initial_size = 200'000});
+    const longs contents(100'000, 7);
+    const int thrown = fail_every_call(
+        name.get(),
+        [&] {
+            // Larger each time than what is free, so that it must grow.
+            static_cast<void>(
+                m.list<long>("l", longs((m.stats().size_bytes - m.stats().used_bytes) / 8 + 10'000, 7)));
+        },
+        [&](bool threw) {
+            CHECK(m.contains("l") == !threw);
+            CHECK(m.stats().object_count == (threw ? 0 : 1));
+            if (threw) return;
+            CHECK(broken_invariant(m.list<long>("l")) == "");
+            CHECK(m.remove("l"));
+        });
+    CHECK(thrown > 5);
+}
+
+TEST_CASE("remove and unlink that fail leave the object or the name, and work afterwards") {
+    const scratch_name name;
+    std::optional<cairn::manager> m(std::in_place, name, cairn::segment_options{});
+    m->list<long>("l", {1, 2});
+    fail_every_call(
+        name.get(), [&] { static_cast<void>(m->remove("l")); },
+        [&](bool threw) {
+            CHECK(m->contains("l") == threw);
+            static_cast<void>(m->list<long>("l", {1, 2}));
+            CHECK(m->list<long>("l") == longs{1, 2});
+        });
+    const int thrown = fail_every_call(
+        name.get(), [&] { m->unlink(); },
+        [&](bool threw) {
+            CHECK(name.exists() == threw);
+            CHECK(m->list<long>("l") == longs{1, 2});
+            if (threw) {
+                // Nothing has happened: who opens it by name gets this very segment.
+                CHECK(in_child(
+                          [&] { CHILD_CHECK(cairn::manager::open(name).list<long>("l").size() == 2); }) == 0);
+                return;
+            }
+            m.reset();
+            m.emplace(name, cairn::segment_options{});
+            m->list<long>("l", {1, 2});
+        });
+    CHECK(thrown > 0);
+}
+
+TEST_CASE(
+    "a manager that goes while the system says no throws nothing, and nothing is left but perhaps the name") {
+    warm_up();
+    for (const int error : {ENOMEM, EMFILE, EPERM}) {
+        for (int n = 1; n < 30; ++n) {
+            const scratch_name name;
+            const footprint before = take_footprint();
+            std::optional<cairn::manager> m(std::in_place, name, cairn::segment_options{});
+            {
+                const nth_call_fails fault(n, error);
+                m.reset();
+            }
+            footprint after = take_footprint();
+            after.shm_entries = before.shm_entries;
+            CHECK(after == before);
+            const cairn::manager again = cairn::manager::create(name);  // replaces what may be left
+            CHECK_FALSE(again.contains("l"));
+        }
+    }
+}

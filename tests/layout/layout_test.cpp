@@ -1,0 +1,328 @@
+// layout_test.cpp - format 1, by number.
+//
+// Programs of other versions, other compilers and other machines read the same bytes, so the numbers here are the same for
+// all of them: x86-64 and AArch64, GCC and Clang. A number that has to change is a new format: raise segment_format.
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include <doctest/doctest.h>
+
+#include "base/hash.hpp"
+#include "segment/format.hpp"
+#include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/list_layout.hpp>
+#include <cairn/detail/segment/segment_layout.hpp>
+#include <cairn/detail/segment/undo_log.hpp>
+
+using namespace cairn::detail;
+
+namespace {
+
+struct field {
+    std::string_view name;
+    std::size_t offset;
+    std::size_t bytes;
+    std::size_t pinned;
+};
+
+// Every field at its number, and no byte that belongs to none: a field that nobody has listed here shows as a gap.
+template <typename T>
+void check_layout(std::size_t pinned_bytes, std::initializer_list<field> fields) {
+    static_assert(std::is_standard_layout_v<T> && std::is_trivially_copyable_v<T>);
+    CHECK(sizeof(T) == pinned_bytes);
+    std::size_t end = 0;
+    for (const field& f : fields) {
+        INFO("field ", std::string(f.name));
+        CHECK(f.offset == f.pinned);
+        CHECK(f.offset == end);
+        end = f.offset + f.bytes;
+    }
+    CHECK(end == pinned_bytes);
+}
+
+}  // namespace
+
+// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): only the preprocessor can name a field
+#define AT(type, name, pinned)                                                                               \
+    { #name, offsetof(type, name), sizeof(type::name), pinned }
+
+TEST_CASE("a stored mutex has 48 bytes wherever the C library's is smaller") {
+    CHECK(sizeof(stored_mutex) == 48);
+    CHECK(alignof(stored_mutex) == 8);
+    CHECK(sizeof(pthread_mutex_t) <= 48);
+}
+
+TEST_CASE("the header of a segment has its size and its fields where format 1 has them") {
+    check_layout<segment_header>(360, {
+                                          AT(segment_header, magic, 0),
+                                          AT(segment_header, format, 8),
+                                          AT(segment_header, header_bytes, 12),
+                                          AT(segment_header, abi, 16),
+                                          AT(segment_header, max_bytes, 24),
+                                          AT(segment_header, control_offset, 32),
+                                          AT(segment_header, participants_offset, 40),
+                                          AT(segment_header, buckets_offset, 48),
+                                          AT(segment_header, map_offset, 56),
+                                          AT(segment_header, data_offset, 64),
+                                          AT(segment_header, page_limit, 72),
+                                          AT(segment_header, participant_count, 76),
+                                          AT(segment_header, bucket_count, 80),
+                                          AT(segment_header, persist, 84),
+                                          AT(segment_header, remove_when_unused, 88),
+                                          AT(segment_header, hash_algorithm, 92),
+                                          AT(segment_header, hash_seed, 96),
+                                          AT(segment_header, boot_id, 104),
+                                          AT(segment_header, pid_namespace, 120),
+                                          AT(segment_header, created_nanoseconds, 128),
+                                          AT(segment_header, creator_pid, 136),
+                                          AT(segment_header, name_bytes, 140),
+                                          AT(segment_header, name, 144),
+                                          AT(segment_header, checksum, 352),
+                                      });
+}
+
+TEST_CASE("an entry of the page map has its size and its fields where format 1 has them") {
+    check_layout<page_entry>(16, {
+                                     AT(page_entry, tag, 0),
+                                     AT(page_entry, owner, 4),
+                                     AT(page_entry, next, 8),
+                                     AT(page_entry, previous, 12),
+                                 });
+}
+
+TEST_CASE("the control block of a segment has its size and its fields where format 1 has them") {
+    check_layout<segment_control>(8520, {
+                                            AT(segment_control, lock, 0),
+                                            AT(segment_control, log_bytes, 48),
+                                            AT(segment_control, committed_bytes, 56),
+                                            AT(segment_control, retired, 64),
+                                            AT(segment_control, pending_slot, 68),
+                                            AT(segment_control, first_free_slot, 72),
+                                            AT(segment_control, first_slot, 76),
+                                            AT(segment_control, last_generation, 80),
+                                            AT(segment_control, last_participant, 88),
+                                            AT(segment_control, last_generated_name, 96),
+                                            AT(segment_control, free_pages, 104),
+                                            AT(segment_control, slot_count, 112),
+                                            AT(segment_control, live_root_count, 116),
+                                            AT(segment_control, free_heads, 120),
+                                            AT(segment_control, recovery_count, 248),
+                                            AT(segment_control, acquired_count, 256),
+                                            AT(segment_control, reserved_, 264),
+                                            AT(segment_control, log, 328),
+                                        });
+}
+
+TEST_CASE("a participant's slot has its size and its fields where format 1 has them") {
+    check_layout<participant_slot>(64, {
+                                           AT(participant_slot, identity, 0),
+                                           AT(participant_slot, number, 8),
+                                           AT(participant_slot, flags, 16),
+                                           AT(participant_slot, reserved_, 24),
+                                           AT(participant_slot, program, 32),
+                                       });
+}
+
+TEST_CASE("an event count has its size and its fields where format 1 has them") {
+    check_layout<stored_event_count>(8, {
+                                            AT(stored_event_count, sequence, 0),
+                                            AT(stored_event_count, waiters, 4),
+                                        });
+}
+
+TEST_CASE("an unfinished operation has its size and its fields where format 1 has them") {
+    check_layout<stored_operation>(64, {
+                                           AT(stored_operation, kind, 0),
+                                           AT(stored_operation, phase, 4),
+                                           AT(stored_operation, node, 8),
+                                           AT(stored_operation, progress, 16),
+                                           AT(stored_operation, arguments, 24),
+                                       });
+}
+
+TEST_CASE("the words of an arena has its size and its fields where format 1 has them") {
+    check_layout<arena_header>(320, {
+                                        AT(arena_header, bump, 0),
+                                        AT(arena_header, bump_end, 8),
+                                        AT(arena_header, loose_pages, 16),
+                                        AT(arena_header, loose_free, 24),
+                                        AT(arena_header, partial_spans, 184),
+                                        AT(arena_header, empty_span, 312),
+                                        AT(arena_header, reserved_, 316),
+                                    });
+}
+
+TEST_CASE("the control block of a root has its size and its fields where format 1 has them") {
+    check_layout<root_slot>(2024, {
+                                      AT(root_slot, lock, 0),
+                                      AT(root_slot, version, 48),
+                                      AT(root_slot, log_head, 56),
+                                      AT(root_slot, generation, 64),
+                                      AT(root_slot, state, 72),
+                                      AT(root_slot, kind, 76),
+                                      AT(root_slot, node, 80),
+                                      AT(root_slot, acquired_count, 88),
+                                      AT(root_slot, extents, 96),
+                                      AT(root_slot, settled, 100),
+                                      AT(root_slot, pending_free, 104),
+                                      AT(root_slot, rolling_back, 108),
+                                      AT(root_slot, extent_pages, 112),
+                                      AT(root_slot, contended_count, 120),
+                                      AT(root_slot, committed, 128),
+                                      AT(root_slot, outstanding, 136),
+                                      AT(root_slot, decided_root, 144),
+                                      AT(root_slot, decided_number, 152),
+                                      AT(root_slot, type_name, 160),
+                                      AT(root_slot, type_name_bytes, 168),
+                                      AT(root_slot, name_bytes, 172),
+                                      AT(root_slot, fingerprint, 176),
+                                      AT(root_slot, name_hash, 184),
+                                      AT(root_slot, next_in_bucket, 192),
+                                      AT(root_slot, next_slot, 196),
+                                      AT(root_slot, next_free_slot, 200),
+                                      AT(root_slot, holder_thread, 204),
+                                      AT(root_slot, created_nanoseconds, 208),
+                                      AT(root_slot, recovery_count, 216),
+                                      AT(root_slot, rolled_back_count, 224),
+                                      AT(root_slot, last_recovery_nanoseconds, 232),
+                                      AT(root_slot, last_dead_thread, 240),
+                                      AT(root_slot, last_operation, 244),
+                                      AT(root_slot, last_undone_bytes, 248),
+                                      AT(root_slot, poison_reason, 256),
+                                      AT(root_slot, events, 264),
+                                      AT(root_slot, operation, 296),
+                                      AT(root_slot, arena, 360),
+                                      AT(root_slot, name, 680),
+                                      AT(root_slot, log, 936),
+                                      AT(root_slot, reserved_, 1960),
+                                  });
+}
+
+TEST_CASE("the node of a list has its size and its fields where format 1 has them") {
+    check_layout<list_node>(64, {
+                                    AT(list_node, size, 0),
+                                    AT(list_node, limit, 8),
+                                    AT(list_node, tail_base, 16),
+                                    AT(list_node, directory, 24),
+                                    AT(list_node, chunks, 32),
+                                    AT(list_node, stride, 56),
+                                    AT(list_node, form, 60),
+                                    AT(list_node, base_log2, 61),
+                                    AT(list_node, reserved_, 62),
+                                });
+}
+
+TEST_CASE("the slot of a blob has its size and its fields where format 1 has them") {
+    check_layout<blob_slot>(16, {
+                                    AT(blob_slot, first, 0),
+                                    AT(blob_slot, last, 8),
+                                });
+}
+
+TEST_CASE("the beginning of a span has its size and its fields where format 1 has them") {
+    check_layout<span_header>(64, {
+                                      AT(span_header, state, 0),
+                                      AT(span_header, next_partial, 8),
+                                      AT(span_header, previous_partial, 12),
+                                      AT(span_header, size_class, 16),
+                                      AT(span_header, block_count, 20),
+                                      AT(span_header, reserved_, 24),
+                                  });
+}
+
+TEST_CASE("the beginning of a spilled log has its size and its fields where format 1 has them") {
+    check_layout<log_area_header>(16, {
+                                          AT(log_area_header, previous_head, 0),
+                                          AT(log_area_header, bytes, 8),
+                                      });
+}
+
+TEST_CASE("a block that waits to be given back has its size and its fields where format 1 has them") {
+    check_layout<pending_block>(16, {
+                                        AT(pending_block, next, 0),
+                                        AT(pending_block, page_count, 8),
+                                    });
+}
+
+TEST_CASE("the parts of a segment begin where format 1 has them") {
+    const segment_header h = make_header("layout", 1 << 20, false, false);
+    CHECK(h.control_offset == 4096);
+    CHECK(h.participants_offset == 16384);
+    CHECK(h.buckets_offset == 81920);
+    CHECK(h.map_offset == 86016);
+    CHECK(h.data_offset == 131072);
+    CHECK(h.page_limit == 218);
+    CHECK(h.max_bytes == 131072 + 218 * 4096);
+    CHECK(h.participant_count == 1024);
+    CHECK(h.bucket_count == 1024);
+}
+
+TEST_CASE("numbers that are stored mean what format 1 says") {
+    CHECK(segment_magic == 0x314E524941430A89);
+    CHECK(segment_format == 1);
+    CHECK(page_bytes == 4096);
+    CHECK(root_slot_bytes == 2048);
+    CHECK(root_log_bytes == 1024);
+    CHECK(segment_log_bytes == 8192);
+    CHECK(max_segment_bytes == std::uint64_t{512} << 30);
+
+    CHECK(static_cast<int>(extent_state::inside) == 0);
+    CHECK(static_cast<int>(extent_state::free) == 1);
+    CHECK(static_cast<int>(extent_state::used) == 2);
+    CHECK(static_cast<int>(extent_purpose::none) == 0);
+    CHECK(static_cast<int>(extent_purpose::slots) == 1);
+    CHECK(static_cast<int>(extent_purpose::loose) == 2);
+    CHECK(static_cast<int>(extent_purpose::span) == 3);
+    CHECK(static_cast<int>(extent_purpose::large) == 4);
+    CHECK(static_cast<int>(extent_purpose::log) == 5);
+    CHECK(make_tag(5, extent_state::used, extent_purpose::large) == 0x00040205);
+
+    CHECK(static_cast<int>(root_state::free) == 0);
+    CHECK(static_cast<int>(root_state::building) == 1);
+    CHECK(static_cast<int>(root_state::live) == 2);
+    CHECK(static_cast<int>(root_state::erasing) == 3);
+    CHECK(static_cast<int>(root_state::poisoned) == 4);
+    CHECK(static_cast<int>(object_kind::list) == 1);
+    CHECK(static_cast<int>(object_kind::sharded_dict) == 18);
+    CHECK(static_cast<int>(operation_kind::list_drop) == 1);
+    CHECK(static_cast<int>(operation_kind::list_erase) == 2);
+    CHECK(static_cast<int>(operation_kind::list_insert) == 3);
+    CHECK(static_cast<int>(operation_kind::list_reverse) == 4);
+    CHECK(static_cast<int>(element_form::in_place) == 1);
+    CHECK(static_cast<int>(element_form::blob) == 2);
+    CHECK(participant_is_creator == 1);
+}
+
+TEST_CASE("a record of the undo log is one word of offset and length") {
+    CHECK(log_record_word(0x123456789a, 0xfff8) == 0x123456789afff8);
+    CHECK(log_record_max_bytes == 0xfff8);
+}
+
+TEST_CASE("the hash of stored names is XXH3 with the segment's seed") {
+    CHECK(hash_algorithm_xxh3 == 1);
+    CHECK(hash_bytes("results", 7, 0) == 0x7e9928d2377ef455);
+    CHECK(hash_bytes("results", 7, 1) == 0xfd386a946e12d99c);
+}
+
+TEST_CASE("elements of a list are where format 1 has them") {
+    const list_geometry words(stride_for(8));
+    CHECK(words.base_log2 == 4);    // 16 elements in the first chunk
+    CHECK(words.chunk_log2 == 17);  // 1 MiB in the largest
+    CHECK(words.first_index(3) == 112);
+    const list_geometry::position first = words.locate(0);
+    CHECK(first.superblock == 0);
+    CHECK(first.within == 0);
+    const list_geometry::position far = words.locate(1'000'000);
+    CHECK(far.superblock == 15);
+    CHECK(far.chunk == 3);
+    CHECK(far.within == 82512);
+    CHECK(stride_for(1) == 1);
+    CHECK(stride_for(2) == 2);
+    CHECK(stride_for(3) == 4);
+    CHECK(stride_for(5) == 8);
+    CHECK(stride_for(24) == 24);
+}

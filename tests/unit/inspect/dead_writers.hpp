@@ -1,0 +1,73 @@
+// dead_writers.hpp - processes that are killed at the worst moments, so that there is something to repair.
+#pragma once
+
+#include <csignal>
+#include <string>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "segment/directory.hpp"
+#include "segment/segment_guard.hpp"
+#include "support/opened.hpp"
+#include "support/scratch.hpp"
+#include <cairn/detail/containers/list_core.hpp>
+#include <cairn/manager.hpp>
+
+namespace cairn_test {
+
+[[noreturn]] inline void die() {
+    ::kill(::getpid(), SIGKILL);
+    for (;;) ::pause();
+}
+
+/// Overwrites every third of the first elements and the size of "numbers", and dies before the commit.
+inline void die_in_a_change(const cairn::manager& m) {
+    child victim([&] {
+        const opened_list<long> l(m.list<long>("numbers"));
+        cairn::detail::root_transaction tx(l.in(), l.slot(), l.generation());
+        tx.begin_change();
+        for (std::uint64_t i = 0; i < 30; i += 3)
+            tx.store(*reinterpret_cast<std::uint64_t*>(cairn::detail::element_at(tx, l.node_ref(), i)),
+                     0xbad);
+        tx.store(l.node_ref().size, 5);
+        die();
+    });
+    REQUIRE(victim.join() == -SIGKILL);
+}
+
+/// Has committed to erase texts[10:300], and dies before the first of them has gone.
+inline void die_in_an_erase(const cairn::manager& m) {
+    child victim([&] {
+        const opened_list<std::string> l(m.list<std::string>("texts"));
+        cairn::detail::root_transaction tx(l.in(), l.slot(), l.generation());
+        cairn::detail::stored_operation& op = l.slot().operation;
+        tx.begin_change();
+        tx.store(op.phase, 0);
+        tx.store(op.node, l.in().offset_of(&l.node_ref()));
+        tx.store(op.progress, 0);
+        tx.store(op.arguments[0], 10);
+        tx.store(op.arguments[1], 300);
+        tx.store(op.arguments[2], l.node_ref().size);
+        tx.store(op.kind, static_cast<std::uint32_t>(cairn::detail::operation_kind::list_erase));
+        tx.commit();
+        die();
+    });
+    REQUIRE(victim.join() == -SIGKILL);
+}
+
+/// Dies while it makes an object, and holds the segment's lock.
+inline void die_with_the_segment_lock(const cairn::manager& m) {
+    child victim([&] {
+        const opened_list<double> l(m.list<double>("empty"));
+        cairn::detail::segment_guard guard(l.in());
+        static_cast<void>(cairn::detail::begin_root(guard, "half made", cairn::detail::object_kind::list));
+        guard.store(guard.control().free_pages, 1);
+        guard.store(guard.control().live_root_count, 77);
+        die();
+    });
+    REQUIRE(victim.join() == -SIGKILL);
+}
+
+}  // namespace cairn_test

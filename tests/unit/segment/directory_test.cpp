@@ -1,0 +1,122 @@
+// directory_test.cpp - names of roots: found, created, erased, their control blocks used again.
+#include "segment/directory.hpp"
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/opened.hpp"
+#include "support/scratch.hpp"
+#include <cairn/manager.hpp>
+
+using namespace cairn_test;
+using namespace cairn::detail;
+
+namespace {
+
+std::uint64_t used_pages(const cairn::manager& m) {
+    const cairn::segment_stats stats = m.stats();
+    return (stats.used_bytes - stats.size_bytes % 4096) / 4096;
+}
+
+}  // namespace
+
+TEST_CASE("20 000 objects are found by name, each its own") {
+    const long count = static_cast<long>(scaled(20'000));
+    const cairn::manager m;
+    for (long i = 0; i < count; ++i) static_cast<void>(m.list<long>("object " + std::to_string(i), {i}));
+    CHECK(m.stats().object_count == count);
+    CHECK(m.objects().size() == static_cast<std::size_t>(count));
+    for (long i = count - 1; i >= 0; --i) {
+        const auto l = m.find<cairn::list<long>>("object " + std::to_string(i));
+        REQUIRE(l.has_value());
+        REQUIRE(l->at(0) == i);
+        REQUIRE(l->size() == 1);
+    }
+    CHECK_FALSE(m.contains("object"));
+    CHECK_FALSE(m.contains("object " + std::to_string(count)));
+    // Every other one goes, the rest stays.
+    const std::uint64_t used = used_pages(m);
+    for (long i = 0; i < count; i += 2) REQUIRE(m.remove("object " + std::to_string(i)));
+    for (long i = 0; i < count; ++i) REQUIRE(m.contains("object " + std::to_string(i)) == (i % 2 == 1));
+    CHECK(used_pages(m) < used);
+    for (long i = 0; i < count; i += 2) static_cast<void>(m.list<long>("object " + std::to_string(i), {i}));
+    CHECK(used_pages(m) == used);  // control blocks and pages were used again
+}
+
+TEST_CASE("names that share a bucket are told apart, whichever is erased first") {
+    const cairn::manager m;
+    segment& s = opened_list<long>(m.list<long>("l")).in();
+    // More names than buckets: some share one. Take those of one bucket.
+    std::vector<std::string> names;
+    const std::uint64_t bucket = hash_name(s, "name 0") % name_bucket_count;
+    for (int i = 0; names.size() < 5; ++i) {
+        std::string name = "name " + std::to_string(i);
+        if (hash_name(s, name) % name_bucket_count == bucket) names.push_back(std::move(name));
+    }
+    for (std::size_t gone = 0; gone < names.size(); ++gone) {
+        for (std::size_t i = 0; i < names.size(); ++i)
+            static_cast<void>(m.list<long>(names[i], {static_cast<long>(i)}));
+        REQUIRE(m.remove(names[gone]));
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            const auto l = m.find<cairn::list<long>>(names[i]);
+            REQUIRE(l.has_value() == (i != gone));
+            if (l) CHECK(l->at(0) == static_cast<long>(i));
+        }
+        for (const std::string& name : names) static_cast<void>(m.remove(name));
+    }
+}
+
+TEST_CASE("a control block that is used again has a new generation, so that old handles stay gone for ever") {
+    const cairn::manager m;
+    std::vector<cairn::list<long>> old;
+    std::unordered_set<std::uint64_t> generations;
+    for (int i = 0; i < 50; ++i) {
+        const auto l = m.list<long>("l", {i});
+        CHECK(generations.insert(opened_list<long>(l).generation()).second);
+        for (const auto& gone : old) {
+            CHECK_THROWS_AS(static_cast<void>(gone.size()), cairn::object_gone);
+            CHECK_THROWS_AS(gone.push_back(1), cairn::object_gone);
+        }
+        old.push_back(l);
+        REQUIRE(m.remove("l"));
+    }
+    CHECK(opened_list<long>(m.list<long>("l")).in().control().slot_count == 8);
+}
+
+TEST_CASE("a root that was being built when its process died gives everything back") {
+    const cairn::manager m;
+    const auto keep = m.list<long>("keep");
+    segment& s = opened_list<long>(keep).in();
+    const std::uint64_t used = used_pages(m);
+    REQUIRE(in_child([&] {
+                segment_guard guard(s);
+                root_slot& slot = begin_root(guard, "half", object_kind::list);
+                root_transaction tx(guard, slot);
+                static_cast<void>(allocate(tx, 100'000));
+                static_cast<void>(allocate(tx, 10));
+                ::_exit(0);
+            }) == 0);
+    CHECK_FALSE(m.contains("half"));
+    CHECK(used_pages(m) == used);
+    CHECK(m.stats().recovery_count == 1);
+    CHECK(s.control().pending_slot == 0);
+    static_cast<void>(m.list<long>("half"));
+    CHECK(m.contains("half"));
+}
+
+TEST_CASE("objects that differ only in a byte of 255, or in length, are different") {
+    const cairn::manager m;
+    const std::string longest(255, 'x');
+    std::string other = longest;
+    other.back() = 'y';
+    static_cast<void>(m.list<long>(longest, {1}));
+    static_cast<void>(m.list<long>(other, {2}));
+    static_cast<void>(m.list<long>(std::string(254, 'x'), {3}));
+    CHECK(m.list<long>(longest).at(0) == 1);
+    CHECK(m.list<long>(other).at(0) == 2);
+    CHECK(m.list<long>(std::string(254, 'x')).at(0) == 3);
+    CHECK(m.list<long>(longest).name() == longest);
+}
