@@ -181,7 +181,9 @@ TEST_CASE("the audit sees a block that is lost, reached twice, or nobody's") {
     {
         root_transaction tx(bed.root.in(), bed.root.slot(), bed.root.generation());
         tx.begin_change();
-        for (const std::uint64_t bytes : {16, 500, 5000, 50'000}) bed.blocks[allocate(tx, bytes)] = bytes;
+        for (const std::uint64_t bytes :
+             {std::uint64_t{16}, std::uint64_t{500}, std::uint64_t{5000}, std::uint64_t{50000}})
+            bed.blocks[allocate(tx, bytes)] = bytes;
         tx.commit();
     }
     REQUIRE(bed.audit() == "");

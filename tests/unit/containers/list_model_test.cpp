@@ -244,6 +244,15 @@ TEST_CASE_TEMPLATE("a list in a segment that is too small refuses what does not 
             }
             both.compare();
         }
+        // However short the steps were: now it is full.
+        for (std::size_t before = refusals; refusals == before;) {
+            try {
+                both.run(step{3, 1, 39});
+            } catch (const cairn::segment_full&) {
+                ++refusals;
+            }
+        }
+        both.compare();
     }));
     CHECK(refusals > 0);
 }
