@@ -71,7 +71,7 @@ void append_elements(root_transaction& tx, list_node& node, const std::byte* byt
     if (count == 0) return;
     if (node.limit - node.size >= count) {
         // Into the tail chunk, beyond the end; the store of the size makes them elements.
-        copy_in_elements(next_element(tx, node), bytes, count * node.stride);
+        copy_in_elements(next_element(tx, node, count), bytes, count * node.stride);
         tx.publish(node.size, node.size + count);
         return;
     }
@@ -158,7 +158,7 @@ void drop_last(root_transaction& tx, list_node& node) {
 void write_blob(root_transaction& tx, blob_slot& slot, std::span<const std::byte> bytes) {
     blob_slot value{0, 0};
     if (bytes.size() <= largest_slot_bytes) {
-        std::memcpy(&value, bytes.data(), bytes.size());
+        if (!bytes.empty()) std::memcpy(&value, bytes.data(), bytes.size());
         value.last |= std::uint64_t{bytes.size()} << 56;
     } else {
         const segment_offset block = allocate(tx, bytes.size());

@@ -3,6 +3,8 @@
 #include <ctime>
 
 #include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cairn/error.hpp>
 
@@ -49,7 +51,24 @@ std::uint32_t read_word(const stored_mutex& m) noexcept {
     return static_cast<std::uint32_t>(__atomic_load_n(&m.mutex.__data.__lock, __ATOMIC_RELAXED));
 }
 
+bool is_held_by_nobody(const stored_mutex& m) noexcept {
+    const std::uint32_t word = read_word(m);
+    const std::uint32_t thread = word & FUTEX_TID_MASK;
+    if (thread == 0 || (word & FUTEX_OWNER_DIED) != 0) return false;
+    // The word again: it may have died between the two.
+    return ::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH && read_word(m) == word;
+}
+
 }  // namespace
+
+bool is_initialized(const stored_mutex& m) noexcept {
+    static const int kind = [] {
+        stored_mutex fresh = {};
+        initialize(fresh);
+        return fresh.mutex.__data.__kind;
+    }();
+    return m.mutex.__data.__kind == kind;
+}
 
 void initialize(stored_mutex& m) {
     pthread_mutexattr_t attributes;
@@ -82,6 +101,7 @@ int lock_contended(stored_mutex& m) noexcept {
         }
         const int result = lock_until(m, deadline);
         if (result != ETIMEDOUT) return result;
+        if (is_held_by_nobody(m)) return ENOTRECOVERABLE;
     }
 }
 

@@ -41,18 +41,14 @@ void add_slots(segment_guard& guard) {
 
 // Everything but what only grows: lock, version, generation, event sequences, committed, statistics of the slot's lock.
 void reset_for_new_root(root_slot& slot) {
-    store_word(slot.log_head, 0);
-    slot.node = 0;
-    slot.extents = slot.settled = slot.pending_free = slot.rolling_back = 0;
-    slot.extent_pages = 0;
-    slot.acquired_count = slot.contended_count = 0;
-    slot.outstanding = slot.decided_root = slot.decided_number = 0;
-    slot.type_name = slot.fingerprint = 0;
-    slot.type_name_bytes = 0;
-    slot.recovery_count = slot.rolled_back_count = 0;
-    slot.last_recovery_nanoseconds = 0;
-    slot.last_dead_thread = slot.last_operation = 0;
-    slot.last_undone_bytes = slot.poison_reason = 0;
+    // Word by word, as everything that a stale handle may look at meanwhile.
+    const auto clear = [](auto&... words) { (store_word(words, 0), ...); };
+    clear(slot.log_head, slot.node, slot.extents, slot.settled, slot.pending_free, slot.rolling_back);
+    clear(slot.extent_pages, slot.acquired_count, slot.contended_count);
+    clear(slot.outstanding, slot.decided_root, slot.decided_number);
+    clear(slot.type_name, slot.fingerprint, slot.type_name_bytes);
+    clear(slot.recovery_count, slot.rolled_back_count, slot.last_recovery_nanoseconds);
+    clear(slot.last_dead_thread, slot.last_operation, slot.last_undone_bytes, slot.poison_reason);
     zero_shared(&slot.operation, sizeof slot.operation);
     zero_shared(&slot.arena, sizeof slot.arena);
     zero_shared(slot.name, sizeof slot.name);
@@ -78,8 +74,11 @@ root_slot* find_root(const segment_guard& guard, std::string_view name) {
     for (std::uint32_t link = bucket_of(s, hash); link != 0;) {
         root_slot& slot = slot_at(s, link);
         if (slot.name_hash == hash && slot.name_bytes == name.size() &&
-            slot.name_bytes <= max_object_name_bytes && std::string_view(slot.name, slot.name_bytes) == name)
+            slot.name_bytes <= max_object_name_bytes &&
+            std::string_view(slot.name, slot.name_bytes) == name) {
+            if (!is_initialized(slot.lock)) throw_corrupt(s, "the lock of an object is not a lock");
             return &slot;
+        }
         if (steps-- == 0) throw_corrupt(s, "a chain of its directory has no end");
         link = slot.next_in_bucket;
     }
@@ -102,9 +101,9 @@ root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind k
     guard.commit();
     // 2. Nobody finds it yet, so nothing is logged until publish_root().
     reset_for_new_root(slot);
-    slot.kind = static_cast<std::uint32_t>(kind);
-    slot.name_hash = hash_name(s, name);
-    slot.name_bytes = static_cast<std::uint32_t>(name.size());
+    store_word(slot.kind, static_cast<std::uint32_t>(kind));
+    store_word(slot.name_hash, hash_name(s, name));
+    store_word(slot.name_bytes, static_cast<std::uint32_t>(name.size()));
     copy_in(slot.name, name.data(), name.size());
     slot.created_nanoseconds = os::now_since_epoch_nanoseconds();
     return slot;

@@ -109,6 +109,7 @@ enum class purpose {
 
 // Becomes a participant; false when the name is to be looked up again.
 bool join(segment& s, purpose why) {
+    if (!is_initialized(s.control().lock)) throw_corrupt(s, "its lock is not a lock");
     segment_guard guard(s);
     if (load_word(guard.control().retired) != 0) {
         retire(guard);  // helps a remover that died before the unlink

@@ -15,6 +15,7 @@
 
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
+#include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
 namespace cairn::inline v0::detail {
@@ -41,7 +42,8 @@ CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
     if (at.superblock < inline_superblocks) {
         link = load_word(links.chunks[at.superblock]);
     } else {
-        const std::uint64_t entry = load_word(*links.directory) + (at.superblock - inline_superblocks) * sizeof(link);
+        const std::uint64_t entry =
+            load_word(*links.directory) + (at.superblock - inline_superblocks) * sizeof(link);
         if (at.superblock - inline_superblocks >= directory_entries || !inside.has(entry, 8)) [[unlikely]]
             return nullptr;
         link = load_word(*s.at<std::uint64_t>(entry & ~std::uint64_t{7}));
@@ -65,11 +67,24 @@ CAIRN_API list_node& list_at(const segment& s, segment_offset node, std::uint32_
 /// Makes room for one more element: the chunk where index `size` goes becomes the tail chunk.
 CAIRN_API CAIRN_COLD void extend_tail(root_transaction& tx, list_node& node);
 
-/// Address of index `size`, with room made.
-CAIRN_INLINE std::byte* next_element(root_transaction& tx, list_node& node) {
+/// Where index `size` goes, in the tail chunk; null where the node's words are damaged. `limit` says whether it has room.
+CAIRN_INLINE std::byte* find_tail(const segment& s, const list_node& node, std::uint64_t size,
+                                  std::uint32_t stride, std::uint64_t count = 1) noexcept {
+    const segment_offset at = node.tail_base + size * stride;
+    const std::uint32_t alignment = stride < 8 ? stride : 8;
+    if (!segment_bounds(s).has_run(at, count * stride) || at % alignment != 0) [[unlikely]]
+        return nullptr;
+    return s.at<std::byte>(at);
+}
+
+/// Address of index `size`, with room made, and with `count` elements behind it inside the segment.
+CAIRN_INLINE std::byte* next_element(root_transaction& tx, list_node& node, std::uint64_t count = 1) {
     if (node.size == node.limit) [[unlikely]]
         extend_tail(tx, node);
-    return tx.in().base() + (node.tail_base + node.size * node.stride);
+    std::byte* next = find_tail(tx.in(), node, node.size, node.stride, count);
+    if (next == nullptr) [[unlikely]]
+        throw_damaged(tx.in(), tx.slot());
+    return next;
 }
 
 /// Chunks for indices below `count`.

@@ -21,7 +21,10 @@ CAIRN_INLINE void list<T>::push_back(parameter value) const {
                 const std::uint64_t size = n.size;
                 if (size != n.limit) [[likely]] {
                     // Beyond the end, where nobody looks; the store of the size makes it an element.
-                    detail::write_in_place(in().base() + (n.tail_base + size * traits::stride), value);
+                    std::byte* to = detail::find_tail(in(), n, size, traits::stride);
+                    if (to == nullptr) [[unlikely]]
+                        detail::throw_damaged(in(), slot());
+                    detail::write_in_place(to, value);
                     writer.publish(n.size, size + 1);
                     return;
                 }

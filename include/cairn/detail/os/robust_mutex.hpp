@@ -26,8 +26,13 @@ static_assert(sizeof(stored_mutex) == 48 && std::is_standard_layout_v<stored_mut
 /// Throws system_failure where the C library has no such mutex.
 CAIRN_API void initialize(stored_mutex& m);
 
+/// Whether the bytes are those of a mutex that initialize() has made: of another kind the C library would do other things
+/// with it, up to aborting the program. Looked at where a lock is read from a segment for the first time.
+CAIRN_API bool is_initialized(const stored_mutex& m) noexcept;
+
 /// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or what the C library says
-/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK).
+/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK). One that says it is held by a thread that there is not is
+/// damaged, too (ENOTRECOVERABLE): the kernel marks the locks of a dying thread before it forgets the thread.
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
 
 /// 0 or EOWNERDEAD: locked; EBUSY: not.

@@ -112,6 +112,10 @@ public:
     [[nodiscard]] CAIRN_INLINE bool has(segment_offset offset, std::uint64_t bytes) const noexcept {
         return offset - first_ <= span_ - bytes;
     }
+    /// Any number of bytes.
+    [[nodiscard]] CAIRN_INLINE bool has_run(segment_offset offset, std::uint64_t bytes) const noexcept {
+        return bytes <= span_ && has(offset, bytes);
+    }
 
 private:
     std::uint64_t first_;
