@@ -151,7 +151,7 @@ struct codec<std::string> {
     static std::string type_name() { return "str"; }
     static std::size_t size(const std::string& value) { return value.size(); }
     static void encode(const std::string& value, std::byte* to) {
-        std::memcpy(to, value.data(), value.size());
+        if (!value.empty()) std::memcpy(to, value.data(), value.size());
     }
     static std::string decode(std::span<const std::byte> bytes) {
         return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

@@ -155,7 +155,7 @@ void add_changing(list_rows<long>& rows) {
             } catch (const std::runtime_error&) {}
         },
         [](values&) {});
-    for (const std::size_t count : {0, 1, 2, 15, 300}) {
+    for (const std::size_t count : std::initializer_list<std::size_t>{0, 1, 2, 15, 300}) {
         rows.add(
             "reverse", std::to_string(count) + " elements", some(count), [](list& l) { l.reverse(); },
             [](values& v) { std::reverse(v.begin(), v.end()); });

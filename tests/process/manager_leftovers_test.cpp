@@ -143,7 +143,7 @@ TEST_CASE("threads of one process that open or create what the dead have left al
                   leave_a_dead_one(name);
                   std::vector<std::jthread> all;
                   for (unsigned thread = 0; thread < threads; ++thread) {
-                      all.emplace_back([&] {
+                      all.emplace_back([&, thread] {
                           inside.arrive_and_wait(threads);
                           const auto m = cairn::manager::open_or_create(name, small);
                           const auto l = m.list<unsigned>("who");

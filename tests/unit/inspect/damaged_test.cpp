@@ -83,7 +83,7 @@ TEST_CASE("inspection survives any bytes in a segment at rest") {
     const scratch_name name("damaged");
     const cairn::manager m = cairn::manager::create(name, small_segment());
     fill(m);
-    survive(read_file(name.path()), scaled(2500));
+    survive(read_file(name.path()), scaled(1500));
 }
 
 TEST_CASE("inspection survives any bytes in a segment whose processes died in the middle") {
@@ -93,7 +93,7 @@ TEST_CASE("inspection survives any bytes in a segment whose processes died in th
     die_in_a_change(m);
     die_in_an_erase(m);
     die_with_the_segment_lock(m);
-    survive(read_file(name.path()), scaled(2500));
+    survive(read_file(name.path()), scaled(1500));
 }
 
 TEST_CASE("a file that ends anywhere is damaged, and not more") {

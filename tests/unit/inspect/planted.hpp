@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -40,8 +41,10 @@ public:
 
     [[nodiscard]] const std::string& path() const { return path_; }
     void write(const bytes_of_file& content) const {
-        std::ofstream file(path_, std::ios::binary | std::ios::trunc);
-        file.write(content.data(), static_cast<std::streamsize>(content.size()));
+        const int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+        REQUIRE(::pwrite(fd, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
+        REQUIRE(::ftruncate(fd, static_cast<off_t>(content.size())) == 0);
+        ::close(fd);
     }
 
 private:
