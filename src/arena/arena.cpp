@@ -92,9 +92,9 @@ segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class
     const std::uint32_t page = tx.take_pages(span_pages, extent_purpose::span);
     span_header& span = span_at(tx, page);
     zero_shared(&span, sizeof span);
-    span.size_class = size_class;
-    span.block_count =
-        static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) / class_bytes(size_class));
+    store_word(span.size_class, size_class);
+    store_word(span.block_count, static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) /
+                                                            class_bytes(size_class)));
     // New memory: no record for its bytes, and the partial list has no other member of this class.
     CAIRN_CHECK(load_word(header_of(tx).partial_spans[size_class]) == 0,
                 "a new span is made when none has room");

@@ -30,9 +30,9 @@ segment_offset create_list(root_transaction& tx, std::uint32_t stride, element_f
     const segment_offset offset = allocate(tx, sizeof(list_node));
     list_node& node = *tx.in().at<list_node>(offset);
     zero_shared(&node, sizeof node);
-    node.stride = stride;
-    node.form = form;
-    node.base_log2 = static_cast<std::uint8_t>(list_geometry(stride).base_log2);
+    store_word(node.stride, stride);
+    store_word(node.form, form);
+    store_word(node.base_log2, static_cast<std::uint8_t>(list_geometry(stride).base_log2));
     return offset;
 }
 

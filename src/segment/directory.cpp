@@ -30,8 +30,8 @@ void add_slots(segment_guard& guard) {
         root_slot& slot = s.slot(first + i);
         initialize(slot.lock);
         const bool last = i + 1 == slots_in_extent;
-        slot.next_slot = last ? control.first_slot : first + i + 2;
-        slot.next_free_slot = last ? control.first_free_slot : first + i + 2;
+        store_word(slot.next_slot, last ? control.first_slot : first + i + 2);
+        store_word(slot.next_free_slot, last ? control.first_free_slot : first + i + 2);
     }
     guard.store(control.first_slot, first + 1);
     guard.store(control.first_free_slot, first + 1);

@@ -365,8 +365,8 @@ void root_transaction::spill(std::uint64_t bytes) {
         guard.commit();
     }
     auto& header = *segment_.at<log_area_header>(segment_.page_offset(page));
-    header.previous_head = head_;
-    header.bytes = pages * page_bytes;
+    store_word(header.previous_head, head_);
+    store_word(header.bytes, pages * page_bytes);
     head_ = (std::uint64_t{page} + 1) << 32 | sizeof(log_area_header);
     area_ = reinterpret_cast<unsigned char*>(&header);
     area_bytes_ = header.bytes;

@@ -209,23 +209,3 @@ TEST_CASE("a page of another owner cannot be given back") {
     guard.commit();
     CHECK_THROWS_AS(give_back_extent(guard, nullptr, page), cairn::corrupt_segment);
 }
-
-TEST_CASE("an aligned run is one extent, also where the free tail begins anywhere") {
-    const cairn::manager m(cairn::segment_options{.max_size = 64 << 20, .initial_size = 200'000});
-    segment& s = inside_of(m);
-    segment_guard guard(s);
-    for (std::uint32_t round = 0; round < 100; ++round) {
-        // Nothing is free, and a few more pages are taken, so that the committed part ends unaligned.
-        while (s.control().free_pages > round % 7) {
-            static_cast<void>(take_run(guard, nullptr, 1, extent_purpose::large));
-            guard.commit();
-        }
-        grow(guard, s.committed_pages() + 1 + round % 18);
-        reserve_run(guard, 16, 16);
-        const std::uint32_t page = take_run(guard, nullptr, 16, extent_purpose::span);
-        guard.commit();
-        REQUIRE(page % 16 == 0);
-        REQUIRE(s.page(page).tag == make_tag(4, extent_state::used, extent_purpose::span));
-        REQUIRE(broken_map(s) == "");
-    }
-}
