@@ -31,7 +31,7 @@ segment_offset create_list(root_transaction& tx, std::uint32_t stride, element_f
     list_node& node = *tx.in().at<list_node>(offset);
     zero_shared(&node, sizeof node);
     store_word(node.stride, stride);
-    store_word(node.form, form);
+    copy_in_fixed<sizeof form>(&node.form, &form);
     store_word(node.base_log2, static_cast<std::uint8_t>(list_geometry(stride).base_log2));
     return offset;
 }
