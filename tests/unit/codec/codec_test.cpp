@@ -1,7 +1,7 @@
 // codec_test.cpp - what element types are called, and what comes back of what was stored.
 #include <array>
-#include <cstddef>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -32,7 +32,9 @@ union number {
 };
 struct alignas(32) aligned {
     double d[4];
-    friend bool operator==(const aligned& a, const aligned& b) { return a.d[0] == b.d[0] && a.d[3] == b.d[3]; }
+    friend bool operator==(const aligned& a, const aligned& b) {
+        return a.d[0] == b.d[0] && a.d[3] == b.d[3];
+    }
 };
 struct three_bytes {
     unsigned char b[3];
@@ -136,8 +138,9 @@ TEST_CASE("what can be an element is known to concepts") {
     CHECK_FALSE(cairn::codable<int[3]>);
 }
 
-TEST_CASE_TEMPLATE("every arithmetic type keeps its extremes", T, bool, char, signed char, unsigned char, short,
-                   unsigned short, int, unsigned, long, unsigned long, long long, float, double, long double) {
+TEST_CASE_TEMPLATE("every arithmetic type keeps its extremes", T, bool, char, signed char, unsigned char,
+                   short, unsigned short, int, unsigned, long, unsigned long, long long, float, double,
+                   long double) {
     const cairn::manager m;
     using limits = std::numeric_limits<T>;
     for (const T value : {limits::lowest(), limits::min(), limits::max(), T{}, T{1}})
@@ -163,8 +166,9 @@ TEST_CASE("enums, unions, structs of any size and alignment come back as they we
 
 TEST_CASE("strings and vectors of any length come back as they were, zero bytes and all") {
     const cairn::manager m;
-    for (const std::size_t length : {0UL, 1UL, 14UL, 15UL, 16UL, 17UL, 255UL, 256UL, 257UL, 4095UL, 4096UL, 4097UL, 8192UL, 8193UL,
-                                     65'536UL, 1UL << 20, (1UL << 20) + 1, 5UL << 20}) {
+    for (const std::size_t length :
+         {0UL, 1UL, 14UL, 15UL, 16UL, 17UL, 255UL, 256UL, 257UL, 4095UL, 4096UL, 4097UL, 8192UL, 8193UL,
+          65'536UL, 1UL << 20, (1UL << 20) + 1, 5UL << 20}) {
         CAPTURE(length);
         std::string text(length, '\0');
         for (std::size_t i = 0; i < length; ++i) text[i] = static_cast<char>(i * 31 % 256);
@@ -183,7 +187,8 @@ TEST_CASE("a user's codec is used, and its name is part of the type") {
     const auto l = m.list<point>("points", {p, {}});
     CHECK(l.index(p) == 0);
     CHECK_THROWS_AS(static_cast<void>(m.list<std::string>("points")), cairn::type_mismatch);
-    CHECK(contains(thrown_by<cairn::type_mismatch>([&] { static_cast<void>(m.list<std::string>("points")); }), "list<point>"));
+    CHECK(contains(thrown_by<cairn::type_mismatch>([&] { static_cast<void>(m.list<std::string>("points")); }),
+                   "list<point>"));
 }
 
 TEST_CASE("bytes that are no value of a type are corrupt_segment") {

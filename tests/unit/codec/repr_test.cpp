@@ -73,9 +73,30 @@ TEST_CASE("a list and its proxies print as what they hold") {
 }
 
 TEST_CASE("floating-point numbers are what python3 prints") {
-    std::vector<double> values = {0.0,    -0.0,    1.0,   0.1,    1.0 / 3, 1e15,  1e16,  1e17,   123456789012345680.0,
-                                  1e22,   1e-4,    1e-5,  0.00012, 1e100,  1e-100, 5e-324, 1.7976931348623157e308,
-                                  9999999999999998.0, 99999999999999990.0, 2.5, 1e5, 123456.789, -1e-7, 3.14159};
+    std::vector<double> values = {0.0,
+                                  -0.0,
+                                  1.0,
+                                  0.1,
+                                  1.0 / 3,
+                                  1e15,
+                                  1e16,
+                                  1e17,
+                                  123456789012345680.0,
+                                  1e22,
+                                  1e-4,
+                                  1e-5,
+                                  0.00012,
+                                  1e100,
+                                  1e-100,
+                                  5e-324,
+                                  1.7976931348623157e308,
+                                  9999999999999998.0,
+                                  99999999999999990.0,
+                                  2.5,
+                                  1e5,
+                                  123456.789,
+                                  -1e-7,
+                                  3.14159};
     std::string program = "for x in [";
     for (const double value : values) {
         char digits[40];
@@ -84,9 +105,11 @@ TEST_CASE("floating-point numbers are what python3 prints") {
     }
     program += "float(\"inf\"),float(\"-inf\"),float(\"nan\")]: print(repr(x))";
     // "-0" and "1" would be integers to Python
-    program.replace(program.find(": print(repr(x))"), 16, ": print(repr(float(x) if x != 0 or str(x)[0] != chr(45) else x))");
-    values.insert(values.end(), {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(),
-                                 std::numeric_limits<double>::quiet_NaN()});
+    program.replace(program.find(": print(repr(x))"), 16,
+                    ": print(repr(float(x) if x != 0 or str(x)[0] != chr(45) else x))");
+    values.insert(values.end(),
+                  {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(),
+                   std::numeric_limits<double>::quiet_NaN()});
     const std::vector<std::string> lines = python(program);
     if (lines.size() != values.size()) {
         MESSAGE("no python3 here: skipped");
@@ -111,7 +134,8 @@ TEST_CASE("text is what python3 prints, whatever the character") {
     for (const std::string& line : lines) {
         const std::string hex = line.substr(0, line.find(' '));
         std::string text;
-        for (std::size_t i = 0; i < hex.size(); i += 2) text += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+        for (std::size_t i = 0; i < hex.size(); i += 2)
+            text += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
         CAPTURE(hex);
         CHECK(cairn::repr(text) == line.substr(line.find(' ') + 1));
     }
