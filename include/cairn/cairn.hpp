@@ -3,6 +3,7 @@
 
 #include <cairn/codec.hpp>
 #include <cairn/error.hpp>
+#include <cairn/fields.hpp>
 #include <cairn/inspect.hpp>
 #include <cairn/list.hpp>
 #include <cairn/literals.hpp>

@@ -89,6 +89,10 @@ concept has_codec = requires(const T& value, std::byte* to, std::span<const std:
     { codec<T>::decode(bytes) } -> std::convertible_to<T>;
 };
 
+/// Stored by its bytes, and by the library's codec: a specialisation of the user's own comes first.
+template <typename T>
+concept stored_as_is = plain<T> && requires { typename codec<T>::keeps_bytes; };
+
 /// A Cairn handle says so itself (list<T>::is_cairn_handle).
 template <typename T>
 concept handle_type = requires { typename T::is_cairn_handle; };
@@ -130,6 +134,7 @@ constexpr std::size_t inline_bytes() {
 /// cannot be told from others: do not store one.
 template <detail::plain T>
 struct codec<T> {
+    using keeps_bytes = void;
     static std::string type_name() { return detail::plain_name<T>(); }
     static constexpr std::size_t size(const T&) { return sizeof(T); }
     static void encode(const T& value, std::byte* to) { std::memcpy(to, &value, sizeof value); }

@@ -18,7 +18,7 @@ RANK = {name: rank for rank, name in enumerate(LAYERS)}
 PUBLIC = {
     "base": "error literals version",
     "segment": "segment",
-    "codec": "codec repr json fmt msgpack cereal",
+    "codec": "codec fields repr json fmt msgpack cereal",
     "containers": "list dict sharded_dict set queue channel value array namespace transaction",
     "sync": "mutex semaphore condition event barrier",
     "manager": "manager",

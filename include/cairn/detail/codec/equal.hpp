@@ -1,0 +1,103 @@
+// equal.hpp - whether two elements are equal, also where their type has no ==.
+//
+//   std's own            part by part: a std::vector<job> is compared although a job has CAIRN_FIELDS and no ==
+//   with ==              by it; keys with CAIRN_FIELDS by their fields all the same, since that is what is hashed
+//   with CAIRN_FIELDS    field by field
+//
+// Never by bytes: padding has any. So -0.0 equals 0.0, and NaN nothing.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <cairn/detail/codec/shapes.hpp>
+#include <cairn/fields.hpp>
+
+namespace cairn::inline v0::detail {
+
+template <typename T>
+constexpr bool is_equatable();
+
+template <typename T>
+struct equatable_trait : std::bool_constant<is_equatable<T>()> {};
+
+template <typename T>
+constexpr bool is_equatable() {
+    if constexpr (shape_of<T> != shape::other) {
+        return all_parts<equatable_trait>(parts_of<T>{});
+    } else if constexpr (std::equality_comparable<T>) {
+        return true;
+    } else if constexpr (has_fields<T>) {
+        return with_fields<T>(
+            []<auto... Members>() { return (equatable_trait<field_type<Members>>::value && ...); });
+    } else {
+        return false;
+    }
+}
+
+/// What index(), count(), remove() and contains() need.
+template <typename T>
+concept equatable = is_equatable<T>();
+
+/// `Equal` says how parts that are none of std's templates are compared.
+template <typename Equal, typename T>
+bool equal_in_shape(const T& a, const T& b) {
+    const auto same = [](const auto& x, const auto& y) { return Equal::equal(x, y); };
+    if constexpr (shape_of<T> == shape::array) {
+        return std::equal(std::begin(a), std::end(a), std::begin(b), same);
+    } else if constexpr (shape_of<T> == shape::vector) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                          [](const typename T::value_type& x, const typename T::value_type& y) {
+                              return Equal::equal(x, y);
+                          });
+    } else if constexpr (shape_of<T> == shape::optional) {
+        return a.has_value() == b.has_value() && (!a.has_value() || same(*a, *b));
+    } else if constexpr (shape_of<T> == shape::tuple) {
+        return [&]<std::size_t... I>(std::index_sequence<I...>) {
+            return (same(std::get<I>(a), std::get<I>(b)) && ...);
+        }(std::make_index_sequence<std::tuple_size_v<T>>());
+    } else if constexpr (shape_of<T> == shape::variant) {
+        if (a.index() != b.index() || a.valueless_by_exception()) return a.index() == b.index();
+        return [&]<std::size_t... I>(std::index_sequence<I...>) {
+            return ((a.index() == I && same(*std::get_if<I>(&a), *std::get_if<I>(&b))) || ...);
+        }(std::make_index_sequence<std::variant_size_v<T>>());
+    } else {
+        static_assert(shape_of<T> == shape::map);
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](const auto& x, const auto& y) {
+            return same(x.first, y.first) && same(x.second, y.second);
+        });
+    }
+}
+
+template <typename Equal, typename T>
+bool equal_in_fields(const T& a, const T& b) {
+    return with_fields<T>([&]<auto... Members>() { return (Equal::equal(a.*Members, b.*Members) && ...); });
+}
+
+/// Compares elements as the containers' searches do.
+struct element_equality {
+    template <typename T>
+        requires equatable<T>
+    static bool equal(const T& a, const T& b) {
+        if constexpr (shape_of<T> != shape::other) return equal_in_shape<element_equality>(a, b);
+        else if constexpr (std::equality_comparable<T>) return a == b;
+        else return equal_in_fields<element_equality>(a, b);
+    }
+    static bool equal(std::string_view a, std::string_view b) { return a == b; }
+};
+
+template <equatable T>
+bool equal_elements(const T& a, const T& b) {
+    return element_equality::equal(a, b);
+}
+inline bool equal_elements(const std::string& a, std::string_view b) {
+    return a == b;
+}
+
+}  // namespace cairn::inline v0::detail
