@@ -8,7 +8,7 @@
 // Environment   CAIRN_CRASH_SEED     chooses what a run that does not do everything does; a number
 //               CAIRN_FULL=1         everything
 //               CAIRN_CRASH_ROWS     only rows whose name contains this
-//               CAIRN_CRASH_REPORT   a file for the totals, as JSON
+//               CAIRN_REPORT_DIR     a folder for the totals (report.hpp)
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ film film_by_stepping(const experiment& what, std::uint32_t& thread);
 film film_recovery_by_stepping(const experiment& what, const segment_image& healthy,
                                const segment_image& image, approach how, std::uint32_t& thread);
 
-/// Prints totals, and the distribution of the waits; writes CAIRN_CRASH_REPORT if it is set.
+/// Prints totals, and the distribution of the waits; reports them (report.hpp).
 void report_totals(const std::vector<row_result>& results, double seconds);
 
 }  // namespace cairn_test

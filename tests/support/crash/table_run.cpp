@@ -1,12 +1,11 @@
 // table_run.cpp - rows shared among processes, and what the run says at its end.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <sstream>
 
 #include "support/crash/laboratory.hpp"
 #include "support/crash/watched_child.hpp"
+#include "support/report.hpp"
 
 namespace cairn_test {
 
@@ -40,24 +39,26 @@ double quantile(const std::vector<double>& sorted, double q) {
     return sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1))];
 }
 
-void write_json(const totals& t, double seconds, const char* path) {
-    std::ofstream to(path);
-    to << "{\n"
-       << "  \"rows\": " << t.rows << ",\n"
-       << "  \"instructions_stepped\": " << t.instructions << ",\n"
-       << "  \"images\": " << t.counts.images << ",\n"
-       << "  \"images_left_to_other_seeds\": " << t.counts.skipped_images << ",\n"
-       << "  \"recoveries_filmed\": " << t.counts.films << ",\n"
-       << "  \"recovery_images\": " << t.counts.recovery_images << ",\n"
-       << "  \"recovery_images_left_to_other_seeds\": " << t.counts.skipped_recovery_images << ",\n"
-       << "  \"real_kills\": " << t.kills << ",\n"
-       << "  \"waits\": " << t.waits.size() << ",\n"
-       << "  \"wait_microseconds\": {\"min\": " << quantile(t.waits, 0)
-       << ", \"median\": " << quantile(t.waits, 0.5) << ", \"p99\": " << quantile(t.waits, 0.99)
-       << ", \"max\": " << quantile(t.waits, 1) << "},\n"
-       << "  \"failures\": " << t.failures << ",\n"
-       << "  \"seconds\": " << seconds << "\n"
-       << "}\n";
+void report(const totals& t, double seconds) {
+    const auto number = [](std::uint64_t count) { return static_cast<double>(count); };
+    report_figures("crash",
+                   {
+                       {"rows", number(t.rows)},
+                       {"instructions_stepped", number(t.instructions)},
+                       {"images", number(t.counts.images)},
+                       {"images_left_to_other_seeds", number(t.counts.skipped_images)},
+                       {"recoveries_filmed", number(t.counts.films)},
+                       {"recovery_images", number(t.counts.recovery_images)},
+                       {"recovery_images_left_to_other_seeds", number(t.counts.skipped_recovery_images)},
+                       {"real_kills", number(t.kills)},
+                       {"waits", number(t.waits.size())},
+                       {"wait_min_microseconds", quantile(t.waits, 0)},
+                       {"wait_median_microseconds", quantile(t.waits, 0.5)},
+                       {"wait_p99_microseconds", quantile(t.waits, 0.99)},
+                       {"wait_max_microseconds", quantile(t.waits, 1)},
+                       {"failures", number(t.failures)},
+                       {"seconds", seconds},
+                   });
 }
 
 void print_row(const row_result& r) {
@@ -127,7 +128,7 @@ void report_totals(const std::vector<row_result>& results, double seconds) {
                 t.waits.size(), quantile(t.waits, 0), quantile(t.waits, 0.5), quantile(t.waits, 0.99),
                 quantile(t.waits, 1));
     std::fflush(stdout);
-    if (const char* path = std::getenv("CAIRN_CRASH_REPORT")) write_json(t, seconds, path);
+    report(t, seconds);
 }
 
 }  // namespace cairn_test
