@@ -3,8 +3,11 @@
 A process is a table {label: step}. A step is a function (shared, own, me) that changes the two dictionaries and
 returns the next label; None means that it cannot go on yet. Each step is one store or one system call, the unit in
 which a kill can come. A killed process releases its locks as the kernel does, newest first, one step each, leaving
-them marked as its owner's death: shared[lock] is 0 (free), a process's number + 1, or DIED.
+them marked as its owner's death: shared[lock] is 0 (free), a process's number + 1, or DIED. If there is shared["gone"],
+the number of a process that has ended or was killed is added to it, after its locks are marked: so others can ask.
 """
+import json
+import os
 from collections import deque
 
 DIED = -1
@@ -30,12 +33,9 @@ def release(shared, own, me, lock):
     own["locks"] = tuple(held for held in own["locks"] if held != lock)
 
 
-def _freeze(shared, owns, kills):
-    return (kills, tuple(shared.items()), tuple(tuple(own.items()) for own in owns))
-
-
-def _thaw(state):
-    return dict(state[1]), [dict(own) for own in state[2]], state[0]
+def leave(shared, me):
+    if "gone" in shared:
+        shared["gone"] = tuple(sorted(shared["gone"] + (me,)))
 
 
 def explore(shared, processes, kills, invariant=None, final=None, limit=2_000_000):
@@ -43,10 +43,21 @@ def explore(shared, processes, kills, invariant=None, final=None, limit=2_000_00
 
     Returns (number of states, {what is wrong: steps that lead there, the shortest first found}).
     `invariant(shared, owns)` is asked in every state, `final(shared, owns)` where nobody can step; each says what is
-    wrong, or None.
+    wrong, or None. Every variable has to be there from the start.
     """
+    programs = [program for program, _ in processes]
     owns = [{"at": "start", "locks": (), **own} for _, own in processes]
-    first = _freeze(shared, owns, 0)
+    shared_keys, own_keys = tuple(shared), [tuple(own) for own in owns]
+
+    # A state is (kills so far, values of shared variables, values of each process).
+    def freeze_own(own, keys):
+        assert len(own) == len(keys), f"new variables: {set(own) - set(keys)}"
+        return tuple(own[key] for key in keys)
+
+    def thaw(state):
+        return dict(zip(shared_keys, state[1])), [dict(zip(keys, own)) for keys, own in zip(own_keys, state[2])]
+
+    first = (0, tuple(shared.values()), tuple(freeze_own(own, keys) for own, keys in zip(owns, own_keys)))
     reached_by = {first: None}
     queue = deque([first])
     wrong = {}
@@ -58,25 +69,32 @@ def explore(shared, processes, kills, invariant=None, final=None, limit=2_000_00
             steps.append(text)
         return steps[::-1]
 
-    def visit(state, before, text):
+    def visit(before, text, killed, values, me, own):
+        """What `me` has changed: its own variables, and the shared ones if `values` are new."""
+        all_own = before[2]
+        state = (killed, values, all_own[:me] + (freeze_own(own, own_keys[me]),) + all_own[me + 1:])
         if state in reached_by:
             return
         reached_by[state] = (before, text)
         queue.append(state)
         if invariant is not None:
-            problem = invariant(*_thaw(state)[:2])
+            problem = invariant(*thaw(state))
             if problem:
                 wrong.setdefault(problem, path(state))
 
+    def values_of(now):
+        assert len(now) == len(shared_keys), f"new variables: {set(now) - set(shared_keys)}"
+        return tuple(now[key] for key in shared_keys)
+
     while queue:
         state = queue.popleft()
+        killed, values, all_own = state
         if len(reached_by) > limit:
             wrong.setdefault("too many states", [])
             break
         stepped = False
-        for me, (program, _) in enumerate(processes):
-            shared, owns, killed = _thaw(state)
-            own = owns[me]
+        for me, program in enumerate(programs):
+            own = dict(zip(own_keys[me], all_own[me]))
             at = own["at"]
             if at in (END, "dead"):
                 continue
@@ -85,18 +103,20 @@ def explore(shared, processes, kills, invariant=None, final=None, limit=2_000_00
                 if own["locks"]:
                     lock = own["locks"][-1]
                     own["locks"] = own["locks"][:-1]
-                    shared[lock] = DIED
-                    visit(_freeze(shared, owns, killed), state, f"{me}: the kernel marks {lock}")
+                    now = dict(zip(shared_keys, values))
+                    now[lock] = DIED
+                    visit(state, f"{me}: the kernel marks {lock}", killed, values_of(now), me, own)
                 else:
                     own["at"] = "dead"
-                    visit(_freeze(shared, owns, killed), state, f"{me}: gone")
+                    now = dict(zip(shared_keys, values))
+                    leave(now, me)
+                    visit(state, f"{me}: gone", killed, values_of(now), me, own)
                 continue
             if killed < kills:
-                doomed, doomed_owns, _ = _thaw(state)
-                doomed_owns[me]["at"] = "dying"
-                visit(_freeze(doomed, doomed_owns, killed + 1), state, f"{me}: KILLED at {at}")
+                visit(state, f"{me}: KILLED at {at}", killed + 1, values, me, {**own, "at": "dying"})
+            now = dict(zip(shared_keys, values))
             try:
-                after = program[at](shared, own, me)
+                after = program[at](now, own, me)
             except Broken as problem:
                 wrong.setdefault(str(problem), path(state) + [f"{me}: {at}"])
                 stepped = True
@@ -105,9 +125,11 @@ def explore(shared, processes, kills, invariant=None, final=None, limit=2_000_00
                 continue
             stepped = True
             own["at"] = after
-            visit(_freeze(shared, owns, killed), state, f"{me}: {at}")
+            if after == END:
+                leave(now, me)
+            visit(state, f"{me}: {at}", killed, values_of(now), me, own)
         if not stepped and final is not None:
-            problem = final(*_thaw(state)[:2])
+            problem = final(*thaw(state))
             if problem:
                 wrong.setdefault(problem, path(state))
     return len(reached_by), wrong
@@ -116,21 +138,27 @@ def explore(shared, processes, kills, invariant=None, final=None, limit=2_000_00
 class Suite:
     """Collects models with what each must find: nothing, or one named flaw when a rule is left out."""
 
-    def __init__(self):
-        self.failed = 0
-        self.count = 0
+    def __init__(self, name):
+        self.name = name
+        self.figures = {"checked": 0, "rules_left_out": 0, "states": 0, "failures": 0}
 
     def expect(self, name, result, flaw=None):
         states, wrong = result
-        self.count += 1
         good = not wrong if flaw is None else any(flaw in problem for problem in wrong)
         said = "; ".join(wrong) or "clean"
-        print(f"{'ok  ' if good else 'FAIL'} {name}: {states} states, {said}")
+        print(f"{'ok  ' if good else 'FAIL'} {name}: {states} states, {said}", flush=True)
+        self.figures["checked" if flaw is None else "rules_left_out"] += 1
+        self.figures["states"] += states
         if not good:
-            self.failed += 1
+            self.figures["failures"] += 1
             for problem, steps in wrong.items():
                 print(f"     {problem}:\n       " + "\n       ".join(steps))
 
     def finish(self):
-        print(f"{self.count - self.failed} passed, {self.failed} failed")
-        return 1 if self.failed else 0
+        """The exit status. Leaves the figures where tests/support/report.hpp says."""
+        print("{checked} checked, {rules_left_out} rules left out, {failures} failed".format(**self.figures))
+        directory = os.environ.get("CAIRN_REPORT_DIR")
+        if directory:
+            with open(os.path.join(directory, f"model_{self.name}.json"), "w", encoding="utf-8") as to:
+                json.dump(self.figures, to, indent=2)
+        return 1 if self.figures["failures"] else 0

@@ -381,7 +381,7 @@ def check(operations, kills=2, **rules):
 
 
 def main():
-    suite = Suite()
+    suite = Suite("extents")
     suite.expect("grow R, grow Q, 2 kills", check([("grow", "R"), ("grow", "Q")]))
     suite.expect("grow R twice, shrink R, 2 kills", check([("grow", "R"), ("grow", "R"), ("shrink", "R")]))
     suite.expect("shrink R, grow Q, grow R, 2 kills", check([("shrink", "R"), ("grow", "Q"), ("grow", "R")]))
@@ -393,7 +393,7 @@ def main():
     suite.expect("without the mark between replay and the empty log",
                  check([("grow", "R"), ("shrink", "R")], 2, mark_rollback=False), "leaked extent")
     suite.expect("recovery that takes the segment's lock only when the root's words ask for it",
-                 check([("shrink", "R"), ("shrink", "R"), ("grow", "R")], 2, segment_first=False), "")
+                 check([("shrink", "R"), ("shrink", "R"), ("grow", "R")], 2, segment_first=False), "leaked extent")
     suite.expect("given back before the commit",
                  check([("shrink", "R"), ("grow", "Q")], 1, free_after_commit=False), "extent")
     return suite.finish()
