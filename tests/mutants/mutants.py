@@ -1,0 +1,201 @@
+"""Deliberately broken code, one rule at a time, and which test has to notice: see run_mutants.py.
+
+  file      what is changed: `old`, which is there once, becomes `new`
+  compile   for a header: what is compiled again with it
+  program   the test program that is linked anew
+  rows      rows of the crash table, by a part of their name
+  cases     or test cases, as doctest takes them (* is anything)
+  may_hang  the watchdog counts as noticing
+"""
+ROOT_TRANSACTION = "src/txn/root_transaction.cpp"
+ROOT_TRANSACTION_HEADER = "include/cairn/detail/txn/root_transaction.hpp"
+READERS_TEST = "tests/unit/containers/list_readers_test.cpp"
+
+MUTANTS = [
+    # -- the undo log -----------------------------------------------------------------------------------------------------
+    {
+        "name": "a store without its undo entry",
+        "file": "src/containers/list_core.cpp",
+        "old": "    tx.store(node.size, last);\n",
+        "new": "    store_word(node.size, last);\n",
+        "program": "crash", "rows": "list<str> pop, a long one",
+    },
+    {
+        "name": "an undo record that counts before it is there",
+        "file": ROOT_TRANSACTION_HEADER,
+        "old": """            store_word(record[0], old);
+            store_word(record[1], log_record_word(segment_.offset_of(&to), sizeof(T)));
+            head_ += 16;
+            order_stores();  // the record is whole before it counts
+            store_word(slot_.log_head, head_);
+""",
+        "new": """            head_ += 16;
+            store_word(slot_.log_head, head_);
+            order_stores();
+            store_word(record[0], old);
+            store_word(record[1], log_record_word(segment_.offset_of(&to), sizeof(T)));
+""",
+        "compile": ["src/containers/list_core.cpp"],
+        "program": "crash", "rows": "list<str> pop, a long one",
+    },
+    {
+        "name": "a store before its record counts",
+        "file": ROOT_TRANSACTION_HEADER,
+        "old": """            store_word(slot_.log_head, head_);
+            order_stores();  // and counts before the word changes
+""",
+        "new": """            store_word(to, value);
+            order_stores();
+            store_word(slot_.log_head, head_);
+""",
+        "compile": ["src/containers/list_core.cpp"],
+        "program": "crash", "rows": "list<str> pop, a long one",
+    },
+    {
+        "name": "the commit before the last store",
+        "file": "src/containers/list_operations.cpp",
+        "old": "    for (std::uint64_t& chunk : node.chunks) tx.store(chunk, 0);\n    commit_and_finish(tx);\n",
+        "new": "    tx.commit();\n    for (std::uint64_t& chunk : node.chunks) store_word(chunk, 0);\n"
+               "    commit_and_finish(tx);\n",
+        "program": "crash", "rows": "list<char> clear, two chunks",
+    },
+    {
+        "name": "a rollback that a scope without a commit forgets",
+        "file": ROOT_TRANSACTION,
+        "old": "        if (head_ != 0) roll_back();\n        else if (unsettled_) settle();\n",
+        "new": "        if (unsettled_) settle();\n        store_word(slot_.log_head, 0);\n",
+        "program": "unit", "cases": "a transaction that goes out of scope without a commit leaves nothing",
+    },
+    {
+        "name": "a free block's link that is not logged when the block is taken",
+        "file": "src/arena/arena.cpp",
+        "old": """                tx.log(&link, sizeof link);  // its new owner overwrites it
+                tx.store(arena.loose_free[size_class], next);
+""",
+        "new": "                tx.store(arena.loose_free[size_class], next);\n",
+        "program": "crash", "rows": "list<str> push_back, into a freed block",
+    },
+    # -- recovery -----------------------------------------------------------------------------------------------------------
+    {
+        "name": "a death of the lock's owner that is ignored",
+        "file": ROOT_TRANSACTION,
+        "old": "    const bool owner_died = result == EOWNERDEAD;\n",
+        "new": "    const bool owner_died = false;\n",
+        "program": "crash", "rows": "list<str> pop, a long one",
+    },
+    {
+        "name": "a recovery that leaves the version odd",
+        "file": ROOT_TRANSACTION,
+        "old": "    wake_everyone(slot_);\n    make_even(slot_);\n    changing_ =",
+        "new": "    wake_everyone(slot_);\n    changing_ =",
+        "program": "crash", "rows": "list<str> pop, a long one",
+    },
+    {
+        "name": "a stored operation that nobody finishes",
+        "file": ROOT_TRANSACTION,
+        "old": "        if (load_word(slot_.operation.kind) != 0) finish_stored_operation(*this);\n",
+        "new": "",
+        "program": "crash", "rows": "list<char> erase, a range across chunks",
+    },
+    {
+        "name": "a segment's log that is not replayed",
+        "file": "src/segment/segment_guard.cpp",
+        "old": "    roll_back();\n    finish_pending_root(*this);\n",
+        "new": "    store_word(control().log_bytes, 0);\n    finish_pending_root(*this);\n",
+        "program": "crash", "rows": "manager remove<int64>, a few elements",
+    },
+    {
+        "name": "a root that was being made and that nobody takes away",
+        "file": "src/segment/segment_guard.cpp",
+        "old": "    roll_back();\n    finish_pending_root(*this);\n",
+        "new": "    roll_back();\n    store_word(control().pending_slot, 0);\n",
+        "program": "crash", "rows": "manager list<int64>, with contents",
+    },
+    # -- extents ------------------------------------------------------------------------------------------------------------
+    {
+        "name": "an extent in doubt that is kept",
+        "file": ROOT_TRANSACTION,
+        "old": "        while (load_word(slot_.extents) != load_word(slot_.settled)) {\n",
+        "new": "        while (false) {\n",
+        "program": "crash", "rows": "list<str> set, pages to pages",
+    },
+    {
+        "name": "a rollback that does not say so before the log goes",
+        "file": ROOT_TRANSACTION,
+        "old": "            store_word(slot_.rolling_back, 1);\n",
+        "new": "",
+        "program": "crash", "rows": "list<str> set, pages to pages",
+    },
+    {
+        "name": "unlinked pages that are not given back",
+        "file": ROOT_TRANSACTION,
+        "old": "    while (slot_.pending_free != 0) {\n",
+        "new": "    while (false) {\n",
+        "program": "crash", "rows": "list<str> set, pages to short",
+    },
+    {
+        "name": "pages that the system was not asked for",
+        "file": "src/os/file.cpp",
+        "old": "        return ::fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));\n",
+        "new": """        struct stat status = {};
+        if (::fstat(fd, &status) != 0) return -1;
+        const auto end = static_cast<off_t>(offset + bytes);
+        return status.st_size >= end ? 0 : ::ftruncate(fd, end);
+""",
+        "program": "process", "cases": "a file system that is full before the maximum is segment_full*",
+    },
+    # -- readers ------------------------------------------------------------------------------------------------------------
+    {
+        "name": "a reader that does not look at the version again",
+        "file": "include/cairn/detail/txn/reading.hpp",
+        "old": "        return load_word(slot_.version) == version_;\n",
+        "new": "        return true;\n",
+        "compile": [READERS_TEST],
+        "program": "unit", "cases": "readers never see a torn element beside writers*",
+    },
+    {
+        "name": "a writer that does not make the version odd",
+        "file": ROOT_TRANSACTION_HEADER,
+        "old": "    changing_ = true;\n    store_word(slot_.version, load_word(slot_.version) | 1);\n",
+        "new": "",
+        "compile": [READERS_TEST, "src/containers/list_core.cpp", "src/containers/list_operations.cpp"],
+        "program": "unit", "cases": "readers never see a torn element beside writers*",
+    },
+    {
+        "name": "a word that is overwritten without moving the version",
+        "file": ROOT_TRANSACTION_HEADER,
+        "old": "        __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);\n",
+        "new": "",
+        "compile": [READERS_TEST],
+        "program": "unit", "cases": "remove never takes an element that another thread has just set*",
+    },
+    # -- names and participants ---------------------------------------------------------------------------------------------
+    {
+        "name": "participants known by their pid only",
+        "file": "src/os/identity.cpp",
+        "old": "    return same_process(make_identity(pid, facts), identity);\n}\n\nstd::uint64_t pid_namespace",
+        "new": "    return true;\n}\n\nstd::uint64_t pid_namespace",
+        "program": "process", "cases": "a process that has become another program counts as killed",
+    },
+    {
+        "name": "a name that is taken away without a look at whose it is",
+        "file": "src/segment/lifecycle.cpp",
+        "old": "    if (!reason && named.same_file(own.file)) reason",
+        "new": "    if (!reason) reason",
+        "program": "unit", "cases": "unlink is at once, can be repeated, and who is attached goes on*",
+    },
+    {
+        "name": "a remover's work that nobody finishes",
+        "file": "src/segment/lifecycle.cpp",
+        "old": "        retire(guard);  // helps a remover that died before the unlink\n",
+        "new": "",
+        "program": "crash", "rows": "segment unlink by somebody else", "may_hang": True,
+    },
+    {
+        "name": "living participants that are not counted",
+        "file": "src/segment/participants.cpp",
+        "old": "        if (identity != 0 && (identity == self || os::is_alive(identity))) ++alive;\n",
+        "new": "        if (identity != 0 && identity == self) ++alive;\n",
+        "program": "unit", "cases": "open_or_create: removed when the last process goes, not before",
+    },
+]
