@@ -40,6 +40,21 @@ void copy_out(void* to, const void* from, std::size_t bytes) noexcept {
         [&](std::size_t i) { out[i] = __atomic_load_n(in + i, __ATOMIC_RELAXED); });
 }
 
+void copy_across(void* to, const void* from, std::size_t bytes) noexcept {
+    auto* out = static_cast<unsigned char*>(to);
+    const auto* in = static_cast<const unsigned char*>(from);
+    for_each_word(
+        bytes,
+        [&](std::size_t i) {
+            const std::uint64_t value =
+                __atomic_load_n(reinterpret_cast<const std::uint64_t*>(in + i), __ATOMIC_RELAXED);
+            __atomic_store_n(reinterpret_cast<std::uint64_t*>(out + i), value, __ATOMIC_RELAXED);
+        },
+        [&](std::size_t i) {
+            __atomic_store_n(out + i, __atomic_load_n(in + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+        });
+}
+
 void zero_shared(void* to, std::size_t bytes) noexcept {
     auto* out = static_cast<unsigned char*>(to);
     for_each_word(

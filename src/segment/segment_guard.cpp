@@ -81,7 +81,7 @@ void segment_guard::log(const void* address, std::uint64_t bytes) noexcept {
     const std::uint64_t used = load_word(control().log_bytes);
     CAIRN_CHECK(used + padded + 8 <= segment_log_bytes, "a transaction of the segment fits its log");
     unsigned char* to = control().log + used;
-    copy_out(to, address, bytes);
+    copy_across(to, address, bytes);
     const std::uint64_t record = log_record_word(segment_.offset_of(address), bytes);
     copy_in_fixed<8>(to + padded, &record);
     order_stores();  // the record is whole before it counts

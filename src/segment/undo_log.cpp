@@ -48,7 +48,7 @@ std::int64_t replay_backwards(const segment& s, const undo_log& log, segment_off
             if (bytes == 0 || padded + 8 > end - at.first) return -1;
             const std::uint64_t committed = s.committed_bytes();
             if (offset < lowest || bytes > committed || offset > committed - bytes) return -1;
-            copy_in(s.base() + offset, at.area + end - 8 - padded, bytes);
+            copy_across(s.base() + offset, at.area + end - 8 - padded, bytes);
             undone += static_cast<std::int64_t>(bytes);
             end -= padded + 8;
         }

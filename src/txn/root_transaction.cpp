@@ -338,7 +338,7 @@ void root_transaction::log_slowly(void* address, std::uint64_t bytes) {
     if ((head_ & 0xffffffff) + padded + 8 > area_bytes_) spill(padded + 8);
     const std::uint64_t used = head_ & 0xffffffff;
     unsigned char* to = area_ + used;
-    copy_out(to, address, bytes);
+    copy_across(to, address, bytes);  // a spilled log lies where a stale reader may look
     const std::uint64_t record = log_record_word(segment_.offset_of(address), bytes);
     copy_in_fixed<8>(to + padded, &record);
     head_ += padded + 8;

@@ -47,6 +47,9 @@ CAIRN_API void copy_in(void* to, const void* from, std::size_t bytes) noexcept;
 /// Copies from shared memory into private memory; same alignment of `from`.
 CAIRN_API void copy_out(void* to, const void* from, std::size_t bytes) noexcept;
 
+/// Copies inside shared memory, to where it does not overlap; same alignment of both.
+CAIRN_API void copy_across(void* to, const void* from, std::size_t bytes) noexcept;
+
 /// Sets shared memory to zero; same alignment.
 CAIRN_API void zero_shared(void* to, std::size_t bytes) noexcept;
 
