@@ -38,7 +38,11 @@ segment_offset create_list(root_transaction& tx, std::uint32_t stride, element_f
 
 list_node& list_at(const segment& s, segment_offset offset, std::uint32_t stride, element_form form) {
     auto* node = s.find<list_node>(offset);
-    if (node == nullptr || node->stride != stride || node->form != form)
+    // Word by word: a read-only process holds no lock here.
+    std::uint8_t stored_form = 0;
+    if (node != nullptr) copy_out_fixed<sizeof stored_form>(&stored_form, &node->form);
+    if (node == nullptr || load_word(node->stride) != stride ||
+        stored_form != static_cast<std::uint8_t>(form))
         throw_corrupt(s, "the node of a list makes no sense");
     return *node;
 }

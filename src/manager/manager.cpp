@@ -33,11 +33,20 @@ void require_no_open_operation(const char* what, const segment& s) {
         ": this thread is inside another operation (a callback or a signal handler); do it before it");
 }
 
+// Word by word, as all that a read-only process looks at without a lock.
 std::string type_in(const segment& s, const root_slot& slot) {
-    const std::uint64_t bytes = slot.type_name_bytes;
-    const auto* text = s.find<char>(slot.type_name, bytes);
+    const std::uint64_t bytes = load_word(slot.type_name_bytes);
+    const auto* text = s.find<char>(load_word(slot.type_name), bytes);
     if (text == nullptr) throw_corrupt(s, "the type of an object lies outside");
-    return {text, bytes};
+    std::string type(bytes, '\0');
+    copy_out(type.data(), text, bytes);
+    return type;
+}
+
+std::string name_in(const root_slot& slot) {
+    char copy[sizeof slot.name];
+    copy_out(copy, slot.name, sizeof copy);
+    return {copy, std::min<std::size_t>(load_word(slot.name_bytes), max_object_name_bytes)};
 }
 
 std::string full_type(object_kind kind, const std::string& type) {
@@ -56,15 +65,11 @@ root_slot* find_without_lock(segment& s, std::string_view name) {
     for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
         root_slot& slot = slot_at(s, link);
         const std::uint64_t generation = load_word(slot.generation);
-        const auto state = static_cast<root_state>(load_word(slot.state));
-        const std::size_t bytes = load_word(slot.name_bytes);
-        if ((state == root_state::live || state == root_state::poisoned) && bytes == name.size() &&
-            bytes <= max_object_name_bytes) {
-            char copy[sizeof slot.name];
-            copy_out(copy, slot.name, sizeof copy);
-            if (std::string_view(copy, bytes) == name && load_word(slot.generation) == generation)
-                return &slot;
-        }
+        // acquire: pairs with the release in publish_root(); who sees a live object sees all of it
+        const auto state = static_cast<root_state>(__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE));
+        if ((state == root_state::live || state == root_state::poisoned) && name_in(slot) == name &&
+            load_word(slot.generation) == generation)
+            return &slot;
         link = load_word(slot.next_slot);
     }
     return nullptr;
@@ -118,14 +123,15 @@ root_reference manager::accept(const segment_ptr& in, root_slot& slot, const req
                               ": damaged beyond repair; remove it with `shmctl rm`");
     }
     const std::string stored = type_in(s, slot);
-    const auto stored_kind = static_cast<object_kind>(slot.kind);
+    const auto stored_kind = static_cast<object_kind>(load_word(slot.kind));
+    const segment_offset node = load_word(slot.node);
     if (stored_kind != wanted.kind || stored != wanted.type) {
         throw type_mismatch("open " + describe_object(s, slot) + ": stored as " +
                             full_type(stored_kind, stored) + ", asked for " +
                             full_type(wanted.kind, wanted.type));
     }
-    wanted.validate(s, slot.node);
-    return {in, &slot, slot.generation, slot.node};
+    wanted.validate(s, node);
+    return {in, &slot, load_word(slot.generation), node};
 }
 
 std::optional<root_reference> manager::find_root(std::string_view name, const request& wanted) const {
@@ -157,11 +163,11 @@ root_reference manager::create_root(std::string_view name, const request& wanted
     root_slot& slot = begin_root(guard, name, wanted.kind);
     try {
         root_transaction tx(guard, slot);
-        slot.type_name_bytes = static_cast<std::uint32_t>(wanted.type.size());
-        slot.fingerprint = hash_bytes(wanted.type.data(), wanted.type.size(), 0);
-        slot.type_name = allocate(tx, wanted.type.size() + 1);
+        store_word(slot.type_name_bytes, static_cast<std::uint32_t>(wanted.type.size()));
+        store_word(slot.fingerprint, hash_bytes(wanted.type.data(), wanted.type.size(), 0));
+        store_word(slot.type_name, allocate(tx, wanted.type.size() + 1));
         copy_in(s.at<char>(slot.type_name), wanted.type.data(), wanted.type.size());
-        slot.node = build(tx);
+        store_word(slot.node, build(tx));
     } catch (...) {
         guard.roll_back();
         finish_pending_root(guard);
@@ -200,8 +206,7 @@ std::vector<object_info> manager::objects() const {
         link = load_word(slot.next_slot);
         const auto state = static_cast<root_state>(load_word(slot.state));
         if (state != root_state::live && state != root_state::poisoned) continue;
-        const std::size_t bytes = std::min<std::size_t>(load_word(slot.name_bytes), max_object_name_bytes);
-        all.push_back({std::string(slot.name, bytes), kind_name(static_cast<object_kind>(slot.kind)),
+        all.push_back({name_in(slot), kind_name(static_cast<object_kind>(load_word(slot.kind))),
                        type_in(s, slot), load_word(slot.extent_pages) * page_bytes});
     }
     std::sort(all.begin(), all.end(),

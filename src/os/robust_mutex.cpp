@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cairn/detail/base/words.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline v0::detail {
@@ -76,10 +77,14 @@ void initialize(stored_mutex& m) {
     if (error == 0) error = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_NORMAL);
     if (error == 0) error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    if (error == 0) error = pthread_mutex_init(&m.mutex, &attributes);
+    // Made here and copied, word by word: a stale reader may look at the place where it is to be. An unlocked mutex of
+    // glibc's is its bytes, whatever their address.
+    pthread_mutex_t fresh;
+    if (error == 0) error = pthread_mutex_init(&fresh, &attributes);
     pthread_mutexattr_destroy(&attributes);
     if (error != 0)
         throw system_failure("make a robust mutex: the C library refuses", {error, std::generic_category()});
+    copy_in_fixed<sizeof fresh>(&m.mutex, &fresh);
 }
 
 int lock_contended(stored_mutex& m) noexcept {

@@ -1,5 +1,7 @@
 #include "segment/directory.hpp"
 
+#include <atomic>
+
 #include "base/hash.hpp"
 #include "base/names.hpp"
 #include "os/identity.hpp"
@@ -105,7 +107,7 @@ root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind k
     store_word(slot.name_hash, hash_name(s, name));
     store_word(slot.name_bytes, static_cast<std::uint32_t>(name.size()));
     copy_in(slot.name, name.data(), name.size());
-    slot.created_nanoseconds = os::now_since_epoch_nanoseconds();
+    store_word(slot.created_nanoseconds, os::now_since_epoch_nanoseconds());
     return slot;
 }
 
@@ -115,6 +117,8 @@ void publish_root(segment_guard& guard, root_slot& slot) {
     std::uint32_t& bucket = bucket_of(s, slot.name_hash);
     store_word(slot.settled, slot.extents);
     store_word(slot.next_in_bucket, bucket);
+    // release: pairs with the acquire of a read-only process, which looks for objects without the lock
+    std::atomic_thread_fence(std::memory_order_release);
     guard.store(control.last_generation, control.last_generation + 1);
     guard.store(slot.generation, control.last_generation);
     guard.store(slot.state, static_cast<std::uint32_t>(root_state::live));

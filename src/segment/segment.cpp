@@ -85,9 +85,13 @@ std::string describe_segment(const segment& s) {
 }
 
 std::string describe_object(const segment& in, const root_slot& slot) {
-    const std::size_t bytes = slot.name_bytes <= max_object_name_bytes ? slot.name_bytes : 0;
-    return std::string(kind_name(static_cast<object_kind>(slot.kind))) + " '" +
-           std::string(slot.name, bytes) + "' in " + describe_segment(in);
+    // Often without a lock, while the slot may be getting its next object.
+    char name[sizeof slot.name];
+    copy_out(name, slot.name, sizeof name);
+    std::size_t bytes = load_word(slot.name_bytes);
+    if (bytes > max_object_name_bytes) bytes = 0;
+    return std::string(kind_name(static_cast<object_kind>(load_word(slot.kind)))) + " '" +
+           std::string(name, bytes) + "' in " + describe_segment(in);
 }
 
 const char* kind_name(object_kind kind) noexcept {
