@@ -27,13 +27,6 @@ inline void pause_processor() noexcept {
 }
 
 // ThreadSanitizer (Clang 16) does not know pthread_mutex_clocklock, and would take what the lock protects for races.
-#if defined(__SANITIZE_THREAD__)
-#define CAIRN_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CAIRN_THREAD_SANITIZER 1
-#endif
-#endif
 #if defined(CAIRN_THREAD_SANITIZER)
 constexpr clockid_t tick_clock = CLOCK_REALTIME;
 int lock_until(stored_mutex& m, const timespec& deadline) noexcept {
@@ -91,7 +84,7 @@ int lock_contended(stored_mutex& m) noexcept {
     for (int round = 0; round < spin_rounds; ++round) {
         const std::uint32_t word = read_word(m);
         if ((word & FUTEX_TID_MASK) == 0) {
-            const int result = pthread_mutex_trylock(&m.mutex);
+            const int result = try_lock(m);
             if (result != EBUSY) return result;
         }
         pause_processor();
@@ -105,7 +98,10 @@ int lock_contended(stored_mutex& m) noexcept {
             ++deadline.tv_sec;
         }
         const int result = lock_until(m, deadline);
-        if (result != ETIMEDOUT) return result;
+        if (result != ETIMEDOUT) {
+            say_taken(&m);
+            return result;
+        }
         if (is_held_by_nobody(m)) return ENOTRECOVERABLE;
     }
 }

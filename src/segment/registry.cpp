@@ -9,6 +9,7 @@
 
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
+#include <cairn/detail/base/thread_sanitizer.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
@@ -78,9 +79,11 @@ namespace registry {
 
 lock::lock() {
     registry_mutex().lock();
+    say_taken(&registry_mutex());
 }
 
 lock::~lock() {
+    say_given_back(&registry_mutex());
     registry_mutex().unlock();
 }
 

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/thread_sanitizer.hpp>
 
 namespace cairn::inline v0::detail {
 
@@ -37,7 +38,9 @@ CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
 
 /// 0 or EOWNERDEAD: locked; EBUSY: not.
 CAIRN_INLINE int try_lock(stored_mutex& m) noexcept {
-    return pthread_mutex_trylock(&m.mutex);
+    const int result = pthread_mutex_trylock(&m.mutex);
+    if (result != EBUSY) say_taken(&m);
+    return result;
 }
 
 /// After EOWNERDEAD, once what it protects is whole again.
@@ -46,6 +49,7 @@ CAIRN_INLINE void mark_consistent(stored_mutex& m) noexcept {
 }
 
 CAIRN_INLINE void unlock(stored_mutex& m) noexcept {
+    say_given_back(&m);
     pthread_mutex_unlock(&m.mutex);
 }
 
