@@ -45,12 +45,20 @@ std::uint32_t read_word(const stored_mutex& m) noexcept {
     return static_cast<std::uint32_t>(__atomic_load_n(&m.mutex.__data.__lock, __ATOMIC_RELAXED));
 }
 
-bool is_held_by_nobody(const stored_mutex& m) noexcept {
+// The kernel walks the locks of a dying thread before it forgets the thread, but leaves those alone that another thread id
+// has: a thread that calls exec gets the id of its process's first thread before that, so a lock that it held as another one
+// stays locked by an id that nobody has any more. Here it becomes what the kernel would have made of it.
+void mark_if_held_by_nobody(stored_mutex& m) noexcept {
     const std::uint32_t word = read_word(m);
     const std::uint32_t thread = word & FUTEX_TID_MASK;
-    if (thread == 0 || (word & FUTEX_OWNER_DIED) != 0) return false;
-    // The word again: it may have died between the two.
-    return ::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH && read_word(m) == word;
+    if (thread == 0 || (word & FUTEX_OWNER_DIED) != 0) return;
+    if (::syscall(SYS_tkill, thread, 0) == 0 || errno != ESRCH) return;
+    // Only if it is still the same word: the thread may have died, and the kernel marked it, between the two. relaxed:
+    // the lock is taken, with acquire, by whoever finds the mark.
+    auto expected = static_cast<int>(word);
+    const auto marked = static_cast<int>((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+    __atomic_compare_exchange_n(&m.mutex.__data.__lock, &expected, marked, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
 }
 
 }  // namespace
@@ -102,7 +110,7 @@ int lock_contended(stored_mutex& m) noexcept {
             say_taken(&m);
             return result;
         }
-        if (is_held_by_nobody(m)) return ENOTRECOVERABLE;
+        mark_if_held_by_nobody(m);
     }
 }
 

@@ -32,8 +32,8 @@ CAIRN_API void initialize(stored_mutex& m);
 CAIRN_API bool is_initialized(const stored_mutex& m) noexcept;
 
 /// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or what the C library says
-/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK). One that says it is held by a thread that there is not is
-/// damaged, too (ENOTRECOVERABLE): the kernel marks the locks of a dying thread before it forgets the thread.
+/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK). One that says it is held by a thread that there is not has lost
+/// its owner, too: the kernel cannot release what a thread held that called exec and was not its process's first.
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
 
 /// 0 or EOWNERDEAD: locked; EBUSY: not.
