@@ -1,0 +1,58 @@
+// storm_test.cpp - random work on shared objects while processes are killed, every few milliseconds, in every way there is.
+// How long: support/storm/storm.hpp.
+#include "support/storm/storm.hpp"
+
+#include <doctest/doctest.h>
+
+#include "list_storm.hpp"
+
+using namespace cairn_test;
+
+namespace {
+
+storm_tally storm(const std::string& title, const storm_options& options, double share) {
+    const storm_tally tally = run_storm(title, list_storm_rows(), options, storm_time(share));
+    REQUIRE(std::string(tally.problem) == "");
+    // What did not blow was no storm.
+    CHECK(tally.kills > 0);
+    CHECK(tally.operations > 1000);
+    CHECK(tally.in_flight > 0);
+    return tally;
+}
+
+}  // namespace
+
+TEST_CASE("a storm: forked processes are killed at random, and everything acknowledged is there once") {
+    CHECK(storm("inherited", {.processes = 4}, 0.2).recoveries > 0);
+}
+
+TEST_CASE("a storm: processes that attach by name are killed at random, while they attach, too") {
+    CHECK(storm("by name", {.attach = storm_options::attachment::by_name, .processes = 4}, 0.2).recoveries >
+          0);
+}
+
+TEST_CASE(
+    "a storm: processes of several threads, whose threads die alone, which become other programs and leave") {
+    CHECK(storm("threads and mishaps", {.processes = 3, .threads = 3, .mishaps = true}, 0.2).mishaps > 0);
+}
+
+TEST_CASE("a storm: processes are aborted with core dumps, and stopped and continued while they hold locks") {
+    const storm_tally tally =
+        storm("aborts and stops", {.processes = 4, .threads = 2, .stops = true, .aborts = true}, 0.2);
+    CHECK(tally.aborts > 0);
+    CHECK(tally.stops > 0);
+}
+
+TEST_CASE("a storm: threads fork children that work on after their parents were killed, in a segment that is "
+          "too small") {
+    const storm_tally tally = storm("forks, and hardly any memory",
+                                    {.attach = storm_options::attachment::by_name,
+                                     .processes = 3,
+                                     .threads = 2,
+                                     .forks = true,
+                                     .mishaps = true,
+                                     .max_bytes = 1'500'000},
+                                    0.2);
+    CHECK(tally.forks > 0);
+    CHECK(tally.refusals > 0);
+}
