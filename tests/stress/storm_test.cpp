@@ -5,14 +5,30 @@
 #include <doctest/doctest.h>
 
 #include "list_storm.hpp"
+#include "support/report.hpp"
 
 using namespace cairn_test;
 
 namespace {
 
+// Of all storms of this run together.
+void report(const storm_tally& tally) {
+    static storm_tally all;
+    all.kills += tally.kills + tally.aborts;
+    all.operations += tally.operations;
+    all.in_flight += tally.in_flight;
+    all.recoveries += tally.recoveries + tally.segment_recoveries;
+    const auto number = [](std::uint64_t n) { return static_cast<double>(n); };
+    report_figures("storm", {{"kills", number(all.kills)},
+                             {"operations", number(all.operations)},
+                             {"in_flight", number(all.in_flight)},
+                             {"recoveries", number(all.recoveries)}});
+}
+
 storm_tally storm(const std::string& title, const storm_options& options, double share) {
     const storm_tally tally = run_storm(title, list_storm_rows(), options, storm_time(share));
     REQUIRE(std::string(tally.problem) == "");
+    report(tally);
     // What did not blow was no storm.
     CHECK(tally.kills > 0);
     CHECK(tally.operations > 1000);
