@@ -1,5 +1,6 @@
 // crash_test.cpp - the crash table: see support/crash/laboratory.hpp.
 #include <chrono>
+#include <cstdlib>
 
 #include <doctest/doctest.h>
 
@@ -17,6 +18,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_manager_rows(table);
     add_lifecycle_rows(table);
 
+    if (std::getenv("CAIRN_CRASH_LIST") != nullptr) return list_table(table);
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<row_result> results = run_table(table, lab_settings::from_environment());
     report_totals(results, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

@@ -17,6 +17,7 @@
 #include "support/crash/segment_audit.hpp"
 #include "support/crash/victim.hpp"
 #include "support/crash/watched_child.hpp"
+#include <cairn/inspect.hpp>
 
 namespace cairn_test {
 
@@ -292,6 +293,16 @@ void unlink(handle& m) {
     m->unlink();
 }
 
+void collect(handle& /*m*/) {
+    static_cast<void>(cairn::collect_segment(cairn::locate_segment(segment_name)));
+}
+void remove(handle& /*m*/) {
+    cairn::remove_segment(cairn::locate_segment(segment_name));
+}
+void remove_by_force(handle& /*m*/) {
+    cairn::remove_segment(cairn::locate_segment(segment_name), true);
+}
+
 std::vector<lifecycle_row> all_rows() {
     using enum company;
     constexpr found none = found::nothing;
@@ -346,6 +357,17 @@ std::vector<lifecycle_row> all_rows() {
          close},
         {"unlink by the creator", {"manager::unlink"}, nobody, listed, none, false, make_with_list, unlink},
         {"unlink by somebody else", {"manager::unlink"}, the_living, listed, none, false, open, unlink},
+        {"collected, left by the dead", {"collect_segment"}, the_dead, listed, none, false, {}, collect},
+        {"collected, in use", {"collect_segment"}, the_living, listed, listed, false, {}, collect},
+        {"removed, left by the dead", {"remove_segment"}, the_dead, listed, none, false, {}, remove},
+        {"removed by force, in use",
+         {"remove_segment"},
+         the_living,
+         listed,
+         none,
+         false,
+         {},
+         remove_by_force},
         {"an anonymous one",
          {"manager::manager"},
          nobody,

@@ -62,7 +62,7 @@ public:
 
 struct experiment {
     std::string name;                 // "list<int64> push_back, at a chunk's end"
-    std::vector<std::string> covers;  // "list::push_back": what check_coverage looks for
+    std::vector<std::string> covers;  // "list::push_back": see tests/api/check_crash_coverage.py
     cairn::segment_options options;
     std::function<void(const cairn::manager&)> prepare;
     std::function<std::unique_ptr<visitor>(const cairn::manager&)> visit;

@@ -9,6 +9,7 @@
 //               CAIRN_FULL=1         everything
 //               CAIRN_CRASH_ROWS     only rows whose name contains this
 //               CAIRN_REPORT_DIR     a folder for the totals (report.hpp)
+//               CAIRN_CRASH_LIST     only says what the rows cover, and runs none
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,9 @@ namespace cairn_test {
 
 /// Runs the chosen rows, on as many processors as there are (at most two). Prints a line for each.
 std::vector<row_result> run_table(const experiment_table& table, const lab_settings& settings);
+
+/// Prints "covers list::push_back" and the like, for each row: check_crash_coverage.py reads it.
+void list_table(const experiment_table& table);
 
 /// One row, in this process and its children.
 row_result run_row(const experiment& what, const lab_settings& settings);

@@ -110,6 +110,11 @@ std::vector<row_result> run_table(const experiment_table& table, const lab_setti
     return results;
 }
 
+void list_table(const experiment_table& table) {
+    for (const experiment& e : table)
+        for (const std::string& operation : e.covers) std::printf("covers %s\n", operation.c_str());
+}
+
 void report_totals(const std::vector<row_result>& results, double seconds) {
     const totals t = sum_of(results);
     std::ostringstream line;
