@@ -38,8 +38,8 @@ struct alignas(32) aligned {
 };
 struct three_bytes {
     unsigned char b[3];
-    friend bool operator==(const three_bytes& a, const three_bytes& b) {
-        return a.b[0] == b.b[0] && a.b[1] == b.b[1] && a.b[2] == b.b[2];
+    friend bool operator==(const three_bytes& x, const three_bytes& y) {
+        return x.b[0] == y.b[0] && x.b[1] == y.b[1] && x.b[2] == y.b[2];
     }
 };
 struct no_default {
