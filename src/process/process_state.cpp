@@ -48,7 +48,8 @@ process_state::process_state(std::string name, bool is_daemon)
     : name_(std::move(name)), is_daemon_(is_daemon), creator_(os::own_pid()) {}
 
 process_state::~process_state() {
-    owned_pidfd();  // lets go of a number that is not ours any more, so that nobody else's file is closed
+    // A number that is not ours any more, or of which that is not known, is let go: nobody else's file is to be closed.
+    if (owned_pidfd() < 0) pidfd_.release();
 }
 
 void process_state::start(process_task task) {
@@ -89,13 +90,14 @@ void process_state::open_sentinel() noexcept {
     if (no_pidfd_) pidfd_.reset();
 }
 
-// The descriptor if it is still the one we opened, else -1 for good. Under the mutex, or in the destructor, which
+// The descriptor if it is still the one we opened, else -1 for good; -1 for this once when the system does not say. Under the mutex, or in the destructor, which
 // must not take it: in a forked copy it may be locked for ever. Kernels before 6.9 give all pidfds the same
 // inode: there a number that was reused for another pidfd goes unnoticed.
 int process_state::owned_pidfd() noexcept {
     if (!pidfd_.valid()) return -1;
     os::file_facts now;
     no_pidfd_ = os::describe(pidfd_.get(), now);
+    if (no_pidfd_ && no_pidfd_.value() != EBADF) return -1;
     if (!no_pidfd_ && !now.same_file(pidfd_facts_)) no_pidfd_ = {EBADF, std::generic_category()};
     if (no_pidfd_) pidfd_.release();
     return pidfd_.get();
