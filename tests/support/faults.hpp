@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include <unistd.h>
+
 #include <doctest/doctest.h>
 
 #include "os/fault.hpp"
@@ -14,13 +16,15 @@
 
 namespace cairn_test {
 
-/// While it lives, the n-th call that os/ is about to make fails with `error`; the others go through.
+/// While it lives, the n-th call that os/ is about to make fails with `error`; the others go through, as do those of
+/// forked children.
 class nth_call_fails {
 public:
     nth_call_fails(int n, int error) {
         left() = n;
         code() = error;
         name() = nullptr;
+        owner() = ::getpid();
         cairn::detail::os::fault.store(&decide);
     }
     ~nth_call_fails() { cairn::detail::os::fault.store(nullptr); }
@@ -43,7 +47,12 @@ private:
         static std::atomic<const char*> value{nullptr};
         return value;
     }
+    static std::atomic<pid_t>& owner() {
+        static std::atomic<pid_t> value{0};
+        return value;
+    }
     static int decide(const char* call) noexcept {
+        if (::getpid() != owner()) return 0;
         if (left().fetch_sub(1) != 1) return 0;
         name() = call;
         return code();
@@ -56,7 +65,7 @@ private:
 inline int fail_every_call(const std::string& named, const std::function<void()>& operation,
                            const std::function<void(bool threw)>& check) {
     int thrown = 0;
-    for (const int error : {ENOSPC, ENOMEM, EMFILE, EINTR, EPERM}) {
+    for (const int error : {ENOSPC, ENOMEM, EMFILE, EINTR, EPERM, EAGAIN}) {
         CAPTURE(error);
         for (int n = 1;; ++n) {
             CAPTURE(n);
