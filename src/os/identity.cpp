@@ -127,8 +127,8 @@ bool is_alive(process_identity identity) noexcept {
     const unique_fd fd(injected != 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     const int reason = injected != 0 ? injected : errno;
     if (!fd.valid() && reason == ESRCH) return false;
-    if (!fd.valid() && reason == EINVAL)
-        return false;  // not a thread group leader any more: the pid is a thread's
+    // The pid is not a process's any more but a thread's: EINVAL, since Linux 6.15 ENOENT.
+    if (!fd.valid() && (reason == EINVAL || reason == ENOENT)) return false;
     if (fd.valid()) {
         pollfd ready = {fd.get(), POLLIN, 0};
         // Readable once all threads have ended; the state in /proc is that of the first thread alone.
