@@ -1,5 +1,6 @@
 #include "cairn/detail/os/robust_mutex.hpp"
 
+#include <climits>
 #include <ctime>
 
 #include <linux/futex.h>
@@ -86,6 +87,20 @@ void initialize(stored_mutex& m) {
     if (error != 0)
         throw system_failure("make a robust mutex: the C library refuses", {error, std::generic_category()});
     copy_in_fixed<sizeof fresh>(&m.mutex, &fresh);
+}
+
+void let_go_of_lost(stored_mutex& m) noexcept {
+    auto* word = reinterpret_cast<std::uint32_t*>(&m.mutex.__data.__lock);
+    const auto self = static_cast<std::uint32_t>(::syscall(SYS_gettid));
+    std::uint32_t seen = read_word(m);
+    // Only from ourselves: a fixed C library has let go, and somebody else may look at it by now.
+    while ((seen & FUTEX_TID_MASK) == self) {
+        // release: as an unlock; those asleep find it lost, one after the other
+        if (!__atomic_compare_exchange_n(word, &seen, 0U, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            continue;
+        ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+        return;
+    }
 }
 
 int lock_contended(stored_mutex& m) noexcept {

@@ -36,10 +36,15 @@ CAIRN_API bool is_initialized(const stored_mutex& m) noexcept;
 /// its owner, too: the kernel cannot release what a thread held that called exec and was not its process's first.
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
 
-/// 0 or EOWNERDEAD: locked; EBUSY: not.
+/// glibc's trylock that finds a mutex lost (ENOTRECOVERABLE) keeps it locked; the next one to come would wait for ever.
+CAIRN_API CAIRN_COLD void let_go_of_lost(stored_mutex& m) noexcept;
+
+/// 0 or EOWNERDEAD: locked; EBUSY: not. ENOTRECOVERABLE: lost, or damaged.
 CAIRN_INLINE int try_lock(stored_mutex& m) noexcept {
     const int result = pthread_mutex_trylock(&m.mutex);
-    if (result != EBUSY) say_taken(&m);
+    if (result == ENOTRECOVERABLE) [[unlikely]]
+        let_go_of_lost(m);
+    else if (result != EBUSY) say_taken(&m);
     return result;
 }
 

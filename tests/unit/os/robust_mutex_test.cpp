@@ -1,0 +1,351 @@
+// robust_mutex_test.cpp - the lock that every root has: who holds it, who waits, and what becomes of it when its holder dies.
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "os/child.hpp"
+#include "support/scratch.hpp"
+#include <cairn/detail/os/robust_mutex.hpp>
+
+using namespace cairn_test;
+using namespace cairn::detail;
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+
+namespace {
+
+constexpr auto watchdog = 30s;
+
+// A lock, and numbers that it protects, in memory that children share.
+struct shared_state {
+    stored_mutex mutex;
+    std::uint64_t protected_count;
+    std::atomic<int> entered;
+};
+
+struct shared_lock {
+    shared_state* state = nullptr;
+    shared_lock() {
+        void* memory = nullptr;
+        REQUIRE_FALSE(os::map_shared_with_children(sizeof(shared_state), memory));
+        state = static_cast<shared_state*>(memory);
+        initialize(state->mutex);
+    }
+    shared_lock(const shared_lock&) = delete;
+    shared_lock& operator=(const shared_lock&) = delete;
+    ~shared_lock() { os::unmap_shared(state, sizeof(shared_state)); }
+    [[nodiscard]] stored_mutex& mutex() const { return state->mutex; }
+};
+
+int lock(stored_mutex& m) {
+    const int result = try_lock(m);
+    return result == EBUSY ? lock_contended(m) : result;
+}
+
+std::uint32_t own_thread() {
+    return static_cast<std::uint32_t>(::syscall(SYS_gettid));
+}
+
+// The kernel's word, which the C library keeps first.
+std::uint32_t* word_of(stored_mutex& m) {
+    return reinterpret_cast<std::uint32_t*>(&m);
+}
+
+template <typename Condition>
+bool comes_true(Condition condition) {
+    const auto deadline = steady::now() + watchdog;
+    while (!condition()) {
+        if (steady::now() > deadline) return false;
+        std::this_thread::sleep_for(1ms);
+    }
+    return true;
+}
+
+[[noreturn]] void wait_for_a_signal() {
+    for (;;) ::pause();
+}
+
+}  // namespace
+
+TEST_CASE("a lock is initialized by initialize, and neither zeros nor a lock of another kind look like it") {
+    stored_mutex m = {};
+    CHECK_FALSE(is_initialized(m));
+    initialize(m);
+    CHECK(is_initialized(m));
+    CHECK(try_lock(m) == 0);
+    CHECK(is_initialized(m));  // whatever its state
+    unlock(m);
+
+    stored_mutex plain = {};
+    REQUIRE(pthread_mutex_init(&plain.mutex, nullptr) == 0);
+    CHECK_FALSE(is_initialized(plain));
+    stored_mutex noise = {};
+    std::memset(&noise, 0x5a, sizeof noise);
+    CHECK_FALSE(is_initialized(noise));
+}
+
+TEST_CASE("one holder at a time, and the word says which") {
+    const shared_lock shared;
+    CHECK(inspect(shared.mutex()).thread_id == 0);
+    CHECK(try_lock(shared.mutex()) == 0);
+    CHECK(inspect(shared.mutex()).thread_id == own_thread());
+    CHECK_FALSE(inspect(shared.mutex()).owner_died);
+    CHECK(try_lock(shared.mutex()) == EBUSY);
+    std::thread other([&] { CHECK(try_lock(shared.mutex()) == EBUSY); });
+    other.join();
+    CHECK(in_child([&] {
+              CHILD_CHECK(try_lock(shared.mutex()) == EBUSY);
+              CHILD_CHECK(inspect(shared.mutex()).thread_id == static_cast<std::uint32_t>(::getppid()));
+          }) == 0);
+    unlock(shared.mutex());
+    CHECK(inspect(shared.mutex()).thread_id == 0);
+    CHECK(in_child([&] {
+              CHILD_CHECK(try_lock(shared.mutex()) == 0);
+              unlock(shared.mutex());
+          }) == 0);
+}
+
+TEST_CASE("threads and processes that fight for a lock exclude each other") {
+    const shared_lock shared;
+    constexpr std::uint64_t rounds = scaled(4000);
+    const auto work = [&] {
+        for (std::uint64_t i = 0; i < rounds; ++i) {
+            const int result = lock(shared.mutex());
+            if (result != 0) std::abort();
+            // Not one instruction: two at once would lose some.
+            const std::uint64_t seen = __atomic_load_n(&shared.state->protected_count, __ATOMIC_RELAXED);
+            if (i % 64 == 0) std::this_thread::yield();
+            __atomic_store_n(&shared.state->protected_count, seen + 1, __ATOMIC_RELAXED);
+            unlock(shared.mutex());
+        }
+    };
+    child first(work);
+    child second(work);
+    std::thread third(work);
+    third.join();
+    CHECK(first.join() == 0);
+    CHECK(second.join() == 0);
+    CHECK(shared.state->protected_count == 3 * rounds);
+    CHECK(*word_of(shared.mutex()) == 0);
+}
+
+TEST_CASE("who waits for a lock gets it after its holder has given it back, not before") {
+    const shared_lock shared;
+    REQUIRE(try_lock(shared.mutex()) == 0);
+    std::atomic<bool> is_free{false};
+    std::atomic<bool> was_free{false};
+    std::atomic<int> result{-1};
+    std::thread waiter([&] {
+        result = lock_contended(shared.mutex());
+        was_free = is_free.load();
+        unlock(shared.mutex());
+    });
+    // Longer than a tick: it sleeps more than once.
+    CHECK(comes_true([&] { return inspect(shared.mutex()).has_waiters; }));
+    std::this_thread::sleep_for(250ms);
+    CHECK(result == -1);
+    is_free = true;
+    unlock(shared.mutex());
+    waiter.join();
+    CHECK(result == 0);
+    CHECK(was_free);
+}
+
+TEST_CASE("a lock whose holder sleeps on shows its waiters, and one that nobody waits for shows none") {
+    const shared_lock shared;
+    REQUIRE(try_lock(shared.mutex()) == 0);
+    CHECK_FALSE(inspect(shared.mutex()).has_waiters);
+    child waiter([&] {
+        CHILD_CHECK(lock_contended(shared.mutex()) == 0);
+        unlock(shared.mutex());
+    });
+    CHECK(comes_true([&] { return inspect(shared.mutex()).has_waiters; }));
+    CHECK(inspect(shared.mutex()).thread_id == own_thread());
+    unlock(shared.mutex());
+    CHECK(waiter.join() == 0);
+    CHECK(try_lock(shared.mutex()) == 0);
+    unlock(shared.mutex());
+    CHECK_FALSE(inspect(shared.mutex()).has_waiters);
+}
+
+TEST_CASE("a thread that ends with the lock hands it to the next one as EOWNERDEAD, once") {
+    const shared_lock shared;
+    std::uint32_t dead = 0;
+    std::thread owner([&] {
+        dead = own_thread();
+        CHECK(try_lock(shared.mutex()) == 0);
+    });
+    owner.join();
+    // The kernel marks it when the thread has really gone, which join() does not promise.
+    CHECK(comes_true([&] { return inspect(shared.mutex()).owner_died; }));
+    CHECK(inspect(shared.mutex()).thread_id == 0);
+    CHECK(lock(shared.mutex()) == EOWNERDEAD);
+    CHECK(inspect(shared.mutex()).thread_id == own_thread());
+    CHECK(try_lock(shared.mutex()) == EBUSY);
+    mark_consistent(shared.mutex());
+    unlock(shared.mutex());
+    CHECK(lock(shared.mutex()) == 0);
+    unlock(shared.mutex());
+}
+
+TEST_CASE("a process that is killed with the lock hands it to who tries next as EOWNERDEAD") {
+    const shared_lock shared;
+    child owner([&] {
+        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        ::kill(::getpid(), SIGKILL);
+    });
+    CHECK(owner.join() == -SIGKILL);
+    CHECK(try_lock(shared.mutex()) == EOWNERDEAD);
+    mark_consistent(shared.mutex());
+    unlock(shared.mutex());
+    CHECK(try_lock(shared.mutex()) == 0);
+    unlock(shared.mutex());
+}
+
+TEST_CASE("a sleeper is woken by the death of the holder, in this and in another process") {
+    const shared_lock shared;
+    child owner([&] {
+        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        wait_for_a_signal();
+    });
+    CHECK(comes_true([&] { return inspect(shared.mutex()).thread_id != 0; }));
+    const auto take_over = [&] {
+        const int result = lock_contended(shared.mutex());
+        if (result == EOWNERDEAD) {
+            mark_consistent(shared.mutex());
+            ++shared.state->entered;
+        }
+        unlock(shared.mutex());
+        return result;
+    };
+    child sleeper([&] {
+        const int result = take_over();
+        CHILD_CHECK(result == 0 || result == EOWNERDEAD);
+    });
+    std::atomic<int> here{-1};
+    std::thread thread([&] { here = take_over(); });
+    CHECK(comes_true([&] { return inspect(shared.mutex()).has_waiters; }));
+    CHECK(shared.state->entered == 0);
+    owner.kill();
+    thread.join();
+    CHECK(sleeper.join() == 0);
+    CHECK((here == 0 || here == EOWNERDEAD));
+    CHECK(shared.state->entered == 1);  // exactly one of them found it dead
+    CHECK(owner.join() == -SIGKILL);
+}
+
+TEST_CASE("a death in the repair is another EOWNERDEAD") {
+    const shared_lock shared;
+    for (int i = 0; i < 3; ++i) {
+        child owner([&] {
+            const int result = lock(shared.mutex());
+            CHILD_CHECK(result == (i == 0 ? 0 : EOWNERDEAD));
+            ::kill(::getpid(), SIGKILL);  // before mark_consistent
+        });
+        CHECK(owner.join() == -SIGKILL);
+        CHECK(inspect(shared.mutex()).owner_died);
+    }
+    CHECK(lock(shared.mutex()) == EOWNERDEAD);
+    mark_consistent(shared.mutex());
+    unlock(shared.mutex());
+}
+
+TEST_CASE("a lock that is given back unrepaired is lost, which everybody is told") {
+    const shared_lock shared;
+    child owner([&] {
+        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        ::kill(::getpid(), SIGKILL);
+    });
+    CHECK(owner.join() == -SIGKILL);
+    CHECK(lock(shared.mutex()) == EOWNERDEAD);
+    unlock(shared.mutex());
+    // Again and again, by whomever: who is told does not keep it.
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(try_lock(shared.mutex()) == ENOTRECOVERABLE);
+        REQUIRE(inspect(shared.mutex()).thread_id == 0);
+        REQUIRE(lock_contended(shared.mutex()) == ENOTRECOVERABLE);
+        CHECK(in_child([&] { CHILD_CHECK(lock(shared.mutex()) == ENOTRECOVERABLE); }) == 0);
+    }
+}
+
+TEST_CASE("a sleeper whose wake-up got lost finds the free lock at its next tick") {
+    const shared_lock shared;
+    // Holds it without being in our way: the word can be changed behind its back.
+    child owner([&] {
+        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        wait_for_a_signal();
+    });
+    CHECK(comes_true([&] { return inspect(shared.mutex()).thread_id != 0; }));
+    std::atomic<int> result{-1};
+    std::thread sleeper([&] {
+        result = lock_contended(shared.mutex());
+        unlock(shared.mutex());
+    });
+    CHECK(comes_true([&] { return inspect(shared.mutex()).has_waiters; }));
+    // What a waker leaves that is killed between its store and its wake: free, and nobody told.
+    __atomic_store_n(word_of(shared.mutex()), 0U, __ATOMIC_SEQ_CST);
+    CHECK(comes_true([&] { return result != -1; }));
+    sleeper.join();
+    CHECK(result == 0);
+    owner.kill();
+    CHECK(owner.join() == -SIGKILL);
+    CHECK(*word_of(shared.mutex()) == 0);  // its death found nothing of its own
+}
+
+TEST_CASE("sleepers are not lost when wakers barge in and are killed") {
+    const shared_lock shared;
+    std::atomic<bool> stop{false};
+    std::atomic<int> through{0};
+    const auto sleep_and_pass = [&] {
+        while (!stop) {
+            const int result = lock_contended(shared.mutex());
+            if (result == EOWNERDEAD) mark_consistent(shared.mutex());
+            unlock(shared.mutex());
+            ++through;
+        }
+    };
+    std::vector<std::thread> sleepers;
+    for (int i = 0; i < 3; ++i) sleepers.emplace_back(sleep_and_pass);
+    for (int i = 0; i < 30; ++i) {
+        child barging([&] {
+            for (;;) {
+                const int result = lock(shared.mutex());
+                if (result == EOWNERDEAD) mark_consistent(shared.mutex());
+                unlock(shared.mutex());
+            }
+        });
+        std::this_thread::sleep_for(1ms * (i % 4));
+        barging.kill();
+        CHECK(barging.join() == -SIGKILL);
+        // Everybody gets through again.
+        const int before = through;
+        CHECK(comes_true([&] { return through >= before + 3; }));
+    }
+    stop = true;
+    for (std::thread& each : sleepers) each.join();
+}
+
+TEST_CASE("a lock that says it is held by a thread that there is not has lost its owner, and nobody waits "
+          "for ever") {
+    const shared_lock shared;
+    // No system has so many threads.
+    __atomic_store_n(word_of(shared.mutex()), std::uint32_t{FUTEX_TID_MASK}, __ATOMIC_SEQ_CST);
+    const auto start = steady::now();
+    CHECK(lock_contended(shared.mutex()) == EOWNERDEAD);
+    CHECK(steady::now() - start >= 100ms);  // it was given a tick to come to an end
+    mark_consistent(shared.mutex());
+    unlock(shared.mutex());
+    CHECK(lock(shared.mutex()) == 0);
+    unlock(shared.mutex());
+}
