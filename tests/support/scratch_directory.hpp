@@ -1,0 +1,36 @@
+// scratch_directory.hpp - a directory of a test's own, on the file system that segments live on.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include <unistd.h>
+
+namespace cairn_test {
+
+/// Gone with all that is in it when this goes, unless a child drops it.
+class scratch_directory {
+public:
+    scratch_directory()
+        : path_("/dev/shm/cairntest-" + std::to_string(::getpid()) + "-XXXXXX"), owner_(::getpid()) {
+        if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no scratch directory");
+    }
+    scratch_directory(const scratch_directory&) = delete;
+    scratch_directory& operator=(const scratch_directory&) = delete;
+    ~scratch_directory() {
+        std::error_code ignored;
+        if (::getpid() == owner_) std::filesystem::remove_all(path_, ignored);
+    }
+
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+private:
+    std::string path_;
+    pid_t owner_;
+};
+
+}  // namespace cairn_test
