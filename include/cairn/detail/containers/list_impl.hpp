@@ -185,7 +185,8 @@ CAIRN_INLINE T list<T>::at(size_type index) const {
         const detail::quick_look look(in(), slot(), generation());
         if (look.may_look()) [[likely]] {
             detail::list_node& n = node_in(in());
-            if (index < detail::load_word(n.size)) [[likely]] {
+            // acquire: pairs with the release of an append, which moves no version; the element is there
+            if (index < __atomic_load_n(&n.size, __ATOMIC_ACQUIRE)) [[likely]] {
                 const std::byte* from = detail::find_element(in(), links_in(n), index);
                 if (from != nullptr) [[likely]] {
                     const detail::in_place_copy<T> copy(from);
@@ -212,7 +213,7 @@ std::optional<T> list<T>::try_at(size_type index, size_type& size) const {
     std::uint64_t seen = 0;
     detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
         detail::list_node& n = node_in(s);
-        seen = detail::load_word(n.size);
+        seen = __atomic_load_n(&n.size, __ATOMIC_ACQUIRE);  // acquire: as in at()
         if (index >= seen) return detail::read_result::done;
         const std::byte* from = detail::find_element(s, links_in(n), index);
         if (from == nullptr) return detail::read_result::torn;
