@@ -24,13 +24,16 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
             ": this thread is inside another operation on a segment (this is a signal handler) and "
             "would wait for itself; no operation is signal-safe");
     }
+    outer = this_thread.open;
+    this_thread.open = this;
+    order_stores();  // a signal handler that finds the second mark finds the first, too
     this_thread.in_segment_lock = true;
     order_stores();
     stored_mutex& m = control().lock;
     int result = try_lock(m);
     if (result == EBUSY) result = lock_contended(m);
     if (result != 0 && result != EOWNERDEAD) {
-        this_thread.in_segment_lock = false;
+        forget();
         throw_corrupt(s, "its lock is not a lock");
     }
     // An exception here is past the constructor's guard: the lock is let go by hand, and what is damaged stays in the
@@ -47,6 +50,7 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
 }
 
 segment_guard::~segment_guard() {
+    if (is_inert) return;  // the parent's: neither log nor lock are this forked process's
     if (!is_clean()) {
         replay_backwards(segment_, segment_log(segment_), 0);
         order_stores();
@@ -58,7 +62,13 @@ segment_guard::~segment_guard() {
 void segment_guard::leave() noexcept {
     unlock(control().lock);
     order_stores();
+    forget();
+}
+
+void segment_guard::forget() noexcept {
     this_thread.in_segment_lock = false;
+    order_stores();
+    this_thread.open = outer;
 }
 
 void segment_guard::recover() {

@@ -3,14 +3,18 @@
 // Roots are locked first, the segment last; its holder locks no root. What the guard has stored and not committed when
 // it goes is taken back, for whatever reason it goes. Locking repairs what a dead holder left: first its log, then the
 // root it was building or erasing.
+//
+// It is also this thread's innermost operation: a signal handler that interrupts it gets would_deadlock before it has
+// locked anything. With a root's lock it could neither take memory nor roll back nor recover what a dead owner left.
 #pragma once
 
+#include <cairn/detail/os/thread_state.hpp>
 #include <cairn/detail/segment/segment.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 
 namespace cairn::inline v0::detail {
 
-class segment_guard {
+class segment_guard : private open_transaction {
 public:
     /// Throws corrupt_segment when the segment's own log or lists are damaged, refused in threads that cannot lock.
     explicit segment_guard(segment& s);
@@ -42,6 +46,7 @@ public:
 private:
     void recover();
     void leave() noexcept;
+    void forget() noexcept;
 
     segment& segment_;
 };

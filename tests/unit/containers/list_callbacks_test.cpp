@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 
 #include <doctest/doctest.h>
 
+#include "os/fault.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include "support/values.hpp"
@@ -329,4 +331,52 @@ TEST_CASE("a signal handler that interrupts an operation gets would_deadlock ins
     ::sigaction(SIGUSR1, &before, nullptr);
     CHECK(refused == 1);
     CHECK(l == longs{1});
+}
+
+namespace {
+
+// Raises SIGUSR1 when the next segment is about to lose its name, which happens under the segment's lock.
+std::atomic<bool> interrupts{false};
+int interrupt_unlink(const char* call) noexcept {
+    if (std::string_view(call) == "unlink" && interrupts.exchange(false)) ::raise(SIGUSR1);
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a signal handler that interrupts work on the segment itself gets would_deadlock, and damages nothing") {
+    static const cairn::list<std::string>* target = nullptr;
+    static std::atomic<int> refused{0};
+    static std::atomic<int> otherwise{0};
+    const scratch_name name;
+    const cairn::manager m(name);
+    const auto l = m.list<std::string>("l", {"a"});
+    target = &l;
+    refused = 0;
+    otherwise = 0;
+    struct sigaction handler = {};
+    handler.sa_handler = [](int) {
+        try {
+            target->push_back(std::string(100'000, 'x'));  // needs the segment's lock, too
+        } catch (const cairn::would_deadlock&) {
+            ++refused;
+        } catch (...) {
+            ++otherwise;
+        }
+    };
+    struct sigaction before = {};
+    REQUIRE(::sigaction(SIGUSR1, &handler, &before) == 0);
+    interrupts = true;
+    cairn::detail::os::fault.store(&interrupt_unlink);
+    m.unlink();
+    cairn::detail::os::fault.store(nullptr);
+    ::sigaction(SIGUSR1, &before, nullptr);
+    CHECK_FALSE(interrupts);
+    CHECK(refused == 1);
+    CHECK(otherwise == 0);
+    CHECK(l == texts{"a"});
+    CHECK(broken_invariant(l) == "");
+    l.push_back("b");
+    CHECK(l.size() == 2);
 }
