@@ -244,10 +244,13 @@ void manager::unlink() const {
 
 std::string manager::generate_name(const char* kind) const {
     require_writable(*segment_, kind);
-    // relaxed: only has to differ
-    const std::uint64_t number =
-        __atomic_add_fetch(&segment_->control().last_generated_name, 1, __ATOMIC_RELAXED);
-    return std::string(kind) + "#" + std::to_string(number);
+    for (;;) {
+        // relaxed: only has to differ
+        const std::uint64_t number =
+            __atomic_add_fetch(&segment_->control().last_generated_name, 1, __ATOMIC_RELAXED);
+        std::string name = std::string(kind) + "#" + std::to_string(number);
+        if (!contains(name)) return name;  // somebody may have thought of the same name
+    }
 }
 
 }  // namespace cairn::inline v0

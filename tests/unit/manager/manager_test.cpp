@@ -62,6 +62,16 @@ TEST_CASE("an object without a name has a generated one of its own, and first co
     CHECK(m.list<long>({1, 2}) == longs{1, 2});
 }
 
+TEST_CASE("a generated name is none that an object has already") {
+    const cairn::manager m;
+    const auto named = m.list<std::string>("list#1", {"mine"});
+    const auto also_named = m.list<long>("list#2", {7});
+    CHECK(m.list<long>().empty());
+    CHECK(m.list<long>({1}) == longs{1});
+    CHECK(named == texts{"mine"});
+    CHECK(also_named == longs{7});
+}
+
 TEST_CASE("another type is type_mismatch, which names both, and creates nothing") {
     const cairn::manager m;
     m.list<long>("users", {1});
