@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cairn/codec.hpp>
+#include <cairn/dict.hpp>
 #include <cairn/error.hpp>
 #include <cairn/fields.hpp>
 #include <cairn/inspect.hpp>
@@ -11,4 +12,5 @@
 #include <cairn/process.hpp>
 #include <cairn/repr.hpp>
 #include <cairn/segment.hpp>
+#include <cairn/set.hpp>
 #include <cairn/version.hpp>

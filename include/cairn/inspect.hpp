@@ -149,7 +149,7 @@ struct element_value {
     element_variant is;
 };
 
-/// Copies of elements, decoded by the recorded name of their type.
+/// Copies of elements, decoded by the recorded name of their type: of a dict its values, in order of insertion.
 class CAIRN_API object_contents {
 public:
     std::string kind;
@@ -166,6 +166,8 @@ public:
     /// In Python's notation; `?` when damaged.
     void append_text(std::string& to, std::uint64_t i) const;
     [[nodiscard]] element_value value(std::uint64_t i) const;
+    /// Of a dict: its keys, in the same order. Null for everything else.
+    [[nodiscard]] const object_contents* keys() const noexcept { return keys_.get(); }
 
 private:
     friend struct contents_access;
@@ -176,6 +178,7 @@ private:
     std::vector<std::byte> data_;
     std::vector<std::uint64_t> ends_;  // of elements of any length; else empty
     std::vector<bool> missing_;        // empty: all are there
+    std::shared_ptr<object_contents> keys_;
 };
 
 struct verify_options {

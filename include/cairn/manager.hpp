@@ -22,8 +22,10 @@
 #include <vector>
 
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/dict.hpp>
 #include <cairn/list.hpp>
 #include <cairn/segment.hpp>
+#include <cairn/set.hpp>
 
 namespace cairn::inline v0 {
 
@@ -93,6 +95,44 @@ public:
         return list<T>(generate_name("list"), contents);
     }
 
+    /// The dict of that name, created (with `contents`: pairs) if there is none. As list().
+    template <typename K, typename V>
+    cairn::dict<K, V> dict(std::string_view name, std::initializer_list<std::pair<K, V>> contents) const {
+        return find_or_create<cairn::dict<K, V>>(name, contents);
+    }
+    template <typename K, typename V, std::ranges::input_range Range = std::vector<std::pair<K, V>>>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::dict<K, V> dict(std::string_view name, const Range& contents = {}) const {
+        return find_or_create<cairn::dict<K, V>>(name, contents);
+    }
+    template <typename K, typename V>
+    cairn::dict<K, V> dict() const {
+        return dict<K, V>(generate_name("dict"));
+    }
+    template <typename K, typename V>
+    cairn::dict<K, V> dict(std::initializer_list<std::pair<K, V>> contents) const {
+        return dict<K, V>(generate_name("dict"), contents);
+    }
+
+    /// The set of that name, created (with `contents`) if there is none. As list().
+    template <typename T>
+    cairn::set<T> set(std::string_view name, std::initializer_list<std::remove_cvref_t<T>> contents) const {
+        return find_or_create<cairn::set<T>>(name, contents);
+    }
+    template <typename T, std::ranges::input_range Range = std::vector<std::remove_cvref_t<T>>>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::set<T> set(std::string_view name, const Range& contents = {}) const {
+        return find_or_create<cairn::set<T>>(name, contents);
+    }
+    template <typename T>
+    cairn::set<T> set() const {
+        return set<T>(generate_name("set"));
+    }
+    template <typename T>
+    cairn::set<T> set(std::initializer_list<std::remove_cvref_t<T>> contents) const {
+        return set<T>(generate_name("set"), contents);
+    }
+
     [[nodiscard]] bool contains(std::string_view name) const;
     /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
     /// @throws type_mismatch
@@ -122,7 +162,7 @@ private:
     template <typename Handle, typename Range>
     Handle find_or_create(std::string_view name, const Range& contents) const {
         // Encoded before any lock is taken: encoding is user code.
-        const typename Handle::encoded_contents encoded(contents);
+        const typename Handle::encoded_contents encoded(contents, segment_->header().hash_seed);
         return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
             const detail::segment_offset node = Handle::create(tx);
             Handle::fill(tx, node, encoded);

@@ -24,6 +24,10 @@ void object_handle::throw_index(const char* operation, std::uint64_t index, std:
                       std::to_string(index) + ", size " + std::to_string(size));
 }
 
+void object_handle::throw_key(const char* operation, const std::string& key) const {
+    throw key_error(std::string(operation) + " " + describe_object(*segment_, *slot_) + ": " + key);
+}
+
 void object_handle::throw_argument(const char* operation, const std::string& what) const {
     throw invalid_argument(std::string(operation) + " " + describe_object(*segment_, *slot_) + ": " + what);
 }

@@ -9,9 +9,11 @@
 #include "arena/size_classes.hpp"
 #include "base/hash.hpp"
 #include "inspect/decode.hpp"
+#include "inspect/keyed.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/error.hpp>
 
@@ -146,6 +148,65 @@ std::uint64_t check_list_object(const segment& s, const root_slot& slot, const s
     return node->size;
 }
 
+// A key or a value of one type, or what is wrong with it.
+template <typename Find>
+bool is_value_of(const element_type& type, const segment& s, dict_shape shape, const std::byte* record,
+                 Find find) {
+    blob_slot slot{};
+    std::uint64_t bytes = 0;
+    const std::byte* at = find(s, shape, record, slot, bytes);
+    return at != nullptr && type.fits({at, static_cast<std::size_t>(bytes)});
+}
+
+void check_records(const segment& s, const dict_node& node, const std::string& types, const std::string& who,
+                   problem_list& problems) {
+    const auto [key_name, value_name] = split_types(types);
+    const element_type key_type(key_name);
+    const element_type value_type(value_name);
+    const dict_shape shape = node.shape;
+    std::uint64_t i = 0;
+    walk_records(s, node, 0, node.size, [&](const std::byte* record) {
+        const std::string number = std::to_string(i++);
+        if (record == nullptr || problems.is_full()) return;
+        if (shape.key_form == dict_key_form::word ? key_type.bytes > 8
+                                                  : !is_value_of(key_type, s, shape, record, find_key_bytes))
+            problems.add(who + "key " + number + " is no " + key_name);
+        if (shape.value_form != dict_value_form::none &&
+            !is_value_of(value_type, s, shape, record, find_value_bytes))
+            problems.add(who + "value " + number + " is no " + value_name);
+    });
+}
+
+std::uint64_t check_dict_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
+                                arena_audit& audit, problem_list& problems) {
+    auto* node = s.find<dict_node>(slot.node);
+    std::string problem = node == nullptr ? "its node lies outside" : "";
+    try {
+        if (problem.empty()) problem = check_dict(s, *node, audit);
+    } catch (const corrupt_segment&) {
+        problem = "dict: a link leads outside";
+    }
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    if (deep)
+        check_records(s, *node, std::string(s.at<char>(slot.type_name), slot.type_name_bytes), who, problems);
+    return node->size;
+}
+
+std::string check_dict_operation(const segment& s, const stored_operation& op) {
+    const auto* node = s.find<dict_node>(op.node);
+    if (node == nullptr) return "its unfinished operation has no dict";
+    if (std::string problem = check_dict_node(s, *node); !problem.empty()) return problem;
+    if (op.kind != static_cast<std::uint32_t>(operation_kind::dict_drop))
+        return "its unfinished operation is of no known kind";
+    if (op.phase > 3 || op.progress > std::uint64_t{1} << (63 - node->shift))
+        return "its unfinished operation makes no sense";
+    return {};
+}
+
 }  // namespace
 
 std::string check_extent_chain(const segment& s, const root_slot& slot) {
@@ -189,6 +250,7 @@ std::string check_list_node(const segment& s, const list_node& node) {
 
 std::string check_operation(const segment& s, const root_slot& slot) {
     const stored_operation& op = slot.operation;
+    if (is_keyed(slot)) return check_dict_operation(s, op);
     const auto* node = s.find<list_node>(op.node);
     if (node == nullptr) return "its unfinished operation has no list";
     if (std::string problem = check_list_node(s, *node); !problem.empty()) return problem;
@@ -236,6 +298,8 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
     }
     switch (static_cast<object_kind>(slot.kind)) {
         case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
+        case object_kind::dict:
+        case object_kind::set: return check_dict_object(s, slot, who, deep, audit, problems);
         default: problems.add(who + "it is of no known kind"); return 0;
     }
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "inspect/decode.hpp"
+#include "inspect/keyed.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include <cairn/error.hpp>
@@ -64,6 +65,39 @@ struct contents_access {
         to.data_.clear();
         to.ends_.clear();
         to.missing_.clear();
+        to.keys_.reset();
+    }
+
+    static void copy_keyed(image& in, const root_slot& slot, const dict_node& node, std::uint64_t first,
+                           std::uint64_t count, object_contents& to) {
+        const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+        const bool has_values = node.shape.value_form != dict_value_form::none;
+        const auto [key_type, value_type] = split_types(to.type);
+        object_contents* keys = &to;
+        if (has_values) {
+            to.keys_ = std::make_shared<object_contents>();
+            keys = to.keys_.get();
+            to.decoder_ = std::make_shared<const element_type>(value_type);
+            keys->kind = to.kind;
+            keys->type = key_type;
+        }
+        keys->decoder_ = std::make_shared<const element_type>(key_type);
+        for (object_contents* each : {&to, keys}) {
+            each->size = node.size;
+            each->first = std::min(first, node.size);
+            each->count_ = 0;
+        }
+        if (!s) return;
+        std::uint64_t bytes_left = 2 * in.limit();  // padding and all; blobs do not overlap
+        const std::uint64_t most = std::min(count, node.size - to.first);
+        walk_records(*s, node, to.first, most, [&](const std::byte* record) {
+            const bool has_key = record != nullptr && append_key(*s, node.shape, record, bytes_left, *keys);
+            finish_element(*keys, has_key);
+            if (!has_values) return;
+            const bool has_value = record != nullptr && append_field(*s, node.shape, record, find_value_bytes,
+                                                                     to.decoder_->bytes, bytes_left, to);
+            finish_element(to, has_value);
+        });
     }
 
     static void mark_missing(object_contents& to, std::uint64_t index) {
@@ -110,6 +144,34 @@ struct contents_access {
     }
 
 private:
+    static void finish_element(object_contents& to, bool is_there) {
+        to.ends_.push_back(to.data_.size());
+        ++to.count_;
+        if (!is_there) mark_missing(to, to.count_ - 1);
+    }
+
+    static bool append_key(const segment& s, dict_shape shape, const std::byte* record,
+                           std::uint64_t& bytes_left, object_contents& to) {
+        const std::uint64_t bytes = to.decoder_->bytes;
+        if (shape.key_form != dict_key_form::word)
+            return append_field(s, shape, record, find_key_bytes, bytes, bytes_left, to);
+        const std::byte* word = record + shape.key_at();
+        to.data_.insert(to.data_.end(), word, word + std::min<std::uint64_t>(bytes == 0 ? 8 : bytes, 8));
+        return true;
+    }
+
+    template <typename Find>
+    static bool append_field(const segment& s, dict_shape shape, const std::byte* record, Find find,
+                             std::uint64_t type_bytes, std::uint64_t& bytes_left, object_contents& to) {
+        blob_slot slot{};
+        std::uint64_t bytes = 0;
+        const std::byte* from = find(s, shape, record, slot, bytes);
+        if (from == nullptr || bytes > bytes_left || (type_bytes != 0 && type_bytes > bytes)) return false;
+        bytes_left -= bytes;
+        to.data_.insert(to.data_.end(), from, from + bytes);
+        return true;
+    }
+
     static std::uint64_t offset_in(image& in, const std::byte* at) {
         return static_cast<std::uint64_t>(at - in.find<std::byte>(0, 0));
     }
@@ -178,6 +240,12 @@ object_contents inspection::contents(std::string_view name, std::uint64_t first,
                 contents.kind = kind_name(static_cast<object_kind>(seen.kind));
                 contents.type = type_of(at, seen, is_damaged);
                 if (is_damaged) problem = "the name of its type lies outside";
+                if (is_keyed(seen)) {
+                    const dict_node* keyed = dict_node_in(at, seen);
+                    if (keyed == nullptr) problem = "its node makes no sense";
+                    else contents_access::copy_keyed(at, seen, *keyed, first, count, contents);
+                    return;
+                }
                 if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {
                     problem = "it is of no known kind";
                     return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "inspect/keyed.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include "os/identity.hpp"
@@ -69,6 +70,15 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         const page_entry* entry = in.entry(link);
         if (entry == nullptr) break;
         link = entry->next;
+    }
+    if (is_keyed(slot)) {
+        if (const dict_node* keyed = dict_node_in(in, slot)) {
+            facts.items = keyed->size;
+            facts.element_bytes = keyed->size * keyed->shape.record_bytes();
+        } else {
+            facts.notes.emplace_back("damaged: its node makes no sense");
+        }
+        return;
     }
     if (slot.kind != static_cast<std::uint32_t>(object_kind::list)) return;
     const list_node* node = node_in(in, slot);

@@ -235,6 +235,26 @@ void root_transaction::poison(std::uint64_t reason) noexcept {
 
 // ---- extents ---------------------------------------------------------------------------------------------------
 
+namespace {
+
+// A run was taken as power-of-two pieces, largest first as its alignment allows: where the last one of them begins.
+std::uint32_t last_piece(std::uint32_t page, std::uint32_t count) noexcept {
+    std::uint32_t last = 0;
+    std::uint32_t order = 0;
+    while (last + (1U << (order = first_piece_order(page + last, count - last))) < count) last += 1U << order;
+    return last;
+}
+
+void give_back_run(segment_guard& guard, root_slot& slot, std::uint32_t page, std::uint32_t count) {
+    while (count != 0) {
+        count = last_piece(page, count);
+        give_back_extent(guard, &slot, page + count);
+        guard.commit();
+    }
+}
+
+}  // namespace
+
 void root_transaction::settle() {
     segment_guard guard(segment_);
     settle(guard);
@@ -261,10 +281,7 @@ void root_transaction::settle(segment_guard& guard) {
         const auto count = static_cast<std::uint32_t>(block.page_count);
         if (count == 0 || count > segment_.committed_pages() - (link - 1))
             throw_corrupt(segment_, "a block that waits to be freed has no size");
-        std::uint32_t last = 0;
-        std::uint32_t last_order = 0;
-        while (last + (1U << (last_order = first_piece_order(link - 1 + last, count - last))) < count)
-            last += 1U << last_order;
+        const std::uint32_t last = last_piece(link - 1, count);
         if (last == 0) guard.store(slot_.pending_free, static_cast<std::uint32_t>(block.next));
         else guard.store(block.page_count, last);
         give_back_extent(guard, &slot_, link - 1 + last);
@@ -305,7 +322,11 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
 }
 
 void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
-    CAIRN_CHECK(building_ == nullptr, "a root that is being built frees nothing");
+    if (building_ != nullptr) {
+        // Nobody can see the root, and whoever finds its builder dead gives back all extents that are still its own.
+        give_back_run(*building_, slot_, page, count);
+        return;
+    }
     auto& block = *segment_.at<pending_block>(segment_.page_offset(page));
     log(&block, sizeof block);
     store_word(block.next, slot_.pending_free);

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "crash/dict_experiment.hpp"
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
 #include "support/crash/laboratory.hpp"
@@ -15,6 +16,8 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_list_of_word_rows(table);
     add_list_of_string_rows(table);
     add_list_of_other_rows(table);
+    add_dict_rows(table);
+    add_set_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);
 

@@ -103,11 +103,42 @@ struct answer {
     bool is_cut = false;     // by --limit
 };
 
+// [KEY]: a text as it is or in quotes, everything else as get prints it.
+answer fetch_value(const cairn::inspection& look, const std::string& name, const std::string& key) {
+    answer result;
+    result.segment = look.location().target;
+    result.object = name;
+    result.is_single = true;
+    const cairn::object_contents all = look.contents(name);
+    for (std::uint64_t i = 0; i < all.count(); ++i) {
+        const std::span<const std::byte> bytes = all.keys()->bytes(i);
+        std::string text;
+        all.keys()->append_text(text, i);
+        const bool is_text =
+            all.keys()->type == "str" &&
+            key == std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        if (!is_text && text != key) continue;
+        result.contents = look.contents(name, i, 1);
+        // Others may have come and gone since.
+        std::string again;
+        if (result.contents.count() == 1) result.contents.keys()->append_text(again, 0);
+        if (again == text) return result;
+        break;
+    }
+    throw failure(not_found, fmt::format("no key {} in '{}/{}'", printable(key), result.segment, name));
+}
+
 answer fetch(const cairn::inspection& look, const std::string& name, const target& wanted,
              const arguments& given) {
     answer result;
     result.segment = look.location().target;
     result.object = name;
+    const std::string kind = look.object(name).kind;
+    if (wanted.key && (kind == "dict" || kind == "set")) {
+        if (kind == "set") throw failure(wrong_usage, "a set has no elements that are found by [...]");
+        return fetch_value(look, name, *wanted.key);
+    }
+    if (wanted.key && !wanted.at) throw_subscript(wanted.text);
     result.is_single = wanted.at && !wanted.at->is_slice;
     const std::string what = fmt::format("'{}/{}'", result.segment, name);
     range part;
@@ -127,14 +158,20 @@ void write_text(const answer& result) {
     if (result.is_single) {
         if (result.contents.count() != 0) result.contents.append_text(out.text(), 0);
     } else {
-        out.text() += '[';
+        const bool has_keys = result.contents.kind == "dict" || result.contents.kind == "set";
+        const bool is_no_set = result.contents.kind != "set" || result.contents.count() != 0 || result.is_cut;
+        out.text() += !has_keys ? "[" : is_no_set ? "{" : "set(";
         for (std::uint64_t i = 0; i < result.contents.count(); ++i) {
             if (i != 0) out.text() += ", ";
+            if (const cairn::object_contents* keys = result.contents.keys()) {
+                keys->append_text(out.text(), i);
+                out.text() += ": ";
+            }
             result.contents.append_text(out.text(), i);
             out.maybe_write();
         }
         if (result.is_cut) out.text() += result.contents.count() == 0 ? "..." : ", ...";
-        out.text() += ']';
+        out.text() += !has_keys ? ']' : is_no_set ? '}' : ')';
     }
     out.text() += '\n';
     out.write();
@@ -157,7 +194,10 @@ void write_raw(const answer& result) {
 json document(const answer& result) {
     const cairn::object_contents& contents = result.contents;
     json items = json::array();
-    for (std::uint64_t i = 0; i < contents.count(); ++i) items.push_back(to_json(contents.value(i)));
+    for (std::uint64_t i = 0; i < contents.count(); ++i) {
+        if (contents.keys() == nullptr) items.push_back(to_json(contents.value(i)));
+        else items.push_back({to_json(contents.keys()->value(i)), to_json(contents.value(i))});
+    }
     return {{"segment", printable(result.segment)},
             {"object", printable(result.object)},
             {"kind", contents.kind},
@@ -171,7 +211,8 @@ json document(const answer& result) {
 
 bool has_damage(const cairn::object_contents& contents) {
     for (std::uint64_t i = 0; i < contents.count(); ++i)
-        if (contents.is_damaged(i)) return true;
+        if (contents.is_damaged(i) || (contents.keys() != nullptr && contents.keys()->is_damaged(i)))
+            return true;
     return false;
 }
 

@@ -26,27 +26,20 @@ std::size_t end_of_image(const std::string& path) {
     return path.size();
 }
 
-[[noreturn]] void throw_subscript(const std::string& target) {
-    throw failure(wrong_usage,
-                  "target '" + printable(target) + "': expected [INDEX] or [FIRST:LAST] behind the object",
-                  "for example `shmctl get jobs/results[3]` or `shmctl get 'jobs/results[10:20]'`");
+// Nothing where a bound should be; false where it is no number.
+bool parse_bound(std::string_view text, std::optional<std::int64_t>& bound) {
+    if (text.empty()) return true;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bound.emplace(0));
+    return error == std::errc{} && end == text.data() + text.size();
 }
 
-std::optional<std::int64_t> parse_bound(std::string_view text, const std::string& target) {
-    if (text.empty()) return std::nullopt;
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) throw_subscript(target);
-    return value;
-}
-
-subscript parse_subscript(std::string_view inside, const std::string& target) {
+std::optional<subscript> parse_subscript(std::string_view inside) {
     subscript at;
     const std::size_t colon = inside.find(':');
     at.is_slice = colon != std::string_view::npos;
-    at.first = parse_bound(inside.substr(0, colon), target);
-    if (at.is_slice) at.last = parse_bound(inside.substr(colon + 1), target);
-    else if (!at.first) throw_subscript(target);
+    if (!parse_bound(inside.substr(0, colon), at.first)) return std::nullopt;
+    if (at.is_slice && !parse_bound(inside.substr(colon + 1), at.last)) return std::nullopt;
+    if (!at.is_slice && !at.first) return std::nullopt;
     return at;
 }
 
@@ -61,6 +54,13 @@ std::vector<std::string> names_of(const std::vector<cairn::segment_location>& al
 }
 
 }  // namespace
+
+void throw_subscript(const std::string& target) {
+    throw failure(wrong_usage,
+                  "target '" + printable(target) +
+                      "': expected [INDEX] or [FIRST:LAST] behind the object, or [KEY] behind a dict",
+                  "for example `shmctl get jobs/results[3]` or `shmctl get 'jobs/results[10:20]'`");
+}
 
 bool is_glob(std::string_view text) {
     return text.find_first_of("*?[") != std::string_view::npos;
@@ -79,11 +79,11 @@ target parse_target(const std::string& text) {
     if (object.ends_with(']')) {
         const std::size_t bracket = object.find('[');  // names have none
         if (bracket == std::string::npos) throw_subscript(text);
-        parsed.at =
-            parse_subscript(std::string_view(object).substr(bracket + 1, object.size() - bracket - 2), text);
+        parsed.key = object.substr(bracket + 1, object.size() - bracket - 2);
+        parsed.at = parse_subscript(*parsed.key);
         object.resize(bracket);
     }
-    if (object.empty() && parsed.at) throw_subscript(text);
+    if (parsed.key && (object.empty() || parsed.key->empty())) throw_subscript(text);
     if (!object.empty()) parsed.object = object;  // "jobs/" is jobs
     return parsed;
 }

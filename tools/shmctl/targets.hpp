@@ -1,4 +1,4 @@
-// targets.hpp - what a TARGET means: SEGMENT, SEGMENT/OBJECT, SEGMENT/OBJECT[INDEX or A:B], a glob of these, pid:N/SEGMENT
+// targets.hpp - what a TARGET means: SEGMENT, SEGMENT/OBJECT, SEGMENT/OBJECT[INDEX or A:B or KEY], a glob of these, pid:N/SEGMENT
 // for anonymous segments, or the path of a saved image.
 #pragma once
 
@@ -24,8 +24,12 @@ struct target {
     std::string text;
     std::string segment;
     std::optional<std::string> object;
-    std::optional<subscript> at;
+    std::optional<std::string> key;  // what is between the brackets: a key, if the object has keys
+    std::optional<subscript> at;     // the same as an index or a range, if it is one
 };
+
+/// What is between the brackets is no index. Throws failure (wrong_usage).
+[[noreturn]] void throw_subscript(const std::string& target);
 
 /// Throws failure (wrong_usage).
 target parse_target(const std::string& text);

@@ -7,6 +7,7 @@
 
 #include "segment/directory.hpp"
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 
 namespace cairn_test {
@@ -183,14 +184,23 @@ private:
 
         arena_audit audit(s_, slot);
         audit.reached(slot.type_name, slot.type_name_bytes + 1);
-        require(static_cast<object_kind>(slot.kind) == object_kind::list,
-                name + "it is of no kind that has a check here");
-        auto* node = s_.find<list_node>(slot.node);
-        require(node != nullptr, name + "its node lies outside");
-        const std::string of_list = check_list(s_, *node, audit);
-        require(of_list.empty(), name + of_list);
+        const std::string of_container = check_container(slot, audit);
+        require(of_container.empty(), name + of_container);
         const std::string of_arena = audit.finish();
         require(of_arena.empty(), name + of_arena);
+    }
+
+    std::string check_container(const root_slot& slot, arena_audit& audit) const {
+        switch (static_cast<object_kind>(slot.kind)) {
+            case object_kind::list:
+                if (auto* node = s_.find<list_node>(slot.node)) return check_list(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::dict:
+            case object_kind::set:
+                if (auto* node = s_.find<dict_node>(slot.node)) return check_dict(s_, *node, audit);
+                return "its node lies outside";
+            default: return "it is of no kind that has a check here";
+        }
     }
 
     const segment& s_;

@@ -18,7 +18,7 @@ namespace cairn_test {
 /// - each control block is in the chain of all, once; free ones are in the chain of free ones, live ones in their
 ///   bucket; none is being built or erased;
 /// - logs are empty, locks free, versions even, no operation unfinished, no extent in doubt;
-/// - every block of every container is reached once or free (arena_audit, check_list).
+/// - every block of every container is reached once or free (arena_audit, check_list, check_dict).
 std::string audit_segment(const cairn::detail::segment& s);
 
 struct page_use {

@@ -67,6 +67,8 @@ class encoded_range {
 public:
     /// Refers to the range's memory where that is already in the stored form; the range must outlive this object.
     template <typename Range>
+    encoded_range(const Range& range, std::uint64_t) : encoded_range(range) {}
+    template <typename Range>
     explicit encoded_range(const Range& range) : count_(std::ranges::size(range)) {
         if constexpr (traits::in_place && std::ranges::contiguous_range<const Range> &&
                       sizeof(T) == traits::stride && std::is_same_v<std::ranges::range_value_t<Range>, T>) {

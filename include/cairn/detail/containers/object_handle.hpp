@@ -46,6 +46,7 @@ protected:
     }
     [[noreturn]] CAIRN_COLD void throw_index(const char* operation, std::uint64_t index,
                                              std::uint64_t size) const;
+    [[noreturn]] CAIRN_COLD void throw_key(const char* operation, const std::string& key) const;
     [[noreturn]] CAIRN_COLD void throw_argument(const char* operation, const std::string& what) const;
     [[noreturn]] CAIRN_COLD void throw_read_only() const;
     [[nodiscard]] bool same_object(const object_handle& other) const noexcept {

@@ -59,6 +59,9 @@ public:
     template <word T>
     CAIRN_INLINE void publish(T& to, std::type_identity_t<T> value);
 
+    /// Stores one word over what readers may look at, as the whole change of this transaction: see single_store.
+    CAIRN_INLINE void overwrite(std::uint64_t& to, std::uint64_t value);
+
     /// A run of pages for this root, in doubt until the commit. Throws segment_full.
     CAIRN_API std::uint32_t take_pages(std::uint32_t count, extent_purpose purpose);
     /// Given back after the commit.
@@ -259,6 +262,17 @@ CAIRN_INLINE void root_transaction::publish(T& to, std::type_identity_t<T> value
         throw_inert(segment_, slot_);
     // release: pairs with the readers' acquire; who sees the new value sees what it publishes
     __atomic_store_n(&to, value, __ATOMIC_RELEASE);
+}
+
+CAIRN_INLINE void root_transaction::overwrite(std::uint64_t& to, std::uint64_t value) {
+    if (head_ != 0 || changing_ || building_ != nullptr || open_transaction::is_inert) [[unlikely]] {
+        store(to, value);
+        return;
+    }
+    std::atomic_thread_fence(std::memory_order_release);  // who sees this word sees the versions before it, too
+    store_word(to, value);
+    // release: who sees this version sees the word
+    __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
 }
 
 }  // namespace cairn::inline v0::detail

@@ -1,0 +1,214 @@
+// dict_core.hpp - dicts and sets of any key and value, without their types.
+//
+// Stored        dict_layout.hpp.
+// Protected by  the root's lock for every write. Readers without it compare the root's version; every offset they
+//               follow is checked, since it may be torn or damaged.
+// Invariants    size is the number of live records; each is found from the home of its hash without crossing a group
+//               with an empty place, in the table that its hash leads to; each has a sequence number below next_sequence whose cell
+//               in the order holds its hash; all other cells below next_sequence are 0 or have no leaf.
+// Commit        the root's log; clear: the commit of a stored_operation, which whoever gets the lock next carries to
+//               its end.
+// Death         before the commit: rolled back. After it: finished. An order leaf without cells, which an erase would
+//               have given back right after its commit, may stay: it is one of the tree's and goes with clear().
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/base/hash.hpp>
+#include <cairn/detail/containers/dict_layout.hpp>
+#include <cairn/detail/containers/list_core.hpp>
+#include <cairn/detail/txn/reading.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// The groups of one table; bounds are checked. None where there is no table yet.
+struct dict_table {
+    std::byte* groups = nullptr;
+    std::uint32_t count = 0;
+};
+
+/// The table that a hash leads to. False where links are torn or damaged.
+CAIRN_INLINE bool find_table(const segment& s, const dict_node& node, std::uint32_t record_bytes,
+                             std::uint64_t hash, dict_table& table) noexcept {
+    const segment_bounds inside(s);
+    const std::uint64_t at =
+        (load_word(node.directory) & ~std::uint64_t{7}) + ((hash >> 1) >> (load_word(node.shift) & 63)) * 8;
+    if (!inside.has(at, 8)) [[unlikely]]
+        return false;
+    const std::uint64_t entry = load_word(*s.at<std::uint64_t>(at));
+    const std::uint32_t groups = entry_groups(entry);
+    const segment_offset offset = entry_table(entry) & ~std::uint64_t{7};
+    if (groups == 0) [[unlikely]] {
+        table = {};
+        return entry == 0;
+    }
+    if (!inside.has_run(offset, table_bytes(groups, record_bytes))) [[unlikely]]
+        return false;
+    table = {s.at<std::byte>(offset + sizeof(dict_table_header)), groups};
+    return true;
+}
+
+CAIRN_INLINE std::uint64_t word_in(const std::byte* record, std::uint32_t at) noexcept {
+    return load_word(*reinterpret_cast<const std::uint64_t*>(record + at));
+}
+
+/// Looks for a record; `is_it(record)` is asked of those with the right tag. Null when there is none; `torn` when the
+/// table has no end, which is damage if no writer was there.
+template <typename Match>
+CAIRN_INLINE std::byte* find_in_table(const dict_table& table, std::uint32_t record_bytes, std::uint64_t hash,
+                                      bool& torn, Match is_it) noexcept {
+    const std::uint64_t tag = tag_of(hash);
+    std::uint32_t index = home_of(hash, table.count);
+    for (std::uint32_t left = table.count; left != 0; --left) {
+        std::byte* group = table.groups + index * group_bytes(record_bytes);
+        const std::uint64_t tags = word_in(group, 0);
+        for (std::uint64_t bits = matching(tags, tag); bits != 0; bits &= bits - 1) {
+            std::byte* record = group + sizeof tags + std::uint64_t{place_of(bits)} * record_bytes;
+            if (is_it(record)) [[likely]]
+                return record;
+        }
+        if (has_empty(tags)) [[likely]]
+            return nullptr;
+        if (++index == table.count) index = 0;
+    }
+    torn = table.count != 0;
+    return nullptr;
+}
+
+/// A key as it is looked for: its hash, and its word or its bytes, encoded.
+struct dict_key {
+    std::uint64_t hash = 0;
+    std::uint64_t word = 0;
+    std::span<const std::byte> bytes;
+};
+
+CAIRN_INLINE dict_key word_key(std::uint64_t word, std::uint64_t seed) noexcept {
+    return {hash_word(word, seed), word, {}};
+}
+CAIRN_API dict_key bytes_key(std::span<const std::byte> bytes, std::uint64_t seed) noexcept;
+
+CAIRN_INLINE std::byte* find_word(const segment& s, const dict_node& node, std::uint32_t record_bytes,
+                                  const dict_key& key, bool& torn) noexcept {
+    dict_table table;
+    if (!find_table(s, node, record_bytes, key.hash, table)) [[unlikely]] {
+        torn = true;
+        return nullptr;
+    }
+    return find_in_table(table, record_bytes, key.hash, torn,
+                         [&](const std::byte* record) { return word_in(record, 8) == key.word; });
+}
+
+/// The record with that key, of any form; null when there is none. `torn`: a link leads nowhere.
+CAIRN_API std::byte* find_record(const segment& s, const dict_node& node, dict_shape shape,
+                                 const dict_key& key, bool& torn) noexcept;
+
+/// The bytes of a value of any length; null where they lie outside. `slot` is room for a short value.
+CAIRN_API const std::byte* find_value_bytes(const segment& s, dict_shape shape, const std::byte* record,
+                                            blob_slot& slot, std::uint64_t& bytes) noexcept;
+/// The same for a key that is not a word.
+CAIRN_API const std::byte* find_key_bytes(const segment& s, dict_shape shape, const std::byte* record,
+                                          blob_slot& slot, std::uint64_t& bytes) noexcept;
+
+/// A new node, without elements.
+CAIRN_API segment_offset create_dict(root_transaction& tx, dict_shape shape);
+/// Throws corrupt_segment when the node is not one of that shape. Needs no lock.
+CAIRN_API dict_node& dict_at(const segment& s, segment_offset node, dict_shape shape);
+
+/// One change of a dict or several that happen together: what they free is freed last, since a block freed in a transaction
+/// may not be handed out again before the commit.
+class CAIRN_API dict_change {
+public:
+    dict_change(root_transaction& tx, dict_node& node) : tx_(tx), node_(node) {}
+    dict_change(const dict_change&) = delete;
+    dict_change& operator=(const dict_change&) = delete;
+
+    [[nodiscard]] root_transaction& tx() const noexcept { return tx_; }
+    [[nodiscard]] dict_node& node() const noexcept { return node_; }
+    [[nodiscard]] dict_shape shape() const noexcept { return node_.shape; }
+
+    /// Under the lock, where a link that leads nowhere is damage: throws corrupt_segment.
+    [[nodiscard]] std::byte* find(const dict_key& key) const;
+
+    /// Adds a record; the key is not there. `value` is encoded: in place, or of any length. Throws segment_full.
+    void insert(const dict_key& key, std::span<const std::byte> value);
+    /// Gives a record that is there another value. Throws segment_full.
+    void replace(std::byte* record, std::span<const std::byte> value);
+    /// Takes a record away. Needs no memory.
+    void erase(std::byte* record);
+    /// Frees what was replaced or erased, and commits.
+    void commit();
+
+private:
+    struct freed_block {
+        segment_offset offset;
+        std::uint64_t bytes;
+    };
+    void free_later(segment_offset offset, std::uint64_t bytes);
+    void free_blob_later(const blob_slot& slot);
+    void free_fields_later(const std::byte* record);
+    void write_fields(std::byte* fields, const dict_key& key, std::span<const std::byte> value);
+    void write_pair(std::byte* field, std::span<const std::byte> key, std::span<const std::byte> value);
+    void make_room(std::uint64_t hash);
+    segment_offset build_table(std::uint32_t groups, std::uint32_t depth);
+    void move_records(std::uint64_t entry, std::uint32_t bit, segment_offset zeros, segment_offset ones,
+                      std::uint32_t groups);
+    void double_directory();
+    void replace_entries(std::uint64_t hash, std::uint32_t depth, std::uint64_t zeros, std::uint64_t ones);
+    void add_to_order(std::uint64_t hash);
+    void forget_in_order(std::uint64_t sequence);
+    void trim_later(std::uint64_t sequence);
+
+    root_transaction& tx_;
+    dict_node& node_;
+    std::array<freed_block, 4> few_frees_{};
+    std::uint32_t few_count_ = 0;
+    std::vector<freed_block> more_frees_;
+    std::uint64_t last_trim_ = 0;
+    std::uint64_t trim_count_ = 0;
+    std::vector<std::uint64_t> more_trims_;
+    bool has_erased_ = false;
+};
+
+/// Removes everything: begins a stored operation, and carries it through. Needs no memory.
+CAIRN_API void clear_dict(root_transaction& tx, dict_node& node);
+
+// ---- order -----------------------------------------------------------------------------------------------------
+
+/// The first record at or after `sequence` in order of insertion; null when there is none. `sequence` becomes its.
+/// Needs no lock; `torn` as above.
+CAIRN_API std::byte* next_record(const segment& s, const dict_node& node, dict_shape shape,
+                                 std::uint64_t& sequence, bool& torn) noexcept;
+/// The one that was inserted last. Under the lock.
+CAIRN_API std::byte* last_record(const segment& s, const dict_node& node, dict_shape shape,
+                                 bool& torn) noexcept;
+
+/// All records as they are stored, in order, and the bytes of their blobs behind each other. Needs no lock.
+struct dict_copy {
+    std::uint64_t count = 0;
+    std::uint64_t version = 0;              // of the root, when a reader took it
+    std::vector<std::byte> records;         // count * record_bytes
+    std::vector<std::byte> blobs;           // of each record: key, then value, where they are blobs
+    std::vector<std::uint64_t> blob_bytes;  // length of each of these
+};
+CAIRN_API read_result copy_dict(const segment& s, const dict_node& node, dict_shape shape, dict_copy& to);
+/// One record, as copy_dict().
+CAIRN_API read_result copy_record(const segment& s, dict_shape shape, const std::byte* record, dict_copy& to);
+
+// ---- inspection --------------------------------------------------------------------------------------------------
+
+/// Words of the node that make no sense by themselves; empty when all do.
+CAIRN_API std::string check_dict_node(const segment& s, const dict_node& node);
+/// Reports every block to the audit; empty, or the first invariant that does not hold.
+CAIRN_API std::string check_dict(const segment& s, dict_node& node, arena_audit& audit);
+
+/// For finish_stored_operation().
+void go_on_dropping_dict(root_transaction& tx);
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,113 @@
+// dict_elements.hpp - keys and values of a dict of given types: what their records look like, and how they are read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <cairn/detail/containers/dict_key.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// `V` is void for sets.
+template <typename K, typename V>
+constexpr dict_shape dict_shape_of() {
+    dict_shape shape{};
+    shape.key_form = key_form_of<K>();
+    if constexpr (key_form_of<K>() == dict_key_form::in_place) shape.key_bytes = sizeof(K);
+    if constexpr (std::is_void_v<V>) {
+        shape.value_form = dict_value_form::none;
+    } else if constexpr (inline_bytes<V>() != 0) {
+        shape.value_form = dict_value_form::in_place;
+        shape.value_bytes = sizeof(V);
+    } else {
+        shape.value_form =
+            key_form_of<K>() == dict_key_form::blob ? dict_value_form::beside_key : dict_value_form::blob;
+    }
+    return shape;
+}
+
+/// Bytes copied out of a segment, to be decoded once they are known to be whole.
+class copied_bytes {
+public:
+    /// `find` is find_key_bytes or find_value_bytes. Torn where it finds nothing.
+    template <typename Find>
+    read_result copy(const segment& s, dict_shape shape, const std::byte* record, Find find) {
+        blob_slot slot{};
+        std::uint64_t count = 0;
+        const std::byte* from = find(s, shape, record, slot, count);
+        if (from == nullptr) return read_result::torn;
+        std::byte* to = small_.data();
+        if (count > small_.size()) {
+            large_.resize(count);
+            to = large_.data();
+        }
+        if (from == reinterpret_cast<const std::byte*>(&slot)) std::memcpy(to, from, count);
+        else copy_out(to, from, count);
+        bytes_ = {to, count};
+        return read_result::done;
+    }
+    [[nodiscard]] std::span<const std::byte> get() const noexcept { return bytes_; }
+
+private:
+    alignas(8) std::array<std::byte, 256> small_;
+    std::vector<std::byte> large_;
+    std::span<const std::byte> bytes_;
+};
+
+/// Keys and values of a dict_copy, decoded one after the other.
+template <typename K, typename V>
+class dict_decoder {
+    static constexpr dict_shape shape = dict_shape_of<K, V>();
+
+public:
+    explicit dict_decoder(const dict_copy& from) : from_(from) {}
+
+    [[nodiscard]] bool has_next() const noexcept { return index_ != from_.count; }
+    /// Calls fn(K&&) for a set, fn(K&&, V&&) for a dict.
+    template <typename Fn>
+    void next(Fn fn) {
+        const std::byte* record = from_.records.data() + index_ * shape.record_bytes();
+        K key = decode_key(record);
+        ++index_;
+        if constexpr (std::is_void_v<V>) {
+            fn(std::move(key));
+        } else {
+            V value = decode_value(record);
+            fn(std::move(key), std::move(value));
+        }
+    }
+
+private:
+    std::span<const std::byte> next_blob() {
+        const std::uint64_t bytes = from_.blob_bytes[blob_++];
+        const std::span<const std::byte> all = std::span(from_.blobs).subspan(at_, bytes);
+        at_ += bytes;
+        return all;
+    }
+    K decode_key(const std::byte* record) {
+        if constexpr (shape.key_form == dict_key_form::word)
+            return key_of_word<K>(word_in(record, shape.key_at()));
+        else if constexpr (shape.key_form == dict_key_form::in_place)
+            return codec<K>::decode({record + shape.key_at(), sizeof(K)});
+        else return codec<K>::decode(next_blob());
+    }
+    V decode_value(const std::byte* record)
+        requires(!std::is_void_v<V>)
+    {
+        if constexpr (shape.value_form == dict_value_form::in_place)
+            return codec<V>::decode({record + shape.value_at(), sizeof(V)});
+        else return codec<V>::decode(next_blob());
+    }
+
+    const dict_copy& from_;
+    std::uint64_t index_ = 0;
+    std::size_t blob_ = 0;
+    std::size_t at_ = 0;
+};
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,410 @@
+// dict_impl.hpp - bodies of dict.hpp.
+#pragma once
+
+#include <algorithm>
+
+#include <cairn/dict.hpp>
+
+namespace cairn::inline v0 {
+
+// ---- reading -------------------------------------------------------------------------------------------------------
+
+template <typename K, typename V>
+CAIRN_INLINE std::optional<V> dict<K, V>::get(key_parameter key) const {
+    if constexpr (is_fast) {
+        const detail::quick_look look(in(), slot(), generation());
+        if (look.may_look()) [[likely]] {
+            const detail::dict_node& n = node_in(in());
+            bool torn = false;
+            const detail::dict_key wanted = detail::word_key(detail::word_of(key), detail::load_word(n.seed));
+            const std::byte* record = detail::find_word(in(), n, shape.record_bytes(), wanted, torn);
+            if (record != nullptr) [[likely]] {
+                const detail::in_place_copy<V> copy(record + shape.value_at());
+                if (look.is_whole() && detail::equals_itself(key)) [[likely]]
+                    return copy.get();
+            } else if (look.is_whole() && !torn) {
+                return std::nullopt;
+            }
+        }
+    }
+    return get_slowly(key);
+}
+
+template <typename K, typename V>
+CAIRN_NOINLINE std::optional<V> dict<K, V>::get_slowly(key_parameter key) const {
+    const encoded_key wanted(key, seed());
+    if (wanted.is_nan()) return std::nullopt;
+    detail::copied_bytes bytes;
+    bool is_there = false;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        bool torn = false;
+        const std::byte* record = detail::find_record(s, node_in(s), shape, wanted.get(), torn);
+        is_there = record != nullptr;
+        if (torn) return detail::read_result::torn;
+        return is_there ? bytes.copy(s, shape, record, detail::find_value_bytes) : detail::read_result::done;
+    });
+    if (!is_there) return std::nullopt;
+    return codec<V>::decode(bytes.get());
+}
+
+template <typename K, typename V>
+V dict<K, V>::at(key_parameter key) const {
+    std::optional<V> found = get(key);
+    if (!found) throw_missing("get from", key);
+    return *std::move(found);
+}
+
+template <typename K, typename V>
+CAIRN_INLINE bool dict<K, V>::contains(key_parameter key) const {
+    if constexpr (shape.key_form == detail::dict_key_form::word) {
+        const detail::quick_look look(in(), slot(), generation());
+        if (look.may_look()) [[likely]] {
+            const detail::dict_node& n = node_in(in());
+            bool torn = false;
+            const detail::dict_key wanted = detail::word_key(detail::word_of(key), detail::load_word(n.seed));
+            const bool is_there = detail::find_word(in(), n, shape.record_bytes(), wanted, torn) != nullptr &&
+                                  detail::equals_itself(key);
+            if (look.is_whole() && !torn) [[likely]]
+                return is_there;
+        }
+    }
+    return contains_slowly(key);
+}
+
+template <typename K, typename V>
+CAIRN_NOINLINE bool dict<K, V>::contains_slowly(key_parameter key) const {
+    const encoded_key wanted(key, seed());
+    bool is_there = false;
+    if (wanted.is_nan()) return false;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        bool torn = false;
+        is_there = detail::find_record(s, node_in(s), shape, wanted.get(), torn) != nullptr;
+        return torn ? detail::read_result::torn : detail::read_result::done;
+    });
+    return is_there;
+}
+
+template <typename K, typename V>
+CAIRN_INLINE typename dict<K, V>::size_type dict<K, V>::size() const {
+    const detail::quick_look look(in(), slot(), generation());
+    if (look.may_look()) [[likely]] {
+        const std::uint64_t size = detail::load_word(node_in(in()).size);
+        if (look.is_whole()) [[likely]]
+            return size;
+    }
+    std::uint64_t size = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        size = detail::load_word(node_in(s).size);
+        return detail::read_result::done;
+    });
+    return size;
+}
+
+template <typename K, typename V>
+template <typename Add>
+void dict<K, V>::read_all(Add add) const {
+    detail::dict_copy copy;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        copy = {};
+        return detail::copy_dict(s, node_in(s), shape, copy);
+    });
+    for (detail::dict_decoder<K, V> decoder(copy); decoder.has_next();) decoder.next(add);
+}
+
+template <typename K, typename V>
+std::vector<std::pair<K, V>> dict<K, V>::snapshot() const {
+    std::vector<value_type> all;
+    read_all([&](K&& key, V&& value) { all.emplace_back(std::move(key), std::move(value)); });
+    return all;
+}
+
+template <typename K, typename V>
+std::vector<K> dict<K, V>::keys() const {
+    std::vector<K> all;
+    read_all([&](K&& key, V&&) { all.push_back(std::move(key)); });
+    return all;
+}
+
+template <typename K, typename V>
+std::vector<V> dict<K, V>::values() const {
+    std::vector<V> all;
+    read_all([&](K&&, V&& value) { all.push_back(std::move(value)); });
+    return all;
+}
+
+// ---- setting -------------------------------------------------------------------------------------------------------
+
+template <typename K, typename V>
+bool dict<K, V>::insert_or_assign(key_parameter key, value_parameter value) const {
+    this->require_writable();
+    const encoded_key wanted(key, seed());
+    const encoded_value bytes(value);
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::dict_change change(tx, node_in(in()));
+    std::byte* record = find(change, wanted);
+    if constexpr (is_fast && detail::element_traits<V>::is_word) {
+        if (record != nullptr) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, &value, sizeof value);
+            tx.overwrite(*reinterpret_cast<std::uint64_t*>(record + shape.value_at()), word);
+            return false;
+        }
+    }
+    if (record != nullptr) change.replace(record, bytes.bytes());
+    else change.insert(wanted.get(), bytes.bytes());
+    change.commit();
+    return record == nullptr;
+}
+
+template <typename K, typename V>
+template <typename... Args>
+bool dict<K, V>::try_emplace(key_parameter key, Args&&... args) const {
+    this->require_writable();
+    if (contains(key)) return false;
+    const encoded_key wanted(key, seed());
+    const V value(std::forward<Args>(args)...);
+    const encoded_value bytes(value);
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::dict_change change(tx, node_in(in()));
+    if (find(change, wanted) != nullptr) return false;
+    change.insert(wanted.get(), bytes.bytes());
+    change.commit();
+    return true;
+}
+
+template <typename K, typename V>
+V dict<K, V>::setdefault(key_parameter key, V value) const {
+    this->require_writable();
+    if (std::optional<V> found = get(key)) return *std::move(found);
+    const encoded_key wanted(key, seed());
+    const encoded_value bytes(value);
+    detail::copied_bytes present;
+    {
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::dict_change change(tx, node_in(in()));
+        const std::byte* record = find(change, wanted);
+        if (record == nullptr) {
+            change.insert(wanted.get(), bytes.bytes());
+            change.commit();
+            return value;
+        }
+        if (present.copy(in(), shape, record, detail::find_value_bytes) == detail::read_result::torn)
+            detail::throw_damaged(in(), slot());
+    }
+    return codec<V>::decode(present.get());
+}
+
+template <typename K, typename V>
+V dict<K, V>::decode_value(const detail::segment& s, const std::byte* record) {
+    detail::copied_bytes bytes;
+    if (bytes.copy(s, shape, record, detail::find_value_bytes) == detail::read_result::torn)
+        throw corrupt_segment("a value of a dict leads outside its segment");
+    return codec<V>::decode(bytes.get());
+}
+
+template <typename K, typename V>
+template <typename Fn>
+    requires std::invocable<Fn, V&>
+void dict<K, V>::update(key_parameter key, Fn&& fn) const {
+    this->require_writable();
+    const detail::segment_ptr keep = this->hold();  // fn may let go of the last handle
+    const encoded_key wanted(key, seed());
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::dict_change change(tx, node_in(in()));
+    std::byte* record = find(change, wanted);
+    V value = record == nullptr ? V{} : decode_value(in(), record);
+    if constexpr (std::is_convertible_v<std::invoke_result_t<Fn, V&>, V> &&
+                  !std::is_void_v<std::invoke_result_t<Fn, V&>>) {
+        value = std::invoke(std::forward<Fn>(fn), value);
+    } else {
+        std::invoke(std::forward<Fn>(fn), value);
+    }
+    const encoded_value bytes(value);
+    if (record != nullptr) change.replace(record, bytes.bytes());
+    else change.insert(wanted.get(), bytes.bytes());
+    change.commit();
+}
+
+/// Many pairs, encoded outside the lock.
+template <typename K, typename V>
+class dict<K, V>::encoded_contents {
+public:
+    template <std::ranges::input_range Range>
+    encoded_contents(const Range& pairs, std::uint64_t) {
+        for (const auto& [key, value] : pairs) pairs_.emplace_back(K(key), V(value));
+    }
+
+    /// Under the lock; the caller commits with what it has begun.
+    void store(detail::root_transaction& tx, detail::dict_node& node) const {
+        detail::dict_change change(tx, node);
+        for (const auto& [key, value] : pairs_) {
+            const encoded_key wanted(key, node.seed);
+            const encoded_value bytes(value);
+            if (std::byte* record = find(change, wanted)) change.replace(record, bytes.bytes());
+            else change.insert(wanted.get(), bytes.bytes());
+        }
+        change.commit();
+    }
+
+private:
+    std::vector<std::pair<K, V>> pairs_;
+};
+
+template <typename K, typename V>
+template <std::ranges::input_range Range>
+void dict<K, V>::update(const Range& pairs) const {
+    this->require_writable();
+    const encoded_contents contents(pairs, seed());
+    detail::root_transaction tx(in(), slot(), generation());
+    contents.store(tx, node_in(in()));
+}
+
+// ---- taking away ---------------------------------------------------------------------------------------------------
+
+template <typename K, typename V>
+bool dict<K, V>::take(key_parameter key, std::optional<V>* value) const {
+    this->require_writable();
+    const encoded_key wanted(key, seed());
+    detail::copied_bytes bytes;
+    {
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::dict_change change(tx, node_in(in()));
+        std::byte* record = find(change, wanted);
+        if (record == nullptr) return false;
+        if (value != nullptr &&
+            bytes.copy(in(), shape, record, detail::find_value_bytes) == detail::read_result::torn)
+            detail::throw_damaged(in(), slot());
+        change.erase(record);
+        change.commit();
+    }
+    if (value != nullptr) value->emplace(codec<V>::decode(bytes.get()));
+    return true;
+}
+
+template <typename K, typename V>
+V dict<K, V>::pop(key_parameter key) const {
+    std::optional<V> value;
+    if (!take(key, &value)) throw_missing("pop from", key);
+    return *std::move(value);
+}
+
+template <typename K, typename V>
+V dict<K, V>::pop(key_parameter key, V otherwise) const {
+    std::optional<V> value;
+    return take(key, &value) ? *std::move(value) : std::move(otherwise);
+}
+
+template <typename K, typename V>
+typename dict<K, V>::value_type dict<K, V>::popitem() const {
+    this->require_writable();
+    detail::dict_copy copy;
+    {
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::dict_change change(tx, node_in(in()));
+        bool torn = false;
+        std::byte* record = detail::last_record(in(), change.node(), shape, torn);
+        if (!torn && record == nullptr) this->throw_key("popitem from", "it is empty");
+        if (torn || detail::copy_record(in(), shape, record, copy) == detail::read_result::torn)
+            detail::throw_damaged(in(), slot());
+        change.erase(record);
+        change.commit();
+    }
+    std::optional<value_type> last;
+    detail::dict_decoder<K, V>(copy).next(
+        [&](K&& key, V&& value) { last.emplace(std::move(key), std::move(value)); });
+    return *std::move(last);
+}
+
+template <typename K, typename V>
+void dict<K, V>::clear() const {
+    this->require_writable();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::clear_dict(tx, node_in(in()));
+}
+
+// ---- all of them ---------------------------------------------------------------------------------------------------
+
+template <typename K, typename V>
+template <typename Fn>
+    requires std::invocable<Fn, const K&, const V&>
+void dict<K, V>::for_each(Fn fn) const {
+    if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
+        for (const auto& [key, value] : snapshot()) std::invoke(fn, key, value);
+        return;
+    }
+    const detail::segment_ptr keep = this->hold();
+    const detail::segment_offset at = node();
+    detail::root_transaction tx(in(), slot(), generation());
+    const detail::dict_node& n = *keep->template at<detail::dict_node>(at);
+    for (std::uint64_t sequence = 0;; ++sequence) {
+        bool torn = false;
+        detail::dict_copy copy;
+        const std::byte* record = detail::next_record(*keep, n, shape, sequence, torn);
+        if (!torn && record == nullptr) return;
+        if (torn || detail::copy_record(*keep, shape, record, copy) == detail::read_result::torn)
+            detail::throw_damaged(*keep, tx.slot());
+        detail::dict_decoder<K, V>(copy).next(
+            [&](K&& key, V&& value) { std::invoke(fn, std::as_const(key), std::as_const(value)); });
+        tx.require_own();
+    }
+}
+
+template <typename K, typename V>
+void dict<K, V>::iterator::load() {
+    detail::dict_copy copy;
+    std::uint64_t sequence = 0;
+    detail::read_root(dict_.in(), dict_.slot(), dict_.generation(), [&](detail::segment& s) {
+        copy = {};
+        sequence = next_;
+        bool torn = false;
+        const std::byte* record = detail::next_record(s, dict_.node_in(s), shape, sequence, torn);
+        if (torn) return detail::read_result::torn;
+        return record == nullptr ? detail::read_result::done : detail::copy_record(s, shape, record, copy);
+    });
+    next_ = sequence + 1;
+    current_.reset();
+    detail::dict_decoder<K, V> decoder(copy);
+    if (!decoder.has_next()) return;
+    decoder.next([&](K&& key, V&& value) { current_.emplace(std::move(key), std::move(value)); });
+}
+
+template <typename K, typename V>
+bool dict<K, V>::same_pairs(const std::vector<value_type>& a, const std::vector<value_type>& b) {
+    if (a.size() != b.size()) return false;
+    // Both by the hash of the key; pairs with one hash are few.
+    const auto by_hash = [](const std::vector<value_type>& pairs) {
+        std::vector<std::pair<std::uint64_t, const value_type*>> order;
+        order.reserve(pairs.size());
+        for (const value_type& each : pairs)
+            order.emplace_back(detail::key_traits<K>::hash(each.first, 0), &each);
+        std::sort(order.begin(), order.end());
+        return order;
+    };
+    const auto left = by_hash(a);
+    const auto right = by_hash(b);
+    for (const auto& [hash, pair] : left) {
+        auto match = std::lower_bound(right.begin(), right.end(), hash,
+                                      [](const auto& each, std::uint64_t h) { return each.first < h; });
+        for (;; ++match) {
+            if (match == right.end() || match->first != hash) return false;
+            if (detail::key_traits<K>::equal(match->second->first, pair->first)) break;
+        }
+        if (!detail::equal_elements(match->second->second, pair->second)) return false;
+    }
+    return true;
+}
+
+template <typename K, typename V>
+void dict<K, V>::append_repr_to(std::string& text) const {
+    text += '{';
+    const std::size_t begin = text.size();
+    read_all([&](K&& key, V&& value) {
+        if (text.size() != begin) text += ", ";
+        detail::append_element(text, key);
+        text += ": ";
+        detail::append_element(text, value);
+    });
+    text += '}';
+}
+
+}  // namespace cairn::inline v0

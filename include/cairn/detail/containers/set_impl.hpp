@@ -1,0 +1,337 @@
+// set_impl.hpp - bodies of set.hpp.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <unordered_set>
+
+#include <cairn/set.hpp>
+
+namespace cairn::inline v0 {
+
+/// Elements in private memory, found by hash: what set operations look into. Refers to a vector that outlives it.
+template <typename T>
+class set<T>::lookup {
+public:
+    explicit lookup(const std::vector<T>& values) : found_(2 * values.size() + 1) {
+        for (const T& each : values) found_.insert(&each);
+    }
+    [[nodiscard]] bool contains(const T& value) const { return found_.contains(&value); }
+    /// False when it was there.
+    bool add(const T& value) { return found_.insert(&value).second; }
+
+private:
+    struct hash_of {
+        std::size_t operator()(const T* value) const { return detail::key_traits<T>::hash(*value, 0); }
+    };
+    struct same {
+        bool operator()(const T* a, const T* b) const { return detail::key_traits<T>::equal(*a, *b); }
+    };
+    std::unordered_set<const T*, hash_of, same> found_;
+};
+
+/// Elements as they are looked for, encoded outside the lock.
+template <typename T>
+class set<T>::encoded_contents {
+public:
+    template <typename Range>
+    encoded_contents(const Range& values, std::uint64_t seed) : values_(collect(values)) {
+        for (const T& each : values_) keys_.emplace_back(each, seed);
+    }
+
+    [[nodiscard]] const std::deque<encoded_key>& keys() const noexcept { return keys_; }
+
+private:
+    std::vector<T> values_;         // strings are referred to, not copied
+    std::deque<encoded_key> keys_;  // which cannot be moved
+};
+
+// ---- one element ---------------------------------------------------------------------------------------------------
+
+template <typename T>
+bool set<T>::add(parameter value) const {
+    this->require_writable();
+    const encoded_key key(value, seed());
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::dict_change change(tx, node_in(in()));
+    if (!add_to(change, key)) return false;
+    change.commit();
+    return true;
+}
+
+template <typename T>
+bool set<T>::discard(parameter value) const {
+    this->require_writable();
+    const encoded_key key(value, seed());
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::dict_change change(tx, node_in(in()));
+    if (!take_from(change, key)) return false;
+    change.commit();
+    return true;
+}
+
+template <typename T>
+T set<T>::pop() const {
+    this->require_writable();
+    detail::dict_copy copy;
+    {
+        detail::root_transaction tx(in(), slot(), generation());
+        detail::dict_change change(tx, node_in(in()));
+        bool torn = false;
+        std::byte* record = detail::last_record(in(), change.node(), shape, torn);
+        if (!torn && record == nullptr) this->throw_key("pop from", "it is empty");
+        if (torn || detail::copy_record(in(), shape, record, copy) == detail::read_result::torn)
+            detail::throw_damaged(in(), slot());
+        change.erase(record);
+        change.commit();
+    }
+    std::optional<T> last;
+    detail::dict_decoder<T, void>(copy).next([&](T&& value) { last.emplace(std::move(value)); });
+    return *std::move(last);
+}
+
+template <typename T>
+void set<T>::clear() const {
+    this->require_writable();
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::clear_dict(tx, node_in(in()));
+}
+
+template <typename T>
+CAIRN_INLINE bool set<T>::contains(parameter value) const {
+    if constexpr (shape.key_form == detail::dict_key_form::word) {
+        const detail::quick_look look(in(), slot(), generation());
+        if (look.may_look()) [[likely]] {
+            const detail::dict_node& n = node_in(in());
+            bool torn = false;
+            const detail::dict_key wanted =
+                detail::word_key(detail::word_of(value), detail::load_word(n.seed));
+            const bool is_there = detail::find_word(in(), n, shape.record_bytes(), wanted, torn) != nullptr &&
+                                  detail::equals_itself(value);
+            if (look.is_whole() && !torn) [[likely]]
+                return is_there;
+        }
+    }
+    return contains_slowly(value);
+}
+
+template <typename T>
+CAIRN_NOINLINE bool set<T>::contains_slowly(parameter value) const {
+    const encoded_key wanted(value, seed());
+    bool is_there = false;
+    if (wanted.is_nan()) return false;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        bool torn = false;
+        is_there = detail::find_record(s, node_in(s), shape, wanted.get(), torn) != nullptr;
+        return torn ? detail::read_result::torn : detail::read_result::done;
+    });
+    return is_there;
+}
+
+template <typename T>
+CAIRN_INLINE typename set<T>::size_type set<T>::size() const {
+    std::uint64_t size = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        size = detail::load_word(node_in(s).size);
+        return detail::read_result::done;
+    });
+    return size;
+}
+
+template <typename T>
+template <typename Add>
+void set<T>::read_all(Add add) const {
+    detail::dict_copy copy;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        copy = {};
+        return detail::copy_dict(s, node_in(s), shape, copy);
+    });
+    for (detail::dict_decoder<T, void> decoder(copy); decoder.has_next();) decoder.next(add);
+}
+
+template <typename T>
+std::vector<T> set<T>::snapshot() const {
+    std::vector<T> all;
+    read_all([&](T&& value) { all.push_back(std::move(value)); });
+    return all;
+}
+
+// ---- with others ---------------------------------------------------------------------------------------------------
+
+template <typename T>
+template <typename Range, typename Fn>
+void set<T>::change(const Range& values, Fn fn) const {
+    this->require_writable();
+    const encoded_contents contents(values, seed());
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::dict_change change(tx, node_in(in()));
+    fn(change, contents.keys());
+    change.commit();
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+void set<T>::intersection_update(const Range& values) const {
+    this->require_writable();
+    const std::vector<T> wanted = collect(values);
+    const lookup kept(wanted);
+    // Decoded and compared outside the lock; what was added meanwhile is looked at again.
+    for (;;) {
+        detail::dict_copy copy;
+        detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+            copy = {};
+            copy.version = detail::load_word(slot().version);
+            return detail::copy_dict(s, node_in(s), shape, copy);
+        });
+        std::vector<T> others;
+        for (detail::dict_decoder<T, void> decoder(copy); decoder.has_next();) {
+            decoder.next([&](T&& value) {
+                if (!kept.contains(value)) others.push_back(std::move(value));
+            });
+        }
+        const encoded_contents contents(others, seed());
+        detail::root_transaction tx(in(), slot(), generation());
+        if (detail::load_word(slot().version) != copy.version) continue;
+        detail::dict_change change(tx, node_in(in()));
+        for (const encoded_key& each : contents.keys()) take_from(change, each);
+        change.commit();
+        return;
+    }
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+void set<T>::symmetric_difference_update(const Range& values) const {
+    const std::vector<T> all = collect(values);
+    const std::vector<T> none;
+    lookup seen(none);
+    std::vector<T> once;
+    for (const T& each : all)
+        if (seen.add(each)) once.push_back(each);
+    change(once, [](detail::dict_change& in, const auto& keys) {
+        for (const encoded_key& each : keys)
+            if (!take_from(in, each)) add_to(in, each);
+    });
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+std::vector<T> set<T>::union_with(const Range& values) const {
+    std::vector<T> all = snapshot();
+    std::vector<T> more = difference_of(collect(values), all);
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    return all;
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+std::vector<T> set<T>::intersection(const Range& values) const {
+    const std::vector<T> wanted = collect(values);
+    const lookup kept(wanted);
+    std::vector<T> all = snapshot();
+    std::erase_if(all, [&](const T& each) { return !kept.contains(each); });
+    return all;
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+std::vector<T> set<T>::difference(const Range& values) const {
+    return difference_of(snapshot(), collect(values));
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+std::vector<T> set<T>::symmetric_difference(const Range& values) const {
+    const std::vector<T> own = snapshot();
+    const std::vector<T> other = collect(values);
+    std::vector<T> all = difference_of(own, other);
+    std::vector<T> more = difference_of(other, own);
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    return all;
+}
+
+template <typename T>
+template <std::ranges::input_range Range>
+bool set<T>::issuperset(const Range& values) const {
+    return difference_of(collect(values), snapshot()).empty();
+}
+
+template <typename T>
+std::vector<T> set<T>::difference_of(const std::vector<T>& from, const std::vector<T>& without) {
+    lookup seen(without);
+    std::vector<T> rest;
+    for (const T& each : from)
+        if (seen.add(each)) rest.push_back(each);
+    return rest;
+}
+
+template <typename T>
+bool set<T>::equals(const std::vector<T>& other) const {
+    const std::vector<T> own = snapshot();
+    const lookup theirs(other);
+    const std::vector<T> once = difference_of(other, {});
+    return own.size() == once.size() &&
+           std::all_of(own.begin(), own.end(), [&](const T& each) { return theirs.contains(each); });
+}
+
+// ---- all of them ---------------------------------------------------------------------------------------------------
+
+template <typename T>
+template <typename Fn>
+    requires std::invocable<Fn, const T&>
+void set<T>::for_each(Fn fn) const {
+    if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
+        for (const T& value : snapshot()) std::invoke(fn, value);
+        return;
+    }
+    const detail::segment_ptr keep = this->hold();
+    const detail::segment_offset at = node();
+    detail::root_transaction tx(in(), slot(), generation());
+    const detail::dict_node& n = *keep->template at<detail::dict_node>(at);
+    for (std::uint64_t sequence = 0;; ++sequence) {
+        bool torn = false;
+        detail::dict_copy copy;
+        const std::byte* record = detail::next_record(*keep, n, shape, sequence, torn);
+        if (!torn && record == nullptr) return;
+        if (torn || detail::copy_record(*keep, shape, record, copy) == detail::read_result::torn)
+            detail::throw_damaged(*keep, tx.slot());
+        detail::dict_decoder<T, void>(copy).next([&](T&& value) { std::invoke(fn, std::as_const(value)); });
+        tx.require_own();
+    }
+}
+
+template <typename T>
+void set<T>::iterator::load() {
+    detail::dict_copy copy;
+    std::uint64_t sequence = 0;
+    detail::read_root(set_.in(), set_.slot(), set_.generation(), [&](detail::segment& s) {
+        copy = {};
+        sequence = next_;
+        bool torn = false;
+        const std::byte* record = detail::next_record(s, set_.node_in(s), shape, sequence, torn);
+        if (torn) return detail::read_result::torn;
+        return record == nullptr ? detail::read_result::done : detail::copy_record(s, shape, record, copy);
+    });
+    next_ = sequence + 1;
+    current_.reset();
+    detail::dict_decoder<T, void> decoder(copy);
+    if (!decoder.has_next()) return;
+    decoder.next([&](T&& value) { current_.emplace(std::move(value)); });
+}
+
+template <typename T>
+void set<T>::append_repr_to(std::string& text) const {
+    const std::vector<T> all = snapshot();
+    if (all.empty()) {
+        text += "set()";
+        return;
+    }
+    text += '{';
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (i != 0) text += ", ";
+        detail::append_element(text, all[i]);
+    }
+    text += '}';
+}
+
+}  // namespace cairn::inline v0

@@ -1,0 +1,261 @@
+// dict.hpp - cairn::dict<K, V>, keys and values in order of insertion for all attached processes (Python: Manager().dict).
+//
+// Stored        one dict_node in its root's arena; tables of records that grow one at a time, and the order of insertion
+//               beside them (detail/containers/dict_layout.hpp).
+// Handle        dict<K, V> is a pointer: copies refer to the same dict, and keep the mapping alive; it owns nothing.
+// Protected by  the root's mutex for every write. Reads take no lock: they copy between two looks at the root's version.
+// Commit        the root's undo log; clear: a stored operation.
+// Death         an operation whose process is killed has happened whole or not at all.
+//
+// When to use   anything found by key. A set<T> has keys alone; a list<T> is indexed; a sharded_dict<K, V> takes many
+//               writers at once.
+// Cost          get, set, erase: constant; an insert moves one table of 16 KiB now and then (64 KiB in large dicts),
+//               never all. Elements are copies.
+// Keys          equal keys are one: 0.0 and -0.0, but no NaN. Strings are found by views and literals.
+// Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <iosfwd>
+#include <iterator>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <cairn/codec.hpp>
+#include <cairn/detail/containers/dict_elements.hpp>
+#include <cairn/detail/containers/element_proxy.hpp>
+#include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/error.hpp>
+#include <cairn/repr.hpp>
+
+namespace cairn::inline v0 {
+
+template <typename K, typename V>
+class dict : public detail::object_handle {
+    static_assert(detail::require_key<K>() && detail::require_element<V>());
+    using key_parameter = typename detail::element_traits<K>::parameter;
+    using value_parameter = typename detail::element_traits<V>::parameter;
+    static constexpr detail::dict_shape shape = detail::dict_shape_of<K, V>();
+    static constexpr bool is_fast = shape.key_form == detail::dict_key_form::word &&
+                                    shape.value_form == detail::dict_value_form::in_place;
+
+public:
+    using key_type = K;
+    using mapped_type = V;
+    using value_type = std::pair<K, V>;
+    using size_type = std::size_t;
+    using difference_type = std::ptrdiff_t;
+    using reference = detail::element_proxy<dict, K, V>;
+    using is_cairn_handle = void;
+    class iterator;
+    using const_iterator = iterator;
+
+    static constexpr detail::object_kind kind = detail::object_kind::dict;
+    /// "str, float64": recorded with the dict, and checked when it is opened.
+    static std::string type_name() { return codec<K>::type_name() + ", " + codec<V>::type_name(); }
+
+    // ---- reading -------------------------------------------------------------------------------------------------
+
+    /// A copy of the value, if the key is there. Takes no lock.
+    [[nodiscard]] CAIRN_INLINE std::optional<V> get(key_parameter key) const;
+    /// A copy of the value, or `otherwise`.
+    [[nodiscard]] V get(key_parameter key, V otherwise) const {
+        std::optional<V> found = get(key);
+        return found ? *std::move(found) : std::move(otherwise);
+    }
+    /// A copy of the value. @throws key_error  the key is not there
+    [[nodiscard]] V at(key_parameter key) const;
+    /// Refers to the value: reads when converted (key_error when there is none), assigns atomically; compound assignment
+    /// begins with V{} where the key is not there.
+    [[nodiscard]] reference operator[](key_parameter key) const { return {*this, K(key)}; }
+    [[nodiscard]] CAIRN_INLINE bool contains(key_parameter key) const;
+    [[nodiscard]] size_type count(key_parameter key) const { return contains(key) ? 1 : 0; }
+    [[nodiscard]] CAIRN_INLINE size_type size() const;
+    [[nodiscard]] bool empty() const { return size() == 0; }
+    /// Copies of all keys and values at one moment, in order of insertion.
+    [[nodiscard]] std::vector<value_type> snapshot() const;
+    [[nodiscard]] std::vector<value_type> items() const { return snapshot(); }
+    [[nodiscard]] std::vector<K> keys() const;
+    [[nodiscard]] std::vector<V> values() const;
+
+    // ---- setting ---------------------------------------------------------------------------------------------------
+
+    /// Stores a copy of `value` under `key`; a key that is there keeps its place in the order.
+    /// @throws segment_full  no room and no growth possible; the dict is unchanged
+    void set(key_parameter key, value_parameter value) const {
+        static_cast<void>(insert_or_assign(key, value));
+    }
+    /// As set(). True when the key was not there before.
+    bool insert_or_assign(key_parameter key, value_parameter value) const;
+    /// Stores V(args...) unless the key is there. True when it was stored. @throws segment_full
+    template <typename... Args>
+    bool try_emplace(key_parameter key, Args&&... args) const;
+    /// Stores `value` unless the key is there; returns what is there then. @throws segment_full
+    V setdefault(key_parameter key, V value = V{}) const;
+    /// Calls fn on a copy of the value (V{} where there is none) under the dict's lock, and stores it: what fn left in its
+    /// V& argument, or what it returned, if it returns a V. If fn throws, nothing happened.
+    /// @throws segment_full, whatever fn throws; inside fn any use of Cairn is would_deadlock
+    template <typename Fn>
+        requires std::invocable<Fn, V&>
+    void update(key_parameter key, Fn&& fn) const;
+    /// Stores all pairs of the range, as one: others see none or all of them. @throws segment_full  unchanged then
+    template <std::ranges::input_range Range>
+    void update(const Range& pairs) const;
+    void update(std::initializer_list<value_type> pairs) const {
+        update(std::span(pairs.begin(), pairs.size()));
+    }
+    template <std::ranges::input_range Range>
+    const dict& operator|=(const Range& pairs) const {
+        update(pairs);
+        return *this;
+    }
+
+    // ---- taking away -----------------------------------------------------------------------------------------------
+
+    /// Removes the key. False when it was not there. Needs no memory.
+    bool erase(key_parameter key) const { return take(key, nullptr); }
+    /// Removes the key and returns its value. @throws key_error
+    V pop(key_parameter key) const;
+    /// ... or `otherwise` when it is not there.
+    V pop(key_parameter key, V otherwise) const;
+    /// Removes the pair that was inserted last, and returns it. @throws key_error  the dict is empty
+    value_type popitem() const;
+    /// Removes everything. Needs no memory.
+    void clear() const;
+
+    /// Calls fn(const K&, const V&) on each pair, in order, under the dict's lock: keep it short. fn may not use Cairn.
+    template <typename Fn>
+        requires std::invocable<Fn, const K&, const V&>
+    void for_each(Fn fn) const;
+
+    // ---- iteration, comparison, output -------------------------------------------------------------------------------
+
+    /// Live, in order of insertion: each step copies one pair, without a lock. A pair that is there all the time is seen
+    /// once, others may be or not.
+    [[nodiscard]] iterator begin() const { return iterator(*this); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Equal values under equal keys, in whatever order; compares snapshots.
+    [[nodiscard]] friend bool operator==(const dict& a, const dict& b)
+        requires detail::equatable<V>
+    {
+        return a.same_object(b) || same_pairs(a.snapshot(), b.snapshot());
+    }
+    template <std::ranges::input_range Range>
+        requires(!detail::handle_type<Range> && detail::equatable<V>)
+    [[nodiscard]] friend bool operator==(const dict& a, const Range& b) {
+        return same_pairs(a.snapshot(), {std::ranges::begin(b), std::ranges::end(b)});
+    }
+    [[nodiscard]] friend bool operator==(const dict& a, std::initializer_list<value_type> b)
+        requires detail::equatable<V>
+    {
+        return same_pairs(a.snapshot(), b);
+    }
+
+    void append_repr_to(std::string& text) const;
+    /// "{'a': 1, 'b': 2}", as Python prints it.
+    friend std::ostream& operator<<(std::ostream& to, const dict& d) {
+        detail::write(to, repr(d));
+        return to;
+    }
+
+    /// For the manager.
+    explicit dict(detail::root_reference root) noexcept : object_handle(std::move(root)) {}
+    static void validate(const detail::segment& s, detail::segment_offset node) {
+        static_cast<void>(detail::dict_at(s, node, shape));
+    }
+    static detail::segment_offset create(detail::root_transaction& tx) {
+        return detail::create_dict(tx, shape);
+    }
+    class encoded_contents;
+    static void fill(detail::root_transaction& tx, detail::segment_offset at,
+                     const encoded_contents& contents) {
+        contents.store(tx, *tx.in().template at<detail::dict_node>(at));
+    }
+
+private:
+    using encoded_key = detail::encoded_key<K>;
+    using encoded_value = detail::encoded<V>;
+
+    [[nodiscard]] CAIRN_INLINE detail::dict_node& node_in(const detail::segment& s) const noexcept {
+        return *s.template at<detail::dict_node>(node());
+    }
+    /// Of the hash: the same for all of a segment.
+    [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
+    CAIRN_NOINLINE std::optional<V> get_slowly(key_parameter key) const;
+    CAIRN_NOINLINE bool contains_slowly(key_parameter key) const;
+    bool take(key_parameter key, std::optional<V>* value) const;
+    [[noreturn]] CAIRN_COLD void throw_missing(const char* operation, key_parameter key) const {
+        this->throw_key(operation, "no key " + repr(K(key)));
+    }
+    static V decode_value(const detail::segment& s, const std::byte* record);
+    static bool same_pairs(const std::vector<value_type>& a, const std::vector<value_type>& b);
+    static std::byte* find(const detail::dict_change& change, const encoded_key& key) {
+        return key.is_nan() ? nullptr : change.find(key.get());
+    }
+    template <typename Add>
+    void read_all(Add add) const;
+};
+
+/// Input iterator over a live dict; holds a copy of the current pair.
+template <typename K, typename V>
+class dict<K, V>::iterator {
+public:
+    using iterator_concept = std::input_iterator_tag;
+    using iterator_category = std::input_iterator_tag;
+    using value_type = std::pair<K, V>;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const value_type*;
+    using reference = const value_type&;
+
+    explicit iterator(dict of) : dict_(std::move(of)) { load(); }
+
+    reference operator*() const noexcept { return *current_; }
+    pointer operator->() const noexcept { return &*current_; }
+    iterator& operator++() {
+        load();
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator& i, std::default_sentinel_t) noexcept {
+        return !i.current_.has_value();
+    }
+
+private:
+    void load();
+
+    dict dict_;
+    std::uint64_t next_ = 0;  // sequence number
+    std::optional<value_type> current_;
+};
+
+/// Generic code asks for this: a dict from K to V, whatever keeps it.
+template <typename D, typename K, typename V>
+concept dict_of = requires(const D& d, const K& key, const V& value) {
+    d.set(key, value);
+    { d.get(key) } -> std::convertible_to<std::optional<V>>;
+    { d.erase(key) } -> std::convertible_to<bool>;
+    { d.contains(key) } -> std::convertible_to<bool>;
+    { d.size() } -> std::convertible_to<std::size_t>;
+    { d.snapshot() } -> std::convertible_to<std::vector<std::pair<K, V>>>;
+};
+
+/// Removes all pairs for which `predicate(key, value)` is true; returns how many. The predicate runs outside the lock.
+template <typename K, typename V, typename Predicate>
+std::size_t erase_if(const dict<K, V>& d, Predicate predicate) {
+    std::size_t erased = 0;
+    for (const auto& [key, value] : d)
+        if (predicate(key, value) && d.erase(key)) ++erased;
+    return erased;
+}
+
+}  // namespace cairn::inline v0
+
+#include <cairn/detail/containers/dict_impl.hpp>

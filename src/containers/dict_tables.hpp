@@ -1,0 +1,98 @@
+// dict_tables.hpp - how large the tables of a dict are, and how a link to one is followed under the lock.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+
+#include "segment/segment_guard.hpp"
+#include <cairn/detail/containers/dict_core.hpp>
+
+namespace cairn::inline v0::detail {
+
+constexpr std::uint64_t full_table_bytes = 16384;  // what one insert moves at most: 6 us
+constexpr std::uint64_t large_table_bytes = 65536;
+constexpr std::uint32_t large_table_depth =
+    12;  // from here on fewer, larger tables, so that the directory stays small
+
+/// As many records as a table takes: 13 of 16 places, so that groups are seldom full; always one less than there are.
+constexpr std::uint32_t most_records(std::uint32_t groups) noexcept {
+    const std::uint32_t places = groups * group_places;
+    return places - std::max<std::uint32_t>(1, places * 3 / 16);
+}
+
+constexpr std::uint32_t groups_in(std::uint64_t bytes, std::uint32_t record_bytes) noexcept {
+    return static_cast<std::uint32_t>((bytes - sizeof(dict_table_header)) / group_bytes(record_bytes));
+}
+
+/// Of one that is about twice as large, and fills the pages or the block that it takes.
+constexpr std::uint32_t more_groups(std::uint32_t groups, std::uint32_t record_bytes) noexcept {
+    const std::uint64_t bytes = std::bit_ceil(table_bytes(groups, record_bytes));
+    return std::max(groups + 1, groups_in(2 * bytes, record_bytes));
+}
+
+constexpr bool is_full_size(std::uint32_t groups, std::uint32_t record_bytes, std::uint32_t depth) noexcept {
+    const std::uint64_t most = depth < large_table_depth ? full_table_bytes : large_table_bytes;
+    return 2 * std::bit_ceil(table_bytes(groups, record_bytes)) > most;
+}
+
+inline std::uint32_t depth_of(const dict_node& node) noexcept {
+    return 63 - node.shift;
+}
+
+inline std::uint64_t entry_index(const dict_node& node, std::uint64_t hash) noexcept {
+    return (hash >> 1) >> node.shift;
+}
+
+/// The directory's entries. Throws corrupt_segment.
+inline std::uint64_t* entries_of(const segment& s, const dict_node& node) {
+    if (depth_of(node) > largest_directory_depth)
+        throw_corrupt(s, "the directory of a dict has no possible size");
+    auto* entries = s.find<std::uint64_t>(node.directory, std::uint64_t{8} << depth_of(node));
+    if (entries == nullptr) throw_corrupt(s, "the directory of a dict lies outside");
+    return entries;
+}
+
+/// The table of an entry that is not 0. Throws corrupt_segment.
+inline dict_table_header& header_of(const segment& s, const dict_node& node, std::uint64_t entry) {
+    auto* header = s.find<dict_table_header>(entry_table(entry),
+                                             table_bytes(entry_groups(entry), node.shape.record_bytes()));
+    if (header == nullptr || entry_groups(entry) == 0) throw_corrupt(s, "a table of a dict lies outside");
+    return *header;
+}
+
+inline std::byte* group_at(dict_table_header& header, std::uint32_t record_bytes,
+                           std::uint32_t group) noexcept {
+    return reinterpret_cast<std::byte*>(&header) + sizeof header + group * group_bytes(record_bytes);
+}
+inline std::uint64_t& tags_of(std::byte* group) noexcept {
+    return *reinterpret_cast<std::uint64_t*>(group);
+}
+inline std::byte* record_in(std::byte* group, std::uint32_t record_bytes, std::uint32_t place) noexcept {
+    return group + sizeof(std::uint64_t) + std::uint64_t{place} * record_bytes;
+}
+
+inline std::uint64_t hash_of(const dict_node& node, const std::byte* record) noexcept {
+    return node.shape.has_hash() ? word_in(record, 8) : hash_word(word_in(record, 8), node.seed);
+}
+
+inline bool is_outside(const blob_slot& slot) noexcept {
+    return slot.last >> 56 == blob_outside >> 56;
+}
+
+/// What the order holds for a hash: never 0, which stands for none. The last bit tells no tables apart.
+constexpr std::uint64_t order_cell(std::uint64_t hash) noexcept {
+    return hash == 0 ? 1 : hash;
+}
+
+/// The cell of a sequence number; null where it has no leaf. `torn`: a link leads nowhere.
+std::uint64_t* find_cell(const segment& s, const dict_node& node, std::uint64_t sequence,
+                         bool& torn) noexcept;
+
+/// The record with that sequence number, which the order knows by its hash.
+std::byte* find_by_sequence(const segment& s, const dict_node& node, dict_shape shape, std::uint64_t hash,
+                            std::uint64_t sequence, bool& torn) noexcept;
+
+/// Gives back nodes of the order that an erase has emptied, each in a transaction of its own.
+void trim_order(root_transaction& tx, dict_node& node, std::uint64_t sequence);
+
+}  // namespace cairn::inline v0::detail

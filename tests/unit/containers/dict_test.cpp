@@ -1,0 +1,241 @@
+// dict_test.cpp - what dict<K, V> does, method by method; Python's dict is the specification.
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/opened_dict.hpp"
+#include "support/scratch.hpp"
+#include <cairn/fields.hpp>
+
+using namespace cairn_test;
+
+namespace {
+
+using pairs = std::vector<std::pair<std::string, long>>;
+
+/// Three bytes of padding behind the first field.
+struct padded {
+    char first;
+    int second;
+    friend bool operator==(const padded&, const padded&) = default;
+};
+
+}  // namespace
+
+CAIRN_FIELDS(padded, first, second)
+
+static_assert(cairn::dict_of<cairn::dict<std::string, long>, std::string, long>);
+static_assert(std::ranges::input_range<const cairn::dict<std::string, long>>);
+
+TEST_CASE("dict get, at and [] of a key that is missing: nothing, key_error, key_error") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, long>("d", {{"a", 1}});
+    CHECK(d.get("a") == 1);
+    CHECK_FALSE(d.get("b").has_value());
+    CHECK(d.get("b", 7) == 7);
+    CHECK(d.at("a") == 1);
+    CHECK_THROWS_AS(static_cast<void>(d.at("b")), cairn::key_error);
+    CHECK_THROWS_AS(static_cast<void>(d["b"].get()), cairn::key_error);
+    CHECK(d.contains("a"));
+    CHECK(d.count("b") == 0);
+    CHECK(d.size() == 1);
+}
+
+TEST_CASE("dict []= keeps the place of a key that is there, and appends a new one") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, long>("d", {{"a", 1}, {"b", 2}});
+    d["a"] = 10;
+    d["c"] = 3;
+    CHECK(d.items() == pairs{{"a", 10}, {"b", 2}, {"c", 3}});
+    d["c"] += 4;
+    d["new"] += 5;  // begins with 0
+    CHECK(d.items() == pairs{{"a", 10}, {"b", 2}, {"c", 7}, {"new", 5}});
+    CHECK(d.erase("a"));
+    d["a"] = 1;  // a key that comes again is the last
+    CHECK(d.keys() == std::vector<std::string>{"b", "c", "new", "a"});
+    CHECK(d.values() == std::vector<long>{2, 7, 5, 1});
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE("dict insert_or_assign and try_emplace say whether the key was new") {
+    const cairn::manager m;
+    const auto d = m.dict<long, std::string>("d");
+    CHECK(d.insert_or_assign(1, "one"));
+    CHECK_FALSE(d.insert_or_assign(1, "uno"));
+    CHECK_FALSE(d.try_emplace(1, "eins"));
+    CHECK(d.try_emplace(2, std::size_t{3}, 'x'));
+    CHECK(d.at(1) == "uno");
+    CHECK(d.at(2) == "xxx");
+}
+
+TEST_CASE("dict setdefault returns what is there") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, long>("d", {{"a", 1}});
+    CHECK(d.setdefault("a", 5) == 1);
+    CHECK(d.setdefault("b", 5) == 5);
+    CHECK(d.setdefault("c") == 0);
+    CHECK(d.items() == pairs{{"a", 1}, {"b", 5}, {"c", 0}});
+}
+
+TEST_CASE("dict update takes pairs, and changes one value by a function") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, long>("d", {{"a", 1}});
+    d.update({{"b", 2}, {"a", 3}, {"b", 4}});
+    CHECK(d.items() == pairs{{"a", 3}, {"b", 4}});
+    d |= pairs{{"c", 5}};
+    d.update("c", [](long& v) { v *= 2; });
+    d.update("a", [](long v) { return v + 1; });
+    d.update("z", [](long& v) { ++v; });
+    CHECK(d.items() == pairs{{"a", 4}, {"b", 4}, {"c", 10}, {"z", 1}});
+    CHECK_THROWS_AS(d.update("a", [](long&) { throw 7; }), int);
+    CHECK(d.at("a") == 4);
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE("dict pop and popitem: the value, the last pair, key_error, the given value") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, long>("d", {{"a", 1}, {"b", 2}, {"c", 3}});
+    CHECK(d.pop("a") == 1);
+    CHECK_THROWS_AS(static_cast<void>(d.pop("a")), cairn::key_error);
+    CHECK(d.pop("a", -1) == -1);
+    CHECK(d.popitem() == std::pair<std::string, long>("c", 3));
+    CHECK(d.popitem() == std::pair<std::string, long>("b", 2));
+    CHECK_THROWS_AS(static_cast<void>(d.popitem()), cairn::key_error);
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE("dict clear leaves a dict that is as good as new") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, std::string>("d");
+    for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 700; ++i) d.set("key " + std::to_string(i), std::string(40, 'v'));
+        CHECK(d.size() == 700);
+        d.clear();
+        CHECK(d.empty());
+        CHECK(d.keys().empty());
+        CHECK(broken_dict(d) == "");
+    }
+}
+
+TEST_CASE("dict prints and compares as Python's: order does not count for ==") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, long>("d", {{"a", 1}, {"b", 2}});
+    const auto e = m.dict<std::string, long>("e", {{"b", 2}, {"a", 1}});
+    CHECK(cairn::repr(d) == "{'a': 1, 'b': 2}");
+    CHECK(d == e);
+    CHECK(d == pairs{{"b", 2}, {"a", 1}});
+    e["a"] = 3;
+    CHECK_FALSE(d == e);
+    CHECK(cairn::repr(m.dict<std::string, long>("empty")) == "{}");
+}
+
+TEST_CASE("dict keys: -0.0 is 0.0, and NaN is no key that is found") {
+    const cairn::manager m;
+    const auto d = m.dict<double, long>("d");
+    d.set(0.0, 1);
+    d.set(-0.0, 2);
+    CHECK(d.size() == 1);
+    CHECK(d.at(0.0) == 2);
+    CHECK_FALSE(std::signbit(d.keys().at(0)));
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    d.set(nan, 3);
+    d.set(nan, 4);  // as in Python with two NaN objects: equal to nothing
+    CHECK(d.size() == 3);
+    CHECK_FALSE(d.contains(nan));
+    CHECK_FALSE(d.get(nan).has_value());
+    CHECK(d.pop(nan, 9) == 9);
+    CHECK(d.popitem().second == 4);
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE("dict keys that are structs: padding does not count") {
+    const cairn::manager m;
+    const auto d = m.dict<padded, long>("d");
+    padded a;
+    padded b;
+    std::memset(&a, 0x55, sizeof a);
+    std::memset(&b, 0xaa, sizeof b);
+    a.first = b.first = 'x';
+    a.second = b.second = 7;
+    d.set(a, 1);
+    CHECK(d.get(b) == 1);
+    CHECK_FALSE(d.insert_or_assign(b, 2));
+    CHECK(d.size() == 1);
+}
+
+TEST_CASE("dict with long keys and with values over 256 bytes") {
+    const cairn::manager m;
+    const auto d = m.dict<std::string, std::string>("d");
+    const auto wide = m.dict<long, std::array<long, 40>>("wide");
+    std::array<long, 40> value{};
+    for (int i = 0; i < 60; ++i) {
+        d.set(std::string(static_cast<std::size_t>(i * 37), 'k'),
+              std::string(static_cast<std::size_t>(i * 91), 'v'));
+        value[39] = i;
+        wide.set(i, value);
+    }
+    for (int i = 0; i < 60; ++i) {
+        CHECK(d.at(std::string(static_cast<std::size_t>(i * 37), 'k')).size() ==
+              static_cast<std::size_t>(i * 91));
+        CHECK(wide.at(i)[39] == i);
+    }
+    CHECK(broken_dict(d) == "");
+    CHECK(broken_dict(wide) == "");
+}
+
+TEST_CASE("a dict may lose pairs while it is iterated over: the others are seen once, in order") {
+    const cairn::manager m;
+    const auto d = m.dict<long, long>("d");
+    for (long i = 0; i < 1000; ++i) d.set(i, -i);
+    std::vector<long> seen;
+    for (const auto& [key, value] : d) {
+        CHECK(value == -key);
+        seen.push_back(key);
+        if (key % 2 == 0) d.erase(key + 1);
+        if (key == 500) d.set(5000, -5000);
+    }
+    CHECK(seen.size() == 501);
+    CHECK(std::is_sorted(seen.begin(), seen.end()));
+    CHECK(cairn::erase_if(d, [](long key, long) { return key > 100; }) == 450);
+    CHECK(d.size() == 51);
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE("a dict whose tables split many times still has everything, in order") {
+    const cairn::manager m;
+    const auto d = m.dict<long, long>("d");
+    constexpr long count = 20'000;
+    for (long i = 0; i < count; ++i) d.set(i * 3, i);
+    const opened_keyed open(d);
+    CHECK(open.node_ref().shift < 63 - 4);  // 32 tables and more
+    for (long i = 0; i < count; ++i) REQUIRE(d.get(i * 3) == i);
+    CHECK_FALSE(d.contains(1));
+    const auto all = d.snapshot();
+    REQUIRE(all.size() == count);
+    for (std::size_t i = 0; i < all.size(); ++i) REQUIRE(all[i].second == static_cast<long>(i));
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE("a full segment leaves a dict as it was, and erase and clear work in it") {
+    const cairn::manager m(cairn::segment_options{.max_size = 292 << 10, .initial_size = 292 << 10});
+    const auto d = m.dict<long, std::string>("d");
+    long count = 0;
+    try {
+        for (;; ++count) d.set(count, std::string(900, 'v'));
+    } catch (const cairn::segment_full&) {}
+    REQUIRE(count > 50);
+    CHECK(d.size() == static_cast<std::size_t>(count));
+    CHECK_FALSE(d.contains(count));
+    CHECK(broken_dict(d) == "");
+    CHECK(d.erase(3));
+    CHECK(broken_dict(d) == "");
+    d.clear();
+    CHECK(d.empty());
+    d.set(1, "again");
+    CHECK(broken_dict(d) == "");
+}
