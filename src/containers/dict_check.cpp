@@ -15,6 +15,7 @@ std::string check_dict_node(const segment& s, const dict_node& node) {
          shape.value_bytes <= 256) ||
         (shape.value_form == dict_value_form::beside_key && shape.key_form == dict_key_form::blob);
     if (!has_key_form || !has_value_form) return "dict: its keys or values have no known form";
+    if (node.seed != s.header().hash_seed) return "dict: its hashes have another seed than its segment's";
     if (node.shift > 63 || depth_of(node) > largest_directory_depth)
         return "dict: its directory has no possible size";
     if ((depth_of(node) == 0) != (node.directory == s.offset_of(&node.single)))

@@ -26,6 +26,14 @@ bool equals_shared(const std::byte* shared, const std::byte* own, std::uint64_t 
     return std::memcmp(rest.data(), own, bytes) == 0;
 }
 
+// Word by word: a read-only process looks without a lock.
+bool has_shape(const dict_node& node, dict_shape shape) noexcept {
+    const dict_shape& stored = node.shape;
+    return load_word(stored.key_form) == shape.key_form && load_word(stored.value_form) == shape.value_form &&
+           load_word(stored.key_bytes) == shape.key_bytes &&
+           load_word(stored.value_bytes) == shape.value_bytes;
+}
+
 blob_slot slot_in(const std::byte* record, std::uint32_t at) noexcept {
     return {word_in(record, at), word_in(record, at + 8)};
 }
@@ -116,8 +124,9 @@ segment_offset create_dict(root_transaction& tx, dict_shape shape) {
 
 dict_node& dict_at(const segment& s, segment_offset offset, dict_shape shape) {
     auto* node = s.find<dict_node>(offset);
-    // Without the lock: only what never changes. A writer may be, or may have died, between two of the other words.
-    if (node == nullptr || node->shape != shape) throw_corrupt(s, "the node of a dict makes no sense");
+    // Only what never changes: a writer may be there, or have died there, and nobody holds the root's lock here.
+    if (node == nullptr || !has_shape(*node, shape) || load_word(node->seed) != s.header().hash_seed)
+        throw_corrupt(s, "the node of a dict makes no sense");
     return *node;
 }
 
