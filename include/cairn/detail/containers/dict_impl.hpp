@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
+#include <variant>
 
 #include <cairn/dict.hpp>
 
@@ -230,24 +232,52 @@ template <typename K, typename V>
 class dict<K, V>::encoded_contents {
 public:
     template <std::ranges::input_range Range>
-    encoded_contents(const Range& pairs, std::uint64_t) {
-        for (const auto& [key, value] : pairs) pairs_.emplace_back(K(key), V(value));
+    encoded_contents(const Range& pairs, std::uint64_t seed) {
+        if constexpr (std::is_same_v<Range, dict>) {
+            for (const auto& [key, value] : pairs.snapshot()) pairs_.emplace_back(key, value, seed);
+        } else {
+            for (const auto& [key, value] : pairs) pairs_.emplace_back(key, value, seed);
+        }
     }
 
     /// Under the lock; the caller commits with what it has begun.
     void store(detail::root_transaction& tx, detail::dict_node& node) const {
         detail::dict_change change(tx, node);
-        for (const auto& [key, value] : pairs_) {
-            const encoded_key wanted(key, node.seed);
-            const encoded_value bytes(value);
-            if (std::byte* record = find(change, wanted)) change.replace(record, bytes.bytes());
-            else change.insert(wanted.get(), bytes.bytes());
+        for (const encoded_pair& each : pairs_) {
+            if (std::byte* record = find(change, each.key)) change.replace(record, each.value.bytes());
+            else change.insert(each.key.get(), each.value.bytes());
         }
         change.commit();
     }
 
 private:
-    std::vector<std::pair<K, V>> pairs_;
+    /// A string is referred to by its encoding, and so kept; all else is copied by it.
+    template <typename T>
+    using kept = std::conditional_t<std::is_same_v<T, std::string>, std::string, std::monostate>;
+    template <typename T, typename From>
+    static kept<T> keep(const From& from) {
+        if constexpr (std::is_same_v<T, std::string>) return std::string(from);
+        else return {};
+    }
+    template <typename T, typename From>
+    static decltype(auto) kept_or_given(const kept<T>& own, const From& from) {
+        if constexpr (std::is_same_v<T, std::string>) return (own);
+        else if constexpr (std::is_same_v<T, From>) return (from);
+        else return T(from);
+    }
+
+    struct encoded_pair {
+        template <typename A, typename B>
+        encoded_pair(const A& k, const B& v, std::uint64_t seed)
+            : own_key(keep<K>(k)), own_value(keep<V>(v)), key(kept_or_given<K>(own_key, k), seed),
+              value(kept_or_given<V>(own_value, v)) {}
+
+        kept<K> own_key;
+        kept<V> own_value;
+        encoded_key key;
+        encoded_value value;
+    };
+    std::deque<encoded_pair> pairs_;  // which cannot be moved
 };
 
 template <typename K, typename V>
