@@ -124,7 +124,7 @@ constexpr bool require_element() {
 /// How many bytes an element occupies in place; 0: it is a blob.
 template <typename T>
 constexpr std::size_t inline_bytes() {
-    if constexpr (plain<T>) return sizeof(T) <= largest_inline_bytes ? sizeof(T) : 0;
+    if constexpr (stored_as_is<T>) return sizeof(T) <= largest_inline_bytes ? sizeof(T) : 0;
     else return 0;
 }
 
