@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,16 @@ constexpr dict_key_form key_form_of() {
     else return inline_bytes<K>() != 0 ? dict_key_form::in_place : dict_key_form::blob;
 }
 
+/// Bytes of a number that are its value; the others of a long double are padding.
+template <typename T>
+constexpr std::size_t value_bytes() {
+    return std::is_same_v<T, long double> && std::numeric_limits<T>::digits == 64 ? 10 : sizeof(T);
+}
+
+/// A struct that is stored by its bytes, among which may be some of no field.
+template <typename T>
+concept padded_struct = stored_as_is<T> && has_fields<T>;
+
 /// Whether two equal values may be encoded differently.
 template <typename T>
 constexpr bool needs_canonical();
@@ -37,7 +48,7 @@ struct needs_canonical_trait : std::bool_constant<!needs_canonical<T>()> {};
 
 template <typename T>
 constexpr bool needs_canonical() {
-    if constexpr (std::is_floating_point_v<T>) return true;
+    if constexpr (std::is_floating_point_v<T> || padded_struct<T>) return true;
     else if constexpr (shape_of<T> != shape::other) return !all_parts<needs_canonical_trait>(parts_of<T>{});
     else if constexpr (has_fields<T>)
         return !with_fields<T>(
@@ -45,13 +56,38 @@ constexpr bool needs_canonical() {
     else return false;
 }
 
-/// Makes -0.0 0.0, wherever it is.
+/// Copies the fields of a struct to where they lie in it; what is between them stays as it is in `to`.
+template <typename T>
+void copy_without_padding(std::byte* to, const T& value) {
+    if constexpr (std::is_array_v<T>) {
+        for (std::size_t i = 0; i < std::extent_v<T>; ++i)
+            copy_without_padding(to + i * sizeof(value[0]), value[i]);
+    } else if constexpr (has_fields<T>) {
+        with_fields<T>([&]<auto... Members>() {
+            (copy_without_padding(to + (reinterpret_cast<const std::byte*>(&(value.*Members)) -
+                                        reinterpret_cast<const std::byte*>(&value)),
+                                  value.*Members),
+             ...);
+        });
+    } else if constexpr (shape_of<T> == shape::array) {
+        for (std::size_t i = 0; i < value.size(); ++i)
+            copy_without_padding(to + i * sizeof(value[0]), value[i]);
+    } else if constexpr (std::is_floating_point_v<T>) {
+        std::memcpy(to, &value, value_bytes<T>());
+    } else {
+        std::memcpy(to, &value, sizeof value);
+    }
+}
+
+/// Makes -0.0 0.0 and padding zero, wherever they are.
 template <typename T>
 void make_canonical(T& value) {
     if constexpr (!needs_canonical<T>()) {
         return;
     } else if constexpr (std::is_floating_point_v<T>) {
         if (value == 0) value = 0;
+        std::memset(reinterpret_cast<std::byte*>(&value) + value_bytes<T>(), 0,
+                    sizeof value - value_bytes<T>());
     } else if constexpr (shape_of<T> == shape::tuple) {
         std::apply([](auto&... parts) { (make_canonical(parts), ...); }, value);
     } else if constexpr (shape_of<T> == shape::optional) {
@@ -71,27 +107,11 @@ void make_canonical(T& value) {
         for (auto& item : value) make_canonical(item);
     } else {
         with_fields<T>([&]<auto... Members>() { (make_canonical(value.*Members), ...); });
-    }
-}
-
-/// Copies the fields of a struct to where they lie in it; what is between them stays as it is in `to`.
-template <typename T>
-void copy_without_padding(std::byte* to, const T& value) {
-    if constexpr (std::is_array_v<T>) {
-        for (std::size_t i = 0; i < std::extent_v<T>; ++i)
-            copy_without_padding(to + i * sizeof(value[0]), value[i]);
-    } else if constexpr (has_fields<T>) {
-        with_fields<T>([&]<auto... Members>() {
-            (copy_without_padding(to + (reinterpret_cast<const std::byte*>(&(value.*Members)) -
-                                        reinterpret_cast<const std::byte*>(&value)),
-                                  value.*Members),
-             ...);
-        });
-    } else if constexpr (shape_of<T> == shape::array) {
-        for (std::size_t i = 0; i < value.size(); ++i)
-            copy_without_padding(to + i * sizeof(value[0]), value[i]);
-    } else {
-        std::memcpy(to, &value, sizeof value);
+        if constexpr (padded_struct<T>) {
+            std::array<std::byte, sizeof(T)> bytes{};
+            copy_without_padding(bytes.data(), value);
+            std::memcpy(static_cast<void*>(&value), bytes.data(), sizeof value);
+        }
     }
 }
 
@@ -143,14 +163,6 @@ public:
 
 private:
     void encode(const K& key, std::uint64_t seed) {
-        if constexpr (stored_as_is<K> && has_fields<K>) {
-            if constexpr (sizeof(K) <= largest_inline_bytes) {
-                padded_.fill(std::byte{0});
-                copy_without_padding(padded_.data(), key);
-                key_ = bytes_key({padded_.data(), sizeof(K)}, seed);
-                return;
-            }
-        }
         bytes_.emplace(key);
         key_ = bytes_key(bytes_->bytes(), seed);
     }
@@ -158,9 +170,6 @@ private:
     dict_key key_;
     bool is_nan_ = false;
     std::optional<encoded<K>> bytes_;
-    std::array<std::byte,
-               stored_as_is<K> && has_fields<K> && sizeof(K) <= largest_inline_bytes ? sizeof(K) : 1>
-        padded_;
 };
 
 }  // namespace cairn::inline v0::detail
