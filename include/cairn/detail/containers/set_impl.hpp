@@ -172,31 +172,19 @@ void set<T>::change(const Range& values, Fn fn) const {
 template <typename T>
 template <std::ranges::input_range Range>
 void set<T>::intersection_update(const Range& values) const {
-    this->require_writable();
-    const std::vector<T> wanted = collect(values);
-    const lookup kept(wanted);
-    // Decoded and compared outside the lock; what was added meanwhile is looked at again.
-    for (;;) {
-        detail::dict_copy copy;
-        detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
-            copy = {};
-            copy.version = detail::load_word(slot().version);
-            return detail::copy_dict(s, node_in(s), shape, copy);
-        });
-        std::vector<T> others;
-        for (detail::dict_decoder<T, void> decoder(copy); decoder.has_next();) {
-            decoder.next([&](T&& value) {
-                if (!kept.contains(value)) others.push_back(std::move(value));
-            });
+    change(values, [](detail::dict_change& in, const auto& keys) {
+        // By number: nothing is decoded or compared under the lock, and what equals nothing (NaN) goes, too.
+        std::unordered_set<std::uint64_t> kept;
+        for (const encoded_key& each : keys)
+            if (const std::byte* record = find(in, each)) kept.insert(detail::word_in(record, 0));
+        for (std::uint64_t sequence = 0;; ++sequence) {
+            bool torn = false;
+            std::byte* record = detail::next_record(in.tx().in(), in.node(), shape, sequence, torn);
+            if (torn) detail::throw_damaged(in.tx().in(), in.tx().slot());
+            if (record == nullptr) return;
+            if (!kept.contains(sequence)) in.erase(record);
         }
-        const encoded_contents contents(others, seed());
-        detail::root_transaction tx(in(), slot(), generation());
-        if (detail::load_word(slot().version) != copy.version) continue;
-        detail::dict_change change(tx, node_in(in()));
-        for (const encoded_key& each : contents.keys()) take_from(change, each);
-        change.commit();
-        return;
-    }
+    });
 }
 
 template <typename T>
