@@ -42,6 +42,8 @@ segment_offset new_node(root_transaction& tx) {
 // The leaf of a sequence number, made with all that leads to it.
 segment_offset make_leaf(root_transaction& tx, dict_node& node, std::uint64_t sequence) {
     const segment& s = tx.in();
+    if (node.order_height > largest_order_height)
+        throw_corrupt(s, "the order of a dict has no possible height");
     if (node.order_root == 0) tx.store(node.order_root, new_node(tx));
     while (is_beyond(sequence, node.order_height)) {
         const segment_offset above = new_node(tx);
@@ -134,8 +136,10 @@ bool next_cell(const segment& s, const dict_node& node, std::uint64_t& sequence,
         torn = true;
         return false;
     }
+    // Each leaf without cells is come by once; damaged links could lead to so many that it never ends.
+    std::uint64_t leaves_left = s.committed_bytes() / order_node_bytes;
     while (sequence < end) {
-        if (root == 0 || is_beyond(sequence, height)) {
+        if (root == 0 || is_beyond(sequence, height) || leaves_left-- == 0) {
             torn = true;
             return false;
         }
@@ -152,6 +156,7 @@ bool next_cell(const segment& s, const dict_node& node, std::uint64_t& sequence,
             while (index != order_fanout && load_word(words[index]) == 0) ++index;
             const std::uint32_t bits = level * order_fanout_log2;
             if (index == order_fanout) {
+                if (level == largest_order_height) return false;  // beyond is no number at all
                 const std::uint64_t span = bits + order_fanout_log2;
                 sequence = ((sequence >> span) + 1) << span;
                 break;
@@ -178,9 +183,16 @@ std::byte* next_record(const segment& s, const dict_node& node, dict_shape shape
 
 std::byte* last_record(const segment& s, const dict_node& node, dict_shape shape, bool& torn) noexcept {
     const std::uint64_t end = node.next_sequence;
-    if (end == 0 || node.order_root == 0 || node.order_height > largest_order_height) return nullptr;
+    if (node.size == 0) return nullptr;
+    if (node.order_root == 0 || node.order_height > largest_order_height) {
+        torn = true;
+        return nullptr;
+    }
     // Backwards, leaf by leaf; leaves without cells are given back, so that few are looked at in vain.
+    std::uint64_t cells_left =
+        s.committed_bytes() / sizeof(std::uint64_t);  // damaged links could have no end
     for (std::uint64_t sequence = end; sequence-- != 0;) {
+        if (cells_left-- == 0) break;
         const std::uint64_t* cell = find_cell(s, node, sequence, torn);
         if (torn) return nullptr;
         if (cell == nullptr) {
@@ -198,6 +210,7 @@ std::byte* last_record(const segment& s, const dict_node& node, dict_shape shape
         }
         if (*cell != 0) return find_by_sequence(s, node, shape, *cell, sequence, torn);
     }
+    torn = true;  // none in spite of its size
     return nullptr;
 }
 
