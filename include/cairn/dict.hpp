@@ -111,7 +111,7 @@ public:
     void update(std::initializer_list<value_type> pairs) const {
         update(std::span(pairs.begin(), pairs.size()));
     }
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<value_type>>
     const dict& operator|=(const Range& pairs) const {
         update(pairs);
         return *this;

@@ -85,60 +85,60 @@ public:
     }
     void update(std::initializer_list<T> values) const { update(std::vector<T>(values)); }
     /// Removes all of the range.
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     void difference_update(const Range& values) const {
         change(values, [](detail::dict_change& in, const auto& all) {
             for (const auto& each : all) take_from(in, each);
         });
     }
     /// Removes what is not in the range.
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     void intersection_update(const Range& values) const;
     /// Removes what is in the range, and adds what was not. An element that the range has twice counts once.
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     void symmetric_difference_update(const Range& values) const;
 
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     const set& operator|=(const Range& values) const {
         update(values);
         return *this;
     }
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     const set& operator-=(const Range& values) const {
         difference_update(values);
         return *this;
     }
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     const set& operator&=(const Range& values) const {
         intersection_update(values);
         return *this;
     }
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     const set& operator^=(const Range& values) const {
         symmetric_difference_update(values);
         return *this;
     }
 
     /// Elements of a snapshot, in its order, and of the range, as a vector: the set is unchanged.
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] std::vector<T> union_with(const Range& values) const;
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] std::vector<T> intersection(const Range& values) const;
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] std::vector<T> difference(const Range& values) const;
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] std::vector<T> symmetric_difference(const Range& values) const;
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] bool isdisjoint(const Range& values) const {
         return intersection(values).empty();
     }
     /// Every element is in the range.
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] bool issubset(const Range& values) const {
         return difference(values).empty();
     }
     /// Everything in the range is an element.
-    template <std::ranges::input_range Range>
+    template <std::ranges::input_range Range = std::initializer_list<T>>
     [[nodiscard]] bool issuperset(const Range& values) const;
 
     /// Calls fn(const T&) on each element, in order, under the set's lock: keep it short. fn may not use Cairn.
