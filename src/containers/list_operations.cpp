@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "cairn/detail/containers/list_core.hpp"
 #include "cairn/detail/containers/dict_core.hpp"
+#include "cairn/detail/containers/list_core.hpp"
 #include "containers/list_chunks.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"

@@ -113,9 +113,9 @@ private:
 /// stored_operation::kind
 enum class operation_kind : std::uint32_t {
     none = 0,
-    list_drop = 1,    // arguments: directory, chunks[3], size of what is dropped
-    list_erase = 2,   // arguments: first, last, old size
-    list_insert = 3,  // arguments: index, old size; the new element waits at old size + 1
+    list_drop = 1,     // arguments: directory, chunks[3], size of what is dropped
+    list_erase = 2,    // arguments: first, last, old size
+    list_insert = 3,   // arguments: index, old size; the new element waits at old size + 1
     list_reverse = 4,  // arguments: size
     dict_drop = 5      // arguments: a place in the table that is being dropped
 };

@@ -121,7 +121,8 @@ public:
     /// stores is a death of the lock's owner, whose recovery moves the version, too.
     template <std::size_t Bytes>
     CAIRN_INLINE void overwrite(void* word, const void* value) noexcept {
-        std::atomic_thread_fence(std::memory_order_release);  // who sees this element sees the versions before it, too
+        std::atomic_thread_fence(
+            std::memory_order_release);  // who sees this element sees the versions before it, too
         copy_in_fixed<Bytes>(word, value);
         // release: who sees this version sees the element
         __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
@@ -269,7 +270,8 @@ CAIRN_INLINE void root_transaction::overwrite(std::uint64_t& to, std::uint64_t v
         store(to, value);
         return;
     }
-    std::atomic_thread_fence(std::memory_order_release);  // who sees this word sees the versions before it, too
+    std::atomic_thread_fence(
+        std::memory_order_release);  // who sees this word sees the versions before it, too
     store_word(to, value);
     // release: who sees this version sees the word
     __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
