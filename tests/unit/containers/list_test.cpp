@@ -1,8 +1,8 @@
 // list_test.cpp - what list<T> says when it is used wrongly, its proxies, its iterators, and what generic code sees.
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <ranges>
 #include <string>
@@ -48,7 +48,8 @@ TEST_CASE("an index outside is index_error, which names the operation, the objec
     CHECK(text([&] { static_cast<void>(l.pop(3)); }) == "pop from" + where + "3, size 3");
     CHECK(text([&] { l.erase(3); }) == "erase from" + where + "3, size 3");
     CHECK(text([&] { l.erase(1, 4); }) == "erase from" + where + "4, size 3");
-    CHECK(text([&] { static_cast<void>(l.at(static_cast<std::size_t>(-1))); }) == "get from" + where + "18446744073709551615, size 3");
+    CHECK(text([&] { static_cast<void>(l.at(static_cast<std::size_t>(-1))); }) ==
+          "get from" + where + "18446744073709551615, size 3");
     l.clear();
     CHECK(text([&] { static_cast<void>(l.pop()); }) == "pop from" + where + "0, size 0");
     CHECK(text([&] { static_cast<void>(l.front()); }) == "get from" + where + "0, size 0");
@@ -118,7 +119,8 @@ TEST_CASE("compound assignment takes another element, of the same or of another 
     CHECK(s == texts{"abc", "abc"});
 }
 
-TEST_CASE("an iteration is live: it sees what was appended meanwhile, and ends where the list has shrunk to") {
+TEST_CASE(
+    "an iteration is live: it sees what was appended meanwhile, and ends where the list has shrunk to") {
     const cairn::manager m;
     const auto l = m.list<long>("l", {0, 1, 2});
     longs seen;

@@ -42,7 +42,8 @@ struct waiting_room {
             {
                 root_transaction tx(inside.in(), inside.slot(), inside.generation());
                 if (inside.node_ref().size != 0) {
-                    copy_out_fixed<8>(value == nullptr ? &ignored : value, element_at(tx, inside.node_ref(), inside.node_ref().size - 1));
+                    copy_out_fixed<8>(value == nullptr ? &ignored : value,
+                                      element_at(tx, inside.node_ref(), inside.node_ref().size - 1));
                     drop_last(tx, inside.node_ref());
                     tx.commit();
                     return true;
