@@ -84,17 +84,18 @@ public:
         });
     }
     void update(std::initializer_list<T> values) const { update(std::vector<T>(values)); }
-    /// Removes all of the range.
+    /// Removes all of the range. @throws segment_full  no room for the undo log of many elements
     template <std::ranges::input_range Range = std::initializer_list<T>>
     void difference_update(const Range& values) const {
         change(values, [](detail::dict_change& in, const auto& all) {
             for (const auto& each : all) take_from(in, each);
         });
     }
-    /// Removes what is not in the range.
+    /// Removes what is not in the range. @throws segment_full  no room for the undo log of many elements
     template <std::ranges::input_range Range = std::initializer_list<T>>
     void intersection_update(const Range& values) const;
     /// Removes what is in the range, and adds what was not. An element that the range has twice counts once.
+    /// @throws segment_full
     template <std::ranges::input_range Range = std::initializer_list<T>>
     void symmetric_difference_update(const Range& values) const;
 
