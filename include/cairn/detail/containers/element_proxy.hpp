@@ -46,43 +46,53 @@ public:
 
     template <typename U>
     const element_proxy& operator+=(const U& by) const {
-        return change([&](T& v) { v += by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v += value; });
     }
     template <typename U>
     const element_proxy& operator-=(const U& by) const {
-        return change([&](T& v) { v -= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v -= value; });
     }
     template <typename U>
     const element_proxy& operator*=(const U& by) const {
-        return change([&](T& v) { v *= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v *= value; });
     }
     template <typename U>
     const element_proxy& operator/=(const U& by) const {
-        return change([&](T& v) { v /= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v /= value; });
     }
     template <typename U>
     const element_proxy& operator%=(const U& by) const {
-        return change([&](T& v) { v %= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v %= value; });
     }
     template <typename U>
     const element_proxy& operator&=(const U& by) const {
-        return change([&](T& v) { v &= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v &= value; });
     }
     template <typename U>
     const element_proxy& operator|=(const U& by) const {
-        return change([&](T& v) { v |= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v |= value; });
     }
     template <typename U>
     const element_proxy& operator^=(const U& by) const {
-        return change([&](T& v) { v ^= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v ^= value; });
     }
     template <typename U>
     const element_proxy& operator<<=(const U& by) const {
-        return change([&](T& v) { v <<= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v <<= value; });
     }
     template <typename U>
     const element_proxy& operator>>=(const U& by) const {
-        return change([&](T& v) { v >>= by; });
+        const auto& value = read(by);
+        return change([&](T& v) { v >>= value; });
     }
     const element_proxy& operator++() const {
         return change([](T& v) { ++v; });
@@ -103,19 +113,6 @@ public:
     {
         return a.get() == b.get();
     }
-    template <typename U>
-        requires(!proxy_type<U>) && requires(const T& t, const U& u) {
-            { t == u } -> std::convertible_to<bool>;
-        }
-    friend bool operator==(const element_proxy& a, const U& b) {
-        return a.get() == b;
-    }
-    template <typename U>
-        requires(!proxy_type<U>) && requires(const T& t, const U& u) { t <=> u; }
-    friend auto operator<=>(const element_proxy& a, const U& b) {
-        return a.get() <=> b;
-    }
-
     void append_repr_to(std::string& text) const { append_element(text, get()); }
     friend std::ostream& operator<<(std::ostream& to, const element_proxy& p) {
         write(to, repr(p.get()));
@@ -123,6 +120,12 @@ public:
     }
 
 private:
+    // Before the lock is taken: under it nobody can read another element.
+    template <typename U>
+    static decltype(auto) read(const U& by) {
+        if constexpr (proxy_type<U>) return by.get();
+        else return (by);
+    }
     template <typename Fn>
     const element_proxy& change(Fn fn) const {
         container_.update(key_, [&](T& value) { fn(value); });
@@ -141,5 +144,20 @@ private:
     Container container_;
     Key key_;
 };
+
+// Not friends: those would ask whether T compares with a U that has a proxy inside (an expression of a test framework), for
+// which the compiler looks at those friends again. Here it is first asked whether the left side is a proxy at all.
+template <proxy_type Proxy, typename U>
+    requires(!proxy_type<U>) && requires(const typename Proxy::value_type& t, const U& u) {
+        { t == u } -> std::convertible_to<bool>;
+    }
+bool operator==(const Proxy& a, const U& b) {
+    return a.get() == b;
+}
+template <proxy_type Proxy, typename U>
+    requires(!proxy_type<U>) && requires(const typename Proxy::value_type& t, const U& u) { t <=> u; }
+auto operator<=>(const Proxy& a, const U& b) {
+    return a.get() <=> b;
+}
 
 }  // namespace cairn::inline v0::detail
