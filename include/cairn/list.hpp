@@ -184,6 +184,9 @@ public:
     }
 
 private:
+    template <typename U, typename Predicate>
+    friend std::size_t erase_if(const list<U>& l, Predicate predicate);
+
     [[nodiscard]] CAIRN_INLINE detail::list_node& node_in(detail::segment& s) const noexcept {
         return *s.template at<detail::list_node>(node());
     }
@@ -216,6 +219,8 @@ private:
     static std::vector<T> decode_all(detail::root_transaction& tx, detail::list_node& n);
     template <typename Values>
     void append_all(const Values& values) const;
+    template <typename Predicate>
+    size_type erase_where(const Predicate& matches) const;
 };
 
 /// Input iterator over a live list; holds a copy of the current element.
@@ -263,17 +268,13 @@ concept list_of = requires(const L& l, const T& value, std::size_t i) {
     { l.snapshot() } -> std::convertible_to<std::vector<T>>;
 };
 
-/// Removes all elements for which `predicate` is true; returns how many. The predicate runs outside the lock; elements that
-/// changed meanwhile are looked at again.
+/// Removes all elements for which `predicate` is true; returns how many. The predicate runs outside the lock, and again on
+/// all elements when the list was changed meanwhile (but for appends, which are not looked at). Others see all or none of
+/// them removed; a death on the way leaves the first of them.
+/// @throws whatever predicate throws; nothing happened then
 template <typename T, typename Predicate>
 std::size_t erase_if(const list<T>& l, Predicate predicate) {
-    std::size_t erased = 0;
-    for (std::size_t i = l.size(); i-- > 0;) {
-        if (i >= l.size() || !predicate(l.at(i))) continue;
-        l.erase(i);
-        ++erased;
-    }
-    return erased;
+    return l.erase_where([&](const T& value) { return static_cast<bool>(std::invoke(predicate, value)); });
 }
 
 }  // namespace cairn::inline v0

@@ -173,6 +173,22 @@ TEST_CASE("algorithms and views of the standard library take a list, and can fil
     CHECK(l == longs{2, 2, 0, 2});
 }
 
+TEST_CASE("erase_if removes what it has looked at, also when the list changes meanwhile") {
+    const cairn::manager m;
+    const auto l = m.list<long>("l", {1, 2, 3, 4});
+    bool is_first = true;
+    const auto is_three = [&](long v) {
+        if (v == 3 && std::exchange(is_first, false)) l.insert(0, 100);  // as another process might
+        return v == 3;
+    };
+    CHECK(cairn::erase_if(l, is_three) == 1);
+    CHECK(l == longs{100, 1, 2, 4});
+    CHECK(cairn::erase_if(l, [](long v) { return v != 2; }) == 3);
+    CHECK(l == longs{2});
+    CHECK(cairn::erase_if(l, [](long) { return false; }) == 0);
+    CHECK(broken_invariant(l) == "");
+}
+
 TEST_CASE("lists compare by their elements, with each other and with any range") {
     const cairn::manager m;
     const auto a = m.list<long>({1, 2});

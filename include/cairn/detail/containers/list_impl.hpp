@@ -171,6 +171,39 @@ void list<T>::remove(parameter value) const
 }
 
 template <typename T>
+template <typename Predicate>
+typename list<T>::size_type list<T>::erase_where(const Predicate& matches) const {
+    this->require_writable();
+    const detail::segment_ptr keep = this->hold();  // the predicate may let go of the last handle
+    detail::segment& s = in();
+    detail::root_slot& root = slot();
+    const std::uint64_t mine = generation();
+    const detail::segment_offset at = node();
+    for (;;) {
+        raw_copy raw;
+        detail::read_root(s, root, mine, [&](detail::segment& seen) {
+            return copy_raw(seen, 0, std::numeric_limits<std::uint64_t>::max(), raw);
+        });
+        const std::vector<T> values = decode_raw(raw);
+        std::vector<std::uint64_t> found;
+        for (std::uint64_t i = 0; i < values.size(); ++i)
+            if (matches(values[i])) found.push_back(i);
+        if (found.empty()) return 0;
+        detail::root_transaction tx(s, root, mine);
+        if (detail::load_word(root.version) != raw.version) continue;
+        detail::list_node& n = *s.template at<detail::list_node>(at);
+        // From behind, neighbours together: what lies before them stays where it was found.
+        for (std::size_t end = found.size(); end > 0;) {
+            std::size_t begin = end - 1;
+            while (begin > 0 && found[begin - 1] + 1 == found[begin]) --begin;
+            detail::erase_elements(tx, n, found[begin], found[end - 1] + 1);
+            end = begin;
+        }
+        return found.size();
+    }
+}
+
+template <typename T>
 void list<T>::clear() const {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
