@@ -71,6 +71,12 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
 
 void require_participant(segment& s, bool is_creator) {
     if (register_participant(s, is_creator)) return;
+    if (s.internals().identity == 0) {
+        throw refused(
+            "attach to " + describe_segment(s) +
+            ": /proc/self/stat cannot be read (no descriptor left, or no /proc), so nobody could tell "
+            "whether this process lives");
+    }
     throw refused("attach to " + describe_segment(s) + ": " + std::to_string(participant_slot_count) +
                   " living processes are attached, which is the most there can be");
 }

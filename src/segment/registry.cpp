@@ -51,9 +51,13 @@ void after_fork_in_child() {
                                                "owners; run both in one namespace");
             continue;
         }
-        if (!register_participant(*s, false))
-            segment_access::forbid_writing(
-                *s, "1024 living processes are attached, which is the most there can be");
+        if (register_participant(*s, false)) continue;
+        segment_access::forbid_writing(
+            *s,
+            own.identity == 0
+                ? "/proc/self/stat cannot be read (no descriptor left?), so nobody could tell whether this "
+                  "process lives; have one free at the fork"
+                : "1024 living processes are attached, which is the most there can be");
     }
     // Anew rather than unlocked: a recursive mutex knows its owner by thread id, which is another one in the child, and
     // nobody else is here who could hold it.

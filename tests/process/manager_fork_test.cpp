@@ -6,7 +6,9 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -209,4 +211,23 @@ TEST_CASE("a child in another pid namespace may read what it inherited and is re
     CHECK(result == 0);
     CHECK(l == std::vector<int>{1});
     CHECK(name.exists());
+}
+
+TEST_CASE("a child forked without a free descriptor may only read, and says why") {
+    const cairn::manager m;
+    const auto l = m.list<int>("l", {1});
+    const int code = in_child([&] {
+        const rlimit limit = {64, 64};
+        CHILD_CHECK(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        while (::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) {}
+        CHILD_CHECK(in_child([&] {
+                        CHILD_CHECK(l.at(0) == 1);
+                        const std::string text = thrown_by<cairn::refused>([&] { l.push_back(2); });
+                        CHILD_CHECK(contains(text, "descriptor"));
+                        CHILD_CHECK(!contains(text, "1024"));
+                    }) == 0);
+        l.push_back(3);
+    });
+    CHECK(code == 0);
+    CHECK(l == std::vector<int>{1, 3});
 }
