@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -35,6 +36,14 @@ int checked_call(const char* name, Call call) {
 
 std::error_code outcome(int result) {
     return result < 0 ? from_errno(errno) : std::error_code{};
+}
+
+// Beyond the limit of a file's size (ulimit -f) the system does not only say EFBIG: SIGXFSZ ends the program. So it is not
+// asked. Another thread that lowers the limit in between gets what it wanted.
+bool is_beyond_file_limit(std::uint64_t bytes) noexcept {
+    rlimit limit = {};
+    return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           bytes > limit.rlim_cur;
 }
 
 file_facts facts_of(const struct stat& status) {
@@ -120,12 +129,14 @@ std::error_code set_mode(const unique_fd& fd, mode_t mode) {
 }
 
 std::error_code allocate(int fd, std::uint64_t offset, std::uint64_t bytes) {
+    if (is_beyond_file_limit(offset + bytes)) return from_errno(EFBIG);
     return outcome(checked_call("fallocate", [&] {
         return ::fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));
     }));
 }
 
 std::error_code set_size(const unique_fd& fd, std::uint64_t bytes) {
+    if (is_beyond_file_limit(bytes)) return from_errno(EFBIG);
     return outcome(
         checked_call("ftruncate", [&] { return ::ftruncate(fd.get(), static_cast<off_t>(bytes)); }));
 }

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/resource.h>
+
 #include <doctest/doctest.h>
 
 #include "support/faults.hpp"
@@ -181,4 +183,23 @@ TEST_CASE(
             CHECK_FALSE(again.contains("l"));
         }
     }
+}
+
+TEST_CASE("beyond the limit of a file's size a segment is full, and the program is not killed by SIGXFSZ") {
+    const scratch_name name;
+    const int code = in_child([&] {
+        const rlimit limit = {2 << 20, 2 << 20};
+        CHILD_CHECK(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+        const std::string text = thrown_by<cairn::segment_full>([] { const cairn::manager anonymous; });
+        CHILD_CHECK(contains(text, "File too large"));
+        const cairn::manager m(name, {.max_size = 64_MiB});
+        const auto l = m.list<long>("l", {1});
+        const std::string grown = thrown_by<cairn::segment_full>([&] { l.reserve(1'000'000); });
+        CHILD_CHECK(contains(grown, "File too large"));
+        CHILD_CHECK(l == longs{1});
+        l.push_back(2);
+        CHILD_CHECK((l == longs{1, 2}));
+        CHILD_CHECK(broken_invariant(l).empty());
+    });
+    CHECK(code == 0);
 }
