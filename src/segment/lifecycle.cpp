@@ -185,6 +185,9 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
     const std::string what = "create " + quoted(name);
     const segment_header header =
         make_header(name, effective_max_bytes(options), options.persist, policy == removal::when_unused);
+    // First of all, so that what the dead have left does not take the room that its replacement needs.
+    os::file_facts left;
+    if (policy == removal::with_creator && !os::describe(path, left)) make_way(name);
     os::unique_fd fd;
     if (const auto reason = os::create_nameless(os::shm_directory(), options.mode, fd))
         throw_system(what, reason);

@@ -1,6 +1,7 @@
 // segment_fault_test.cpp - segments and their objects when the system says no: at every call that it is asked.
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/resource.h>
@@ -202,4 +203,18 @@ TEST_CASE("beyond the limit of a file's size a segment is full, and the program 
         CHILD_CHECK(broken_invariant(l).empty());
     });
     CHECK(code == 0);
+}
+
+namespace {
+int no_room(const char* call) noexcept {
+    return std::string_view(call) == "fallocate" ? ENOSPC : 0;
+}
+}  // namespace
+
+TEST_CASE("a name that is taken is segment_exists also where there is no room for another segment") {
+    const scratch_name name;
+    const cairn::manager m(name);
+    cairn::detail::os::fault.store(&no_room);
+    CHECK_THROWS_AS(cairn::manager::create(name), cairn::segment_exists);
+    cairn::detail::os::fault.store(nullptr);
 }
