@@ -1,4 +1,6 @@
 // dict_test.cpp - what dict<K, V> does, method by method; Python's dict is the specification.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -24,10 +26,14 @@ struct padded {
     int second;
     friend bool operator==(const padded&, const padded&) = default;
 };
+CAIRN_FIELDS(padded, first, second)
+
+/// More than what has room in a record.
+struct large {
+    std::array<long, 40> words;
+};
 
 }  // namespace
-
-CAIRN_FIELDS(padded, first, second)
 
 static_assert(cairn::dict_of<cairn::dict<std::string, long>, std::string, long>);
 static_assert(std::ranges::input_range<const cairn::dict<std::string, long>>);
@@ -171,18 +177,18 @@ TEST_CASE("dict keys that are structs: padding does not count") {
 TEST_CASE("dict with long keys and with values over 256 bytes") {
     const cairn::manager m;
     const auto d = m.dict<std::string, std::string>("d");
-    const auto wide = m.dict<long, std::array<long, 40>>("wide");
-    std::array<long, 40> value{};
+    const auto wide = m.dict<long, large>("wide");
+    large value{};
     for (int i = 0; i < 60; ++i) {
         d.set(std::string(static_cast<std::size_t>(i * 37), 'k'),
               std::string(static_cast<std::size_t>(i * 91), 'v'));
-        value[39] = i;
+        value.words[39] = i;
         wide.set(i, value);
     }
     for (int i = 0; i < 60; ++i) {
         CHECK(d.at(std::string(static_cast<std::size_t>(i * 37), 'k')).size() ==
               static_cast<std::size_t>(i * 91));
-        CHECK(wide.at(i)[39] == i);
+        CHECK(wide.at(i).words[39] == i);
     }
     CHECK(broken_dict(d) == "");
     CHECK(broken_dict(wide) == "");
