@@ -14,6 +14,7 @@
 #include "base/hash.hpp"
 #include "segment/format.hpp"
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
@@ -214,6 +215,39 @@ TEST_CASE("the node of a list has its size and its fields where format 1 has the
                                     AT(list_node, base_log2, 61),
                                     AT(list_node, reserved_, 62),
                                 });
+}
+
+TEST_CASE("the node of a dict has its size and its fields where format 1 has them") {
+    check_layout<dict_shape>(8, {
+                                    AT(dict_shape, key_form, 0),
+                                    AT(dict_shape, value_form, 1),
+                                    AT(dict_shape, key_bytes, 2),
+                                    AT(dict_shape, value_bytes, 4),
+                                    AT(dict_shape, reserved_, 6),
+                                });
+    check_layout<dict_node>(80, {
+                                    AT(dict_node, directory, 0),
+                                    AT(dict_node, single, 8),
+                                    AT(dict_node, seed, 16),
+                                    AT(dict_node, shift, 24),
+                                    AT(dict_node, shape, 28),
+                                    AT(dict_node, reserved_, 36),
+                                    AT(dict_node, size, 40),
+                                    AT(dict_node, next_sequence, 48),
+                                    AT(dict_node, order_root, 56),
+                                    AT(dict_node, order_leaf, 64),
+                                    AT(dict_node, order_height, 72),
+                                    AT(dict_node, reserved2_, 76),
+                                });
+}
+
+TEST_CASE("the beginning of a table has its size and its fields where format 1 has them") {
+    check_layout<dict_table_header>(32, {
+                                            AT(dict_table_header, used, 0),
+                                            AT(dict_table_header, live, 4),
+                                            AT(dict_table_header, depth, 8),
+                                            AT(dict_table_header, reserved_, 12),
+                                        });
 }
 
 TEST_CASE("the slot of a blob has its size and its fields where format 1 has them") {
