@@ -102,7 +102,7 @@ private:
 
 template <typename K, typename V>
 void check_model() {
-    rc::check([] {
+    CHECK(rc::check([] {
         const auto steps = *rc::gen::container<std::vector<step>>(
             rc::gen::build<step>(rc::gen::set(&step::kind, rc::gen::inRange(0, 9)),
                                  rc::gen::set(&step::a, rc::gen::inRange<std::uint64_t>(0, 400)),
@@ -110,7 +110,7 @@ void check_model() {
         const cairn::manager m;
         dict_and_model<K, V> pair(m.dict<K, V>("d"));
         for (const step& s : steps) pair.run(s);
-    });
+    }));
 }
 
 }  // namespace
