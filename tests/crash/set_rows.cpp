@@ -74,16 +74,16 @@ void add_large(experiment_table& table) {
     using set = cairn::set<long>;
     using items = std::vector<long>;
     keyed_rows<set> rows(table, "int64");
-    const items most = some_items<set>(200, 3);
+    const items most = some_items<set>(60, 3);
     rows.add(
-        "difference_update", "most of many, emptying leaves of the order", some_items<set>(220),
+        "difference_update", "most of many, emptying leaves of the order", some_items<set>(70),
         [=](const set& s) { s.difference_update(most); },
         [=](items& v) {
             std::erase_if(v,
                           [&](long each) { return std::find(most.begin(), most.end(), each) != most.end(); });
         });
-    const items other = some_items<set>(150, 30);
-    const items base = some_items<set>(60);
+    const items other = some_items<set>(50, 15);
+    const items base = some_items<set>(30);
     rows.add(
         "symmetric_difference_update", "many, in places that it has freed", base,
         [=](const set& s) { s.symmetric_difference_update(other); },
@@ -97,7 +97,7 @@ void add_large(experiment_table& table) {
         "symmetric_difference_update", "in a full segment", base,
         [](const set& s) {
             try {
-                s.symmetric_difference_update(some_items<set>(2500, 30));
+                s.symmetric_difference_update(some_items<set>(600, 30));
             } catch (const cairn::segment_full&) {
                 return;
             }
