@@ -94,7 +94,7 @@ void take_part(const cairn::list<long>& l, histories& h, unsigned caller, unsign
         h.crew.arrive_and_wait(callers);
         for (unsigned i = 0; i < calls_each; ++i) {
             event& e = h.seen[round][caller * calls_each + i];
-            e.what = random_call(random, static_cast<long>(caller * 10 + i));
+            e.what = random_call(random, long{caller} * 10 + i);
             e.returned = never_returned;
             e.called = h.clock.fetch_add(1);
             perform(l, e.what);
