@@ -1,0 +1,223 @@
+// list_model.hpp - random operations on a list<T> and on a std::vector<T>.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <ranges>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <rapidcheck.h>
+
+#include "support/opened.hpp"
+#include "support/values.hpp"
+#include <cairn/list.hpp>
+
+namespace cairn_test {
+
+/// One operation; what `a` and `b` mean depends on its kind.
+struct step {
+    int kind;
+    std::uint64_t a;
+    std::uint64_t b;
+};
+
+inline void showValue(const step& s, std::ostream& to) {
+    to << '{' << s.kind << ", " << s.a << ", " << s.b << '}';
+}
+
+inline rc::Gen<std::vector<step>> steps() {
+    return rc::gen::scale(2.0, rc::gen::container<std::vector<step>>(rc::gen::build<step>(
+                                   rc::gen::set(&step::kind, rc::gen::inRange(0, 24)),
+                                   rc::gen::set(&step::a, rc::gen::inRange<std::uint64_t>(0, 100'000)),
+                                   rc::gen::set(&step::b, rc::gen::inRange<std::uint64_t>(0, 100'000)))));
+}
+
+constexpr int first_reading_kind = 22;  // of a step; from here on nothing is changed
+
+/// A list and what it must look like. run() does one step on both; throws what the list throws, with the model unchanged.
+template <typename T>
+class pair_of_lists {
+    using V = value_of<T>;
+
+public:
+    pair_of_lists(cairn::list<T> l, std::vector<T> v) : list_(std::move(l)), model_(std::move(v)) {}
+
+    void run(const step& s) {
+        const std::size_t size = model_.size();
+        const std::size_t at = size == 0 ? 0 : s.a % size;
+        switch (s.kind) {
+            case 0:
+            case 1:
+            case 2: {
+                const T value = V::make(s.a);
+                list_.push_back(value);
+                model_.push_back(value);
+                break;
+            }
+            case 3: {
+                const std::vector<T> more = several(s.a, s.b % 40);
+                list_.extend(more);
+                model_.insert(model_.end(), more.begin(), more.end());
+                break;
+            }
+            case 4: {
+                const std::vector<T> more = several(s.a, s.b % 700);
+                list_.extend(more | std::views::filter([](const T&) { return true; }));
+                model_.insert(model_.end(), more.begin(), more.end());
+                break;
+            }
+            case 5:
+            case 6: {
+                const std::size_t where = s.a % (size + 1);
+                list_.insert(where, V::make(s.b));
+                model_.insert(model_.begin() + static_cast<std::ptrdiff_t>(where), V::make(s.b));
+                break;
+            }
+            case 7:
+            case 8:
+                if (size == 0) break;
+                RC_ASSERT(list_.pop() == model_.back());
+                model_.pop_back();
+                break;
+            case 9:
+                if (size == 0) break;
+                RC_ASSERT(list_.pop(at) == model_[at]);
+                model_.erase(model_.begin() + static_cast<std::ptrdiff_t>(at));
+                break;
+            case 10:
+                if (size == 0) break;
+                list_.set(at, V::make(s.b));
+                model_[at] = V::make(s.b);
+                break;
+            case 11:
+                if (size == 0) break;
+                list_[at] = V::make(s.b);
+                model_[at] = V::make(s.b);
+                break;
+            case 12:
+                if (size == 0) break;
+                list_.update(at, [&](T& value) {
+                    RC_ASSERT(value == model_[at]);
+                    value = V::make(s.b);
+                });
+                model_[at] = V::make(s.b);
+                break;
+            case 13:
+                if (size == 0) break;
+                list_.update(at, [&](const T&) { return V::make(s.b); });
+                model_[at] = V::make(s.b);
+                break;
+            case 14:
+                if (size == 0) break;
+                list_.erase(at);
+                model_.erase(model_.begin() + static_cast<std::ptrdiff_t>(at));
+                break;
+            case 15: {
+                const std::size_t first = s.a % (size + 1);
+                const std::size_t last = first + s.b % (size - first + 1);
+                list_.erase(first, last);
+                model_.erase(model_.begin() + static_cast<std::ptrdiff_t>(first),
+                             model_.begin() + static_cast<std::ptrdiff_t>(last));
+                break;
+            }
+            case 16: {
+                if (size == 0) break;
+                const T value = model_[at];
+                list_.remove(value);
+                model_.erase(std::find(model_.begin(), model_.end(), value));
+                break;
+            }
+            case 17:
+                list_.reverse();
+                std::reverse(model_.begin(), model_.end());
+                break;
+            case 18:
+                list_.sort();
+                std::stable_sort(model_.begin(), model_.end());
+                break;
+            case 19: {
+                const auto backwards = [](const T& x, const T& y) { return y < x; };
+                list_.sort(backwards);
+                std::stable_sort(model_.begin(), model_.end(), backwards);
+                break;
+            }
+            case 20:
+                if (s.a % 4 != 0) break;
+                list_.clear();
+                model_.clear();
+                break;
+            case 21: list_.reserve(s.a % 2000); break;
+            case 22: read(s); break;
+            case 23: compare(); break;
+            default: break;
+        }
+    }
+
+    [[nodiscard]] const std::vector<T>& model() const noexcept { return model_; }
+    [[nodiscard]] const cairn::list<T>& list() const noexcept { return list_; }
+
+    void compare() const {
+        RC_ASSERT(list_.size() == model_.size());
+        RC_ASSERT(list_.snapshot() == model_);
+        RC_ASSERT(broken_invariant(list_) == "");
+    }
+
+private:
+    static std::vector<T> several(std::uint64_t first, std::uint64_t count) {
+        std::vector<T> values;
+        for (std::uint64_t i = 0; i < count; ++i) values.push_back(V::make(first + i));
+        return values;
+    }
+
+    void read(const step& s) const {
+        const std::size_t size = model_.size();
+        RC_ASSERT(list_.empty() == model_.empty());
+        RC_ASSERT(std::ranges::equal(list_, model_));
+        RC_ASSERT(list_ == model_);
+        std::vector<T> seen;
+        list_.for_each([&](const T& value) { seen.push_back(value); });
+        RC_ASSERT(seen == model_);
+        const std::size_t first = s.a % (size + 2);
+        const std::size_t last = s.b % (size + 2);
+        const std::size_t step_by = 1 + s.a % 3;
+        std::vector<T> sliced;
+        for (std::size_t i = first; i < std::min(last, size); i += step_by) sliced.push_back(model_[i]);
+        RC_ASSERT(list_.slice(first, last, step_by) == sliced);
+        if (size == 0) return;
+        const std::size_t at = s.a % size;
+        RC_ASSERT(list_.at(at) == model_[at]);
+        RC_ASSERT(list_.get(at) == model_[at]);
+        RC_ASSERT(list_[at].get() == model_[at]);
+        RC_ASSERT(list_.front() == model_.front());
+        RC_ASSERT(list_.back() == model_.back());
+        const T& value = model_[at];
+        RC_ASSERT(list_.contains(value));
+        RC_ASSERT(list_.index(value) ==
+                  static_cast<std::size_t>(std::find(model_.begin(), model_.end(), value) - model_.begin()));
+        RC_ASSERT(list_.count(value) ==
+                  static_cast<std::size_t>(std::count(model_.begin(), model_.end(), value)));
+    }
+
+    cairn::list<T> list_;
+    std::vector<T> model_;
+};
+
+/// Whether the property holds for `sequences` random ones; prints seed and counter-example if it does not.
+inline bool holds_for_random_steps(const std::string& what, int sequences,
+                                   const std::function<void()>& property) {
+    rc::detail::TestMetadata about;
+    about.id = what;
+    rc::detail::TestParams params = rc::detail::configuration().testParams;
+    params.maxSuccess = sequences;
+    const rc::detail::TestResult result = rc::detail::checkTestable(property, about, params);
+    if (result.is<rc::detail::SuccessResult>()) return true;
+    std::cerr << what << ", RC_PARAMS=seed=" << params.seed << ":\n";
+    rc::detail::printResultMessage(result, std::cerr);
+    std::cerr << '\n';
+    return false;
+}
+
+}  // namespace cairn_test
