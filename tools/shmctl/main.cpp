@@ -85,7 +85,8 @@ public:
         app_.add_flag("-n,--no-headings", given_.output.without_headings, "no line of headings");
         app_.add_flag("-q,--quiet", given_.output.names_only, "names only, one a line");
         app_.add_flag("-b,--bytes", given_.output.exact, "exact numbers of bytes");
-        app_.add_option("--color", color_, "when to use colours: auto, always, never")->type_name("WHEN");
+        app_.add_option("--color", color_, "when to use colours: auto, always, never; NO_COLOR means never")
+            ->type_name("WHEN");
         app_.add_option("--dir", directory_, "look for named segments there instead of in /dev/shm")
             ->type_name("DIR");
         for (const verb& each : verbs) add_verb(each);
@@ -120,7 +121,9 @@ public:
 private:
     void add_verb(const verb& each) {
         CLI::App* sub = app_.add_subcommand(each.name, each.what);
-        sub->footer(fmt::format("Example:\n{}", each.example));
+        sub->footer(fmt::format("`shmctl help` has the options of all verbs and says what a TARGET is.\n\n"
+                                "Example:\n{}",
+                                each.example));
         const std::string name = each.name;
         sub->add_option("target", given_.targets, "segment or object")->type_name("TARGET");
         if (name == "ls") {
@@ -156,7 +159,8 @@ private:
 
     int print_help() {
         if (help_verb_.empty()) {
-            write_out(app_.help());
+            // Not app_.help(), which is that of the verb that was given: of this one.
+            write_out(app_.get_formatter()->make_help(&app_, "shmctl", CLI::AppFormatMode::Normal));
             return all_fine;
         }
         const std::vector<std::string> names = verb_names();
@@ -174,11 +178,27 @@ private:
                    : fmt::format("`shmctl help {}` says what it takes", chosen.front()->get_name());
     }
 
+    // Of the verb, and those of all verbs.
+    std::vector<std::string> option_names() const {
+        std::vector<std::string> names;
+        const auto add = [&](const CLI::App* from) {
+            for (const CLI::Option* each : from->get_options())
+                for (const std::string& name : each->get_lnames()) names.push_back("--" + name);
+        };
+        add(&app_);
+        for (const CLI::App* chosen : app_.get_subcommands()) add(chosen);
+        return names;
+    }
+
     void refuse_extras(bool without_verb) const {
         const std::vector<std::string> extras = app_.remaining();
         if (extras.empty()) return;
         const std::string& word = extras.front();
-        if (word.starts_with('-')) throw failure(wrong_usage, "no option '" + word + "'", usage_hint());
+        if (word.starts_with('-')) {
+            const std::string name = word.substr(0, word.find('='));
+            throw failure(wrong_usage, "no option '" + word + "'" + did_you_mean(name, option_names()),
+                          usage_hint());
+        }
         if (without_verb)
             throw failure(wrong_usage, "no verb '" + word + "'" + did_you_mean(word, verb_names()),
                           "`shmctl help` lists the verbs; `shmctl ls " + word + "` looks into a segment");
@@ -195,11 +215,12 @@ private:
         }
         const char* no_color = std::getenv("NO_COLOR");
         const char* terminal = std::getenv("TERM");
-        const bool may_color = (no_color == nullptr || *no_color == '\0') && terminal != nullptr &&
-                               std::string_view(terminal) != "dumb";
+        const bool forbids_color = no_color != nullptr && *no_color != '\0';
+        const bool is_dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
         if (color_ != "auto" && color_ != "always" && color_ != "never")
             throw failure(wrong_usage, "--color is '" + color_ + "'", "expected auto, always or never");
-        output.with_color = color_ == "always" || (color_ == "auto" && output.to_terminal && may_color);
+        const bool wants_color = color_ == "always" || (color_ == "auto" && output.to_terminal && !is_dumb);
+        output.with_color = wants_color && !forbids_color;
         if (!directory_.empty()) cairn::use_segment_directory(directory_);
     }
 
