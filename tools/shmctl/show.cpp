@@ -1,4 +1,7 @@
 // show.cpp - show: all about a segment or an object.
+#include <chrono>
+#include <thread>
+
 #include <fmt/format.h>
 
 #include "verbs.hpp"
@@ -155,6 +158,46 @@ void show_segment(const cairn::segment_location& where, const arguments& given, 
 
 // ---- objects -------------------------------------------------------------------------------------------------------
 
+// An object, and how long its lock has been held. Nobody reads a clock when locking, so that is what two looks see.
+struct observed {
+    cairn::object_facts object;
+    std::string holder_program;
+    std::optional<std::uint64_t> held_milliseconds;  // at least so long
+};
+
+observed observe(const cairn::inspection& look, const std::string& name) {
+    using clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds between_looks(2);
+    observed seen;
+    const cairn::object_facts first = look.object(name);
+    const clock::time_point since = clock::now();
+    if (first.lock != cairn::lock_state::held || look.location().is_image) {
+        seen.object = first;
+        return seen;
+    }
+    std::this_thread::sleep_for(between_looks);
+    const clock::time_point until = clock::now();
+    seen.object = look.object(name);
+    const cairn::object_facts& second = seen.object;
+    // The count tells a thread that still has it from one that has it again.
+    if (second.lock == cairn::lock_state::held && second.lock_thread == first.lock_thread &&
+        second.acquired_count == first.acquired_count && second.generation == first.generation) {
+        const auto held = std::chrono::duration_cast<std::chrono::milliseconds>(until - since);
+        seen.held_milliseconds = static_cast<std::uint64_t>(held.count());
+    }
+    for (const cairn::participant_facts& each : look.participants())
+        if (each.pid == second.lock_pid && each.pid != 0) seen.holder_program = each.program;
+    return seen;
+}
+
+// "held by 5120 worker-3, >= 2 ms"
+std::string lock_and_age(const observed& seen) {
+    std::string text = lock_words(seen.object);
+    if (!seen.holder_program.empty()) text += " " + printable(seen.holder_program);
+    if (seen.held_milliseconds) text += fmt::format(", >= {} ms", *seen.held_milliseconds);
+    return text;
+}
+
 std::string memory_words(const cairn::object_facts& object, const output_options& options) {
     std::string text =
         fmt::format("{} in {}", human_bytes(object.bytes, options), counted(object.extent_count, "extent"));
@@ -166,8 +209,8 @@ std::string memory_words(const cairn::object_facts& object, const output_options
     return text;
 }
 
-details describe(const cairn::object_facts& object, const std::string& segment,
-                 const output_options& options) {
+details describe(const observed& seen, const std::string& segment, const output_options& options) {
+    const cairn::object_facts& object = seen.object;
     const std::string items = object.items ? counted(*object.items, "item") : "? items";
     details about(printable(fmt::format("{}/{}: {}, {}{}", segment, object.name, full_type(object), items,
                                         object.state == "live" ? "" : ", " + object.state)));
@@ -194,12 +237,14 @@ details describe(const cairn::object_facts& object, const std::string& segment,
                                  : 100.0 * static_cast<double>(object.contended_count) /
                                        static_cast<double>(object.acquired_count);
     about.row("lock",
-              fmt::format("{}; acquired {}, contended {:.1f} %{}", lock_words(object),
+              fmt::format("{}; acquired {}, contended {:.1f} %{}", lock_and_age(seen),
                           human_count(object.acquired_count, options), contended,
                           object.has_waiters ? "; somebody waits" : ""),
               {{"lock", lock_words(object)},
                {"lock_pid",
                 object.lock_pid != 0 ? cell(static_cast<std::uint64_t>(object.lock_pid)) : cell(nothing{})},
+               {"lock_held_at_least_milliseconds",
+                seen.held_milliseconds ? cell(*seen.held_milliseconds) : cell(nothing{})},
                {"has_waiters", object.has_waiters},
                {"acquired_count", object.acquired_count},
                {"contended_count", object.contended_count}});
@@ -248,7 +293,7 @@ int show(const arguments& given) {
             const cairn::inspection look(where);
             for (const std::string& name : find_objects(look, wanted)) {
                 separate();
-                const details about = describe(look.object(name), where.target, given.output);
+                const details about = describe(observe(look, name), where.target, given.output);
                 if (given.output.as_json) documents.push_back(about.as_json());
                 else write_out(about.text());
             }
