@@ -183,7 +183,8 @@ int collect(const arguments& given) {
         }
     }
     print(done, given);
-    if (done.empty() && !given.output.as_json && !given.output.names_only) write_hint("nothing to collect");
+    if (code == all_fine && done.empty() && !given.output.as_json && !given.output.names_only)
+        write_hint("nothing to collect");
     return code;
 }
 

@@ -1,5 +1,6 @@
 #include "targets.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fnmatch.h>
@@ -89,10 +90,17 @@ target parse_target(const std::string& text) {
 }
 
 std::vector<cairn::segment_location> find_targets(const target& wanted) {
+    std::string reason;  // what the library knows beyond that it is not there
     try {
         return {cairn::locate_segment(wanted.segment)};
     } catch (const cairn::no_such_segment& e) {
-        if (is_path(wanted.segment)) throw;
+        const std::string text = e.what();
+        if (is_path(wanted.segment))
+            throw failure(not_found, text,
+                          "with a '/' or '.' in front it is the path of a saved image; `shmctl ls` shows the "
+                          "segments");
+        if (wanted.segment.starts_with("pid:") && !is_glob(wanted.segment))
+            reason = text.substr(std::min(text.find("': ") + 1, text.size()));
     } catch (const cairn::invalid_name& e) {
         if (!is_glob(wanted.segment)) throw;
     }
@@ -103,7 +111,7 @@ std::vector<cairn::segment_location> find_targets(const target& wanted) {
             if (matches(wanted.segment, each.target)) found.push_back(each);
     if (found.empty()) {
         throw failure(not_found,
-                      "no segment '" + printable(wanted.segment) + "'" +
+                      "no segment '" + printable(wanted.segment) + "'" + reason +
                           did_you_mean(wanted.segment, names_of(all)),
                       all.empty() ? "there are no segments at all" : "`shmctl ls` shows all segments");
     }
