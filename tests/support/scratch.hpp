@@ -41,6 +41,8 @@ private:
 class child {
 public:
     explicit child(const std::function<void()>& body);
+    /// Takes over one that was made in another way.
+    explicit child(pid_t pid) noexcept : pid_(pid) {}
     child(child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
     child& operator=(child&&) = delete;
     child(const child&) = delete;
