@@ -38,6 +38,8 @@ READS = {
     "*": """operator== operator!= operator<=> operator<< append_repr_to begin end size empty contains snapshot for_each
         name manager validate type_name""",
     "list": "at get front back slice index count",
+    "dict": "at get count keys values items",
+    "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
     "manager": "find objects stats is_anonymous operator=",
     "": "find_segments locate_segment use_segment_directory",
@@ -51,6 +53,11 @@ READS = {
 SAME_AS = {
     # Finds with reads, erases with list::erase, one element at a time.
     "erase_if": "list::erase",
+    # Another name for the same.
+    "set::insert": "set::add",
+    "set::erase": "set::discard",
+    "set::operator&=": "set::intersection_update",
+    "set::operator^=": "set::symmetric_difference_update",
     # A proxy (l[i]) sets or updates its element.
     "element_proxy::operator=": "list::set",
     **{f"element_proxy::operator{o}": "list::update" for o in "+= -= *= /= %= &= |= ^= <<= >>= ++ --".split()},
