@@ -29,7 +29,11 @@ bool equals_shared(const std::byte* shared, const std::byte* own, std::uint64_t 
 // Word by word: a read-only process looks without a lock.
 bool has_shape(const dict_node& node, dict_shape shape) noexcept {
     const dict_shape& stored = node.shape;
-    return load_word(stored.key_form) == shape.key_form && load_word(stored.value_form) == shape.value_form &&
+    dict_key_form key_form{};  // Clang's atomics know no enumerations
+    dict_value_form value_form{};
+    copy_out_fixed<sizeof key_form>(&key_form, &stored.key_form);
+    copy_out_fixed<sizeof value_form>(&value_form, &stored.value_form);
+    return key_form == shape.key_form && value_form == shape.value_form &&
            load_word(stored.key_bytes) == shape.key_bytes &&
            load_word(stored.value_bytes) == shape.value_bytes;
 }
@@ -115,8 +119,8 @@ segment_offset create_dict(root_transaction& tx, dict_shape shape) {
     store_word(node.directory, tx.in().offset_of(&node.single));
     store_word(node.seed, tx.in().header().hash_seed);
     store_word(node.shift, 63);
-    store_word(node.shape.key_form, shape.key_form);
-    store_word(node.shape.value_form, shape.value_form);
+    copy_in_fixed<sizeof shape.key_form>(&node.shape.key_form, &shape.key_form);
+    copy_in_fixed<sizeof shape.value_form>(&node.shape.value_form, &shape.value_form);
     store_word(node.shape.key_bytes, shape.key_bytes);
     store_word(node.shape.value_bytes, shape.value_bytes);
     return offset;

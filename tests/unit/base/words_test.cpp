@@ -140,7 +140,7 @@ TEST_CASE_TEMPLATE("a word that was stored is loaded as it was", T, std::uint8_t
 }
 
 TEST_CASE("round_up gives the least multiple that is not smaller") {
-    for (const std::uint64_t multiple : {1, 2, 3, 8, 24, 4096}) {
+    for (const std::uint64_t multiple : std::initializer_list<std::uint64_t>{1, 2, 3, 8, 24, 4096}) {
         for (std::uint64_t value = 0; value < 3 * multiple + 2; ++value) {
             const std::uint64_t up = round_up(value, multiple);
             CAPTURE(value);

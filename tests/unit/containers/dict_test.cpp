@@ -24,7 +24,6 @@ using pairs = std::vector<std::pair<std::string, long>>;
 struct padded {
     char first;
     int second;
-    friend bool operator==(const padded&, const padded&) = default;
 };
 CAIRN_FIELDS(padded, first, second)
 
