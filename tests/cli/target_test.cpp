@@ -63,7 +63,8 @@ TEST_CASE("what is no index and no slice is exit 2, with an example of both") {
     for (const std::string at : {"[]", "[x]", "[1.5]", "[1:x]", "[0][1]", "[99999999999999999999]", "1]"}) {
         CAPTURE(at);
         check_error(s.run({"get", "jobs/results" + at}), 2,
-                    "target 'jobs/results" + at + "': expected [INDEX] or [FIRST:LAST] behind the object",
+                    "target 'jobs/results" + at +
+                        "': expected [INDEX] or [FIRST:LAST] behind the object, or [KEY] behind a dict",
                     "`shmctl get jobs/results[3]`");
     }
 }
