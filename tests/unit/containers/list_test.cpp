@@ -241,7 +241,7 @@ TEST_CASE("a handle copies and assigns as a pointer does, and works in several t
 TEST_CASE("emplace_back builds an element from arguments") {
     const cairn::manager m;
     const auto l = m.list<std::string>("l");
-    l.emplace_back(3, 'x');
+    l.emplace_back(3U, 'x');
     l.emplace_back();
     l.append("y");
     CHECK(l == texts{"xxx", "", "y"});
