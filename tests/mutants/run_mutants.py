@@ -24,7 +24,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mutants import MUTANTS  # noqa: E402
 
-SAMPLE = 12           # how many a run that does not do all of them does
+SAMPLE = 5            # how many a run that does not do all of them does
 TEST_SECONDS = 60     # a watchdog: the tests take a few seconds, a mutant may hang
 
 
@@ -216,8 +216,10 @@ def main():
     if arguments.names:
         chosen = [m for m in MUTANTS if any(name in m["name"] for name in arguments.names)]
     elif not os.environ.get("CAIRN_FULL") and len(MUTANTS) > SAMPLE:
-        first = int(os.environ.get("CAIRN_CRASH_SEED") or 0) % len(MUTANTS)
-        chosen = (MUTANTS + MUTANTS)[first:first + SAMPLE]
+        # Those that end by hanging take as long as all others together.
+        quick = [m for m in MUTANTS if not m.get("may_hang")]
+        first = int(os.environ.get("CAIRN_CRASH_SEED") or 0) % len(quick)
+        chosen = (quick + quick)[first:first + SAMPLE]
 
     results = {}
 
