@@ -24,7 +24,7 @@ struct list_specification {
     static bool apply(state& s, const operation& o) {
         bool refused = false;
         long result = 0;
-        const auto at = s.begin() + static_cast<std::ptrdiff_t>(o.index);
+        const auto at = o.index <= s.size() ? s.begin() + static_cast<std::ptrdiff_t>(o.index) : s.end();
         switch (o.what) {
             case call::push_back: s.push_back(o.value); break;
             case call::insert:
