@@ -58,9 +58,10 @@ class Figures:
             ("operations acknowledged in these storms, each found exactly once", grouped(self.get("storm", "operations"))),
             ("states of the protocols' models", grouped(self.of_models("states"))),
             ("rules of the protocols left out, and found missing by their model", grouped(self.of_models("rules_left_out"))),
-            ("deliberately broken versions of the code, all noticed",
-             f"{grouped(self.get('mutants', 'caught'))} of {grouped(self.get('mutants', 'mutants'))}"),
         ]
+        if "mutants" in self.suites:
+            lines.append(("deliberately broken versions of the code, all noticed",
+                          f"{grouped(self.get('mutants', 'caught'))} of {grouped(self.get('mutants', 'mutants'))}"))
         if "hostile" in self.suites:
             lines.append(("damaged segments opened, read, written and verified",
                           grouped(self.get("hostile", "mutations"))))
