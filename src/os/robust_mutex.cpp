@@ -46,14 +46,19 @@ std::uint32_t read_word(const stored_mutex& m) noexcept {
     return static_cast<std::uint32_t>(__atomic_load_n(&m.mutex.__data.__lock, __ATOMIC_RELAXED));
 }
 
+bool is_nobody(std::uint32_t word) noexcept {
+    const std::uint32_t thread = word & FUTEX_TID_MASK;
+    if (thread == 0 || (word & FUTEX_OWNER_DIED) != 0) return false;
+    if (thread == static_cast<std::uint32_t>(::syscall(SYS_gettid))) return true;
+    return ::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH;
+}
+
 // The kernel walks the locks of a dying thread before it forgets the thread, but leaves those alone that another thread id
 // has: a thread that calls exec gets the id of its process's first thread before that, so a lock that it held as another one
 // stays locked by an id that nobody has any more. Here it becomes what the kernel would have made of it.
 void mark_if_held_by_nobody(stored_mutex& m) noexcept {
     const std::uint32_t word = read_word(m);
-    const std::uint32_t thread = word & FUTEX_TID_MASK;
-    if (thread == 0 || (word & FUTEX_OWNER_DIED) != 0) return;
-    if (::syscall(SYS_tkill, thread, 0) == 0 || errno != ESRCH) return;
+    if (!is_nobody(word)) return;
     // Only if it is still the same word: the thread may have died, and the kernel marked it, between the two. relaxed:
     // the lock is taken, with acquire, by whoever finds the mark.
     auto expected = static_cast<int>(word);
@@ -64,13 +69,10 @@ void mark_if_held_by_nobody(stored_mutex& m) noexcept {
 
 }  // namespace
 
-bool is_initialized(const stored_mutex& m) noexcept {
-    static const int kind = [] {
-        stored_mutex fresh = {};
-        initialize(fresh);
-        return fresh.mutex.__data.__kind;
-    }();
-    return m.mutex.__data.__kind == kind;
+bool is_held_by_nobody(const stored_mutex& m) noexcept {
+    const std::uint32_t word = read_word(m);
+    // The word again: the thread may have died, and the kernel marked it, between the two.
+    return is_nobody(word) && read_word(m) == word;
 }
 
 void initialize(stored_mutex& m) {
@@ -84,6 +86,7 @@ void initialize(stored_mutex& m) {
     pthread_mutex_t fresh;
     if (error == 0) error = pthread_mutex_init(&fresh, &attributes);
     pthread_mutexattr_destroy(&attributes);
+    if (error == 0 && fresh.__data.__kind != stored_mutex_kind) error = ENOTSUP;
     if (error != 0)
         throw system_failure("make a robust mutex: the C library refuses", {error, std::generic_category()});
     copy_in_fixed<sizeof fresh>(&m.mutex, &fresh);
@@ -113,6 +116,8 @@ int lock_contended(stored_mutex& m) noexcept {
         pause_processor();
     }
     for (;;) {
+        // Before each sleep: whoever comes to a damaged lock finds out at once.
+        mark_if_held_by_nobody(m);
         timespec deadline = {};
         ::clock_gettime(tick_clock, &deadline);
         deadline.tv_nsec += tick_nanoseconds;
@@ -125,7 +130,6 @@ int lock_contended(stored_mutex& m) noexcept {
             say_taken(&m);
             return result;
         }
-        mark_if_held_by_nobody(m);
     }
 }
 

@@ -71,7 +71,7 @@ void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
             __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in quick_look
         const lock_word word = inspect(slot.lock);
         const bool is_there = load_word(slot.generation) == generation;
-        const bool is_dead = word.owner_died || word.thread_id == 0;
+        const bool is_dead = word.owner_died || word.thread_id == 0 || is_held_by_nobody(slot.lock);
         if (version % 2 == 0 && is_there) {
             const read_result result = call(copy, s);
             std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look

@@ -27,20 +27,32 @@ static_assert(sizeof(stored_mutex) == 48 && std::is_standard_layout_v<stored_mut
 /// Throws system_failure where the C library has no such mutex.
 CAIRN_API void initialize(stored_mutex& m);
 
+/// What glibc calls a normal, robust, process-shared mutex (PTHREAD_MUTEX_ROBUST_NORMAL_NP, shared, never elided);
+/// initialize() throws where it is called otherwise.
+constexpr int stored_mutex_kind = 0x290;
+
 /// Whether the bytes are those of a mutex that initialize() has made: of another kind the C library would do other things
-/// with it, up to aborting the program. Looked at where a lock is read from a segment for the first time.
-CAIRN_API bool is_initialized(const stored_mutex& m) noexcept;
+/// with it, up to aborting the program.
+CAIRN_INLINE bool is_initialized(const stored_mutex& m) noexcept {
+    return m.mutex.__data.__kind == stored_mutex_kind;
+}
 
 /// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or what the C library says
-/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK). One that says it is held by a thread that there is not has lost
-/// its owner, too: the kernel cannot release what a thread held that called exec and was not its process's first.
+/// of a damaged mutex (EINVAL, ENOTRECOVERABLE, EDEADLK). One that is held by nobody has lost its owner, too: the kernel
+/// cannot release what a thread held that called exec and was not its process's first.
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
+
+/// Whether the lock says that it is held, and its holder is a thread that there is not, or the calling one, which must
+/// not hold it.
+CAIRN_API bool is_held_by_nobody(const stored_mutex& m) noexcept;
 
 /// glibc's trylock that finds a mutex lost (ENOTRECOVERABLE) keeps it locked; the next one to come would wait for ever.
 CAIRN_API CAIRN_COLD void let_go_of_lost(stored_mutex& m) noexcept;
 
-/// 0 or EOWNERDEAD: locked; EBUSY: not. ENOTRECOVERABLE: lost, or damaged.
+/// 0 or EOWNERDEAD: locked; EBUSY: not. ENOTRECOVERABLE: lost, or damaged; EINVAL: no lock.
 CAIRN_INLINE int try_lock(stored_mutex& m) noexcept {
+    if (!is_initialized(m)) [[unlikely]]
+        return EINVAL;
     const int result = pthread_mutex_trylock(&m.mutex);
     if (result == ENOTRECOVERABLE) [[unlikely]]
         let_go_of_lost(m);
