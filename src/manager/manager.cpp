@@ -61,7 +61,7 @@ void require_writable(const segment& s, std::string_view name) {
 
 // A read-only process takes no lock: it walks the chain of all slots, and looks at each twice.
 root_slot* find_without_lock(segment& s, std::string_view name) {
-    std::uint32_t steps = load_word(s.control().slot_count);
+    std::uint32_t steps = most_slots(s);
     for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
         root_slot& slot = slot_at(s, link);
         const std::uint64_t generation = load_word(slot.generation);
@@ -200,7 +200,7 @@ std::vector<object_info> manager::objects() const {
     std::vector<object_info> all;
     std::optional<segment_guard> guard;
     if (s.is_writable()) guard.emplace(s);
-    std::uint32_t steps = load_word(s.control().slot_count);
+    std::uint32_t steps = most_slots(s);
     for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
         const root_slot& slot = slot_at(s, link);
         link = load_word(slot.next_slot);

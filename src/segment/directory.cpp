@@ -63,16 +63,19 @@ std::uint64_t hash_name(const segment& s, std::string_view name) noexcept {
     return hash_bytes(name.data(), name.size(), s.header().hash_seed);
 }
 
+std::uint32_t most_slots(const segment& s) noexcept {
+    return static_cast<std::uint32_t>((s.committed_bytes() - s.data_offset()) / root_slot_bytes);
+}
+
 root_slot& slot_at(const segment& s, std::uint32_t link) {
-    const std::uint64_t end = (s.committed_bytes() - s.data_offset()) / root_slot_bytes;
-    if (link == 0 || link > end) throw_corrupt(s, "a link of its directory leads outside");
+    if (link == 0 || link > most_slots(s)) throw_corrupt(s, "a link of its directory leads outside");
     return s.slot(link - 1);
 }
 
 root_slot* find_root(const segment_guard& guard, std::string_view name) {
     segment& s = guard.in();
     const std::uint64_t hash = hash_name(s, name);
-    std::uint32_t steps = guard.control().slot_count;
+    std::uint32_t steps = most_slots(s);
     for (std::uint32_t link = bucket_of(s, hash); link != 0;) {
         root_slot& slot = slot_at(s, link);
         if (slot.name_hash == hash && slot.name_bytes == name.size() &&
@@ -93,7 +96,7 @@ root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind k
     if (control.first_free_slot == 0) add_slots(guard);
     const std::uint32_t link = control.first_free_slot;
     root_slot& slot = slot_at(s, link);
-    if (slot.state != static_cast<std::uint32_t>(root_state::free))
+    if (slot.state != static_cast<std::uint32_t>(root_state::free) || !is_initialized(slot.lock))
         throw_corrupt(s, "a free control block is in use");
     // 1. Pending: from here on a death gives everything back.
     guard.store(control.first_free_slot, slot.next_free_slot);
@@ -133,7 +136,7 @@ void erase_root(segment_guard& guard, root_slot& slot) {
     segment_control& control = guard.control();
     const std::uint32_t link = s.slot_number(slot) + 1;
     std::uint32_t* from = &bucket_of(s, slot.name_hash);
-    std::uint32_t steps = control.slot_count;
+    std::uint32_t steps = most_slots(s);
     while (*from != link) {
         if (*from == 0 || steps-- == 0) throw_corrupt(s, "an object is not in its chain of the directory");
         from = &slot_at(s, *from).next_in_bucket;

@@ -33,6 +33,9 @@ std::uint64_t hash_name(const segment& s, std::string_view name) noexcept;
 /// Slot of a link read from the segment; throws corrupt_segment when it leads outside.
 root_slot& slot_at(const segment& s, std::uint32_t link);
 
+/// More steps than this no chain of slots has, whatever the segment says.
+std::uint32_t most_slots(const segment& s) noexcept;
+
 /// Throw invalid_name.
 void require_segment_name(std::string_view name);
 void require_object_name(const segment& s, std::string_view name);

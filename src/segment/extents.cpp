@@ -34,9 +34,18 @@ void push_free(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
     guard.store(head, page + 1);
 }
 
+// A page's entry may say anything; an extent lies inside the committed part, at a multiple of its size.
+bool can_be_extent(const segment& s, std::uint32_t page, std::uint32_t order) noexcept {
+    const std::uint32_t committed = s.committed_pages();
+    return order <= max_order && page < committed && (1U << order) <= committed - page &&
+           page % (1U << order) == 0;
+}
+
 void remove_free(segment_guard& guard, std::uint32_t page, std::uint32_t order) {
+    if (!can_be_extent(guard.in(), page, order) ||
+        guard.in().page(page).tag != make_tag(order, extent_state::free))
+        throw_corrupt(guard.in(), "a free extent is not free");
     const page_entry at = guard.in().page(page);
-    if (at.tag != make_tag(order, extent_state::free)) throw_corrupt(guard.in(), "a free extent is not free");
     if (at.previous != 0) guard.store(guard.entry(at.previous).next, at.next);
     else guard.store(guard.control().free_heads[order], at.next);
     if (at.next != 0) guard.store(guard.entry(at.next).previous, at.previous);
@@ -161,7 +170,8 @@ std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pag
     } else {
         first = first_free_tail_page(s);
         available = s.committed_pages() - first;
-        CAIRN_CHECK(available >= pages, "reserve_run() comes before take_run()");
+        if (available < pages)
+            throw_corrupt(s, "its lists of free extents are not what they were a moment ago");
         for (std::uint32_t page = first; page < first + available;) {
             const std::uint32_t piece = tag_order(s.page(page).tag);
             remove_free(guard, page, piece);
@@ -191,7 +201,8 @@ void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page
     segment& s = guard.in();
     page_entry at = guard.entry(page + 1);
     const std::uint32_t owner_link = owner == nullptr ? 0 : s.slot_number(*owner) + 1;
-    if (tag_state(at.tag) != extent_state::used || tag_order(at.tag) > max_order || at.owner != owner_link)
+    if (tag_state(at.tag) != extent_state::used || !can_be_extent(s, page, tag_order(at.tag)) ||
+        at.owner != owner_link)
         throw_corrupt(s, "an extent is given back that its owner does not have");
     std::uint32_t order = tag_order(at.tag);
     if (owner != nullptr) {

@@ -1,5 +1,7 @@
 #include "cairn/detail/segment/segment.hpp"
 
+#include <cstring>
+
 #include "segment/internals.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
@@ -49,7 +51,8 @@ void segment_access::set_mapping(segment& s, os::mapping map, bool writable) {
 
 void segment_access::borrow_memory(segment& s, std::byte* base) {
     s.base_ = base;
-    const segment_header& header = s.header();
+    std::memcpy(&s.header_, base, sizeof s.header_);
+    const segment_header& header = s.header_;
     s.control_ = reinterpret_cast<segment_control*>(s.base_ + header.control_offset);
     s.map_ = reinterpret_cast<page_entry*>(s.base_ + header.map_offset);
     s.data_offset_ = header.data_offset;

@@ -1,14 +1,13 @@
 #include "segment/segment_guard.hpp"
 
 #include "segment/directory.hpp"
-#include <cairn/detail/base/check.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline v0::detail {
 
 undo_log segment_log(const segment& s) noexcept {
-    return {&s.control().log_bytes, s.control().log, segment_log_bytes};
+    return {&s.control().log_bytes, s.control().log, segment_log_bytes, nullptr};
 }
 
 void throw_corrupt(const segment& s, const char* what) {
@@ -52,7 +51,7 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
 segment_guard::~segment_guard() {
     if (is_inert) return;  // the parent's: neither log nor lock are this forked process's
     if (!is_clean()) {
-        replay_backwards(segment_, segment_log(segment_), 0);
+        replay_backwards(segment_, segment_log(segment_));
         order_stores();
         store_word(control().log_bytes, 0);
     }
@@ -78,18 +77,17 @@ void segment_guard::recover() {
 }
 
 void segment_guard::roll_back() {
-    // The log may name the control page, the name buckets, the page map and the data; never the header.
-    if (replay_backwards(segment_, segment_log(segment_), segment_.header().control_offset) < 0)
-        throw_corrupt(segment_, "its undo log");
+    if (replay_backwards(segment_, segment_log(segment_)) < 0) throw_corrupt(segment_, "its undo log");
     order_stores();
     store_word(control().log_bytes, 0);
     order_stores();
 }
 
-void segment_guard::log(const void* address, std::uint64_t bytes) noexcept {
+void segment_guard::log(const void* address, std::uint64_t bytes) {
     const std::uint64_t padded = round_up(bytes, 8);
     const std::uint64_t used = load_word(control().log_bytes);
-    CAIRN_CHECK(used + padded + 8 <= segment_log_bytes, "a transaction of the segment fits its log");
+    // What belongs to a transaction of a sound segment fits; in damaged lists of extents there may be more of them.
+    if (used + padded + 8 > segment_log_bytes) throw_corrupt(segment_, "its lists of extents are not joined");
     unsigned char* to = control().log + used;
     copy_across(to, address, bytes);
     const std::uint64_t record = log_record_word(segment_.offset_of(address), bytes);

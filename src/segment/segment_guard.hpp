@@ -26,10 +26,11 @@ public:
     [[nodiscard]] segment_control& control() const noexcept { return segment_.control(); }
 
     /// Records the old bytes (8-aligned, or one aligned word of less).
-    void log(const void* address, std::uint64_t bytes) noexcept;
+    /// Throws corrupt_segment when the log is full: a transaction of a sound segment fits.
+    void log(const void* address, std::uint64_t bytes);
 
     template <word T>
-    void store(T& to, std::type_identity_t<T> value) noexcept {
+    void store(T& to, std::type_identity_t<T> value) {
         log(&to, sizeof(T));
         store_word(to, value);
     }

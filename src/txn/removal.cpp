@@ -21,13 +21,17 @@ bool remove_poisoned(segment& s, root_slot& slot, std::uint64_t generation) {
 }  // namespace
 
 bool remove_root(segment& s, std::string_view name) {
+    root_slot* slot = nullptr;
+    std::uint64_t generation = 0;
     for (;;) {
-        root_slot* slot = nullptr;
-        std::uint64_t generation = 0;
         {
             segment_guard guard(s);
+            const root_slot* before = slot;
             slot = find_root(guard, name);
             if (slot == nullptr) return false;
+            // Generations only grow, so the one that was gone cannot be back: it is in the directory and not alive.
+            if (slot == before && slot->generation == generation)
+                throw_corrupt(s, "an object of its directory does not exist");
             generation = slot->generation;
         }
         try {

@@ -52,7 +52,7 @@ void make_even(root_slot& slot) noexcept {
 }  // namespace
 
 undo_log root_log(root_slot& slot) noexcept {
-    return {&slot.log_head, slot.log, root_log_bytes};
+    return {&slot.log_head, slot.log, root_log_bytes, &slot};
 }
 
 root_transaction::root_transaction(segment_guard& guard, root_slot& slot)
@@ -180,7 +180,7 @@ void root_transaction::repair(segment_guard& guard) {
     if (load_word(slot_.log_head) != 0) {
         // 1. Old bytes back. A death here: done again, from the same log.
         if (load_word(slot_.rolling_back) == 0) {
-            const std::int64_t undone = replay_backwards(segment_, root_log(slot_), segment_.data_offset());
+            const std::int64_t undone = replay_backwards(segment_, root_log(slot_));
             if (undone < 0) {
                 poison(poisoned_log);
                 throw_gone(segment_, slot_);
@@ -263,7 +263,9 @@ void root_transaction::settle() {
 
 void root_transaction::settle(segment_guard& guard) {
     // Extents that the transaction took are the root's now; those of its log are not needed any more.
+    std::uint32_t steps = segment_.committed_pages();
     for (std::uint32_t link = slot_.extents; link != slot_.settled;) {
+        if (steps-- == 0) throw_corrupt(segment_, "the chain of an object's extents has no end");
         const page_entry entry = guard.entry(link);
         if (tag_purpose(entry.tag) == extent_purpose::log) {
             give_back_extent(guard, &slot_, link - 1);

@@ -26,9 +26,8 @@ public:
     segment& operator=(const segment&) = delete;
 
     [[nodiscard]] std::byte* base() const noexcept { return base_; }
-    [[nodiscard]] segment_header& header() const noexcept {
-        return *reinterpret_cast<segment_header*>(base_);
-    }
+    /// A copy, as it was checked: the one in the mapping is anybody's to write.
+    [[nodiscard]] const segment_header& header() const noexcept { return header_; }
     [[nodiscard]] segment_control& control() const noexcept { return *control_; }
     [[nodiscard]] bool is_writable() const noexcept { return writable_; }
     [[nodiscard]] bool is_anonymous() const noexcept { return anonymous_; }
@@ -101,6 +100,7 @@ private:
     std::atomic<std::uint64_t> participant_number_{0};
     std::string name_;
     std::unique_ptr<segment_internals> internals_;
+    segment_header header_{};
 };
 
 /// The part of a segment that offsets may lead to, looked up once for several of them.

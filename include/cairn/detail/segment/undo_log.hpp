@@ -24,6 +24,7 @@ struct undo_log {
     std::uint64_t* head;
     unsigned char* area;  // the built-in one
     std::uint32_t area_bytes;
+    const root_slot* root;  // whose it is; null: the segment's
 };
 
 constexpr std::uint64_t log_record_max_bytes = 0xfff8;
@@ -33,9 +34,11 @@ constexpr std::uint64_t log_record_word(segment_offset offset, std::uint64_t byt
 }
 
 /// Puts back every counted record, newest first; leaves the head alone, so that it can be done again. Returns the
-/// number of bytes put back, or -1 when the log is damaged (a record points outside `lowest`..committed): then nothing
-/// that the damaged record names was touched.
+/// number of bytes put back, or -1 when the log is damaged: then nothing that the damaged record names was touched.
+/// A record may name only what its owner's transactions write, whatever stands in a damaged one: a root's log its own
+/// control block and extents, the segment's log its lists, its map and what it keeps in control blocks. No log names a
+/// lock, a version or a log.
 /// Never allocates, never throws: it runs for the dead.
-std::int64_t replay_backwards(const segment& s, const undo_log& log, segment_offset lowest) noexcept;
+std::int64_t replay_backwards(const segment& s, const undo_log& log) noexcept;
 
 }  // namespace cairn::inline v0::detail
