@@ -1,5 +1,7 @@
 #include "cairn/detail/arena/arena.hpp"
 
+#include <algorithm>
+
 #include "arena/size_classes.hpp"
 #include "segment/segment_guard.hpp"
 #include <cairn/detail/base/check.hpp>
@@ -18,7 +20,7 @@ arena_header& header_of(root_transaction& tx) {
 
 // The 8 bytes at the beginning of a free block.
 std::uint64_t& link_word(const root_transaction& tx, segment_offset block, std::uint64_t bytes) {
-    auto* word = tx.in().find<std::uint64_t>(block, bytes);
+    auto* word = tx.in().find<std::uint64_t>(block, std::max<std::uint64_t>(bytes, sizeof(std::uint64_t)));
     if (word == nullptr) throw_corrupt(tx.in(), "a block of an object lies outside");
     return *word;
 }
@@ -41,6 +43,20 @@ std::uint64_t pack(const span_state& s) noexcept {
 span_header& span_at(const root_transaction& tx, std::uint32_t page) {
     if (page >= tx.in().committed_pages()) throw_corrupt(tx.in(), "a link of an arena leads outside");
     return *tx.in().at<span_header>(tx.in().page_offset(page));
+}
+
+constexpr std::uint32_t blocks_in_span(std::uint32_t size_class) noexcept {
+    return static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) /
+                                      class_bytes(size_class));
+}
+
+// A span whose blocks are all inside: what its header says of them is what it was made with.
+span_header& span_at(const root_transaction& tx, std::uint32_t page, std::uint32_t size_class) {
+    span_header& span = span_at(tx, page);
+    if (page % span_pages != 0 || tx.in().committed_pages() - page < span_pages ||
+        span.size_class != size_class || span.block_count != blocks_in_span(size_class))
+        throw_corrupt(tx.in(), "a span of an arena is not one");
+    return span;
 }
 
 segment_offset block_at(const root_transaction& tx, std::uint32_t page, std::uint32_t index,
@@ -68,7 +84,7 @@ void link_partial(root_transaction& tx, std::uint32_t page, span_header& span, s
 }
 
 segment_offset take_from_span(root_transaction& tx, std::uint32_t page, std::uint32_t size_class) {
-    span_header& span = span_at(tx, page);
+    span_header& span = span_at(tx, page, size_class);
     span_state state = unpack(span.state);
     std::uint32_t index = 0;
     if (state.free_index != 0) {
@@ -93,8 +109,7 @@ segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class
     span_header& span = span_at(tx, page);
     zero_shared(&span, sizeof span);
     store_word(span.size_class, size_class);
-    store_word(span.block_count, static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) /
-                                                            class_bytes(size_class)));
+    store_word(span.block_count, blocks_in_span(size_class));
     // New memory: no record for its bytes, and the partial list has no other member of this class.
     CAIRN_CHECK(load_word(header_of(tx).partial_spans[size_class]) == 0,
                 "a new span is made when none has room");
@@ -125,6 +140,8 @@ void scatter_rest(root_transaction& tx) {
 segment_offset take_from_young_page(root_transaction& tx, std::uint32_t size_class) {
     arena_header& arena = header_of(tx);
     const std::uint64_t bytes = class_bytes(size_class);
+    if (arena.bump_end - arena.bump > page_bytes)
+        throw_corrupt(tx.in(), "a young page of an arena is not one");
     if (arena.bump_end - arena.bump < bytes) {
         const std::uint32_t page = tx.take_pages(1, extent_purpose::loose);
         if (arena.bump != arena.bump_end) scatter_rest(tx);
@@ -134,6 +151,7 @@ segment_offset take_from_young_page(root_transaction& tx, std::uint32_t size_cla
         tx.store(arena.loose_pages, arena.loose_pages + 1);
     }
     const segment_offset block = arena.bump;
+    static_cast<void>(link_word(tx, block, bytes));
     tx.store(arena.bump, block + bytes);
     return block;
 }
@@ -194,10 +212,9 @@ void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes)
     const std::uint32_t span_page = page / span_pages * span_pages;
     if (tag_purpose(s.page(span_page).tag) != extent_purpose::span)
         throw_corrupt(s, "a block of an object is in no span");
-    span_header& span = span_at(tx, span_page);
+    span_header& span = span_at(tx, span_page, size_class);
     const std::uint64_t inside = block - s.page_offset(span_page) - sizeof(span_header);
-    if (span.size_class != size_class || inside % class_bytes(size_class) != 0 ||
-        inside / class_bytes(size_class) >= span.block_count)
+    if (inside % class_bytes(size_class) != 0 || inside / class_bytes(size_class) >= span.block_count)
         throw_corrupt(s, "a block of an object does not fit its span");
     span_state state = unpack(span.state);
     if (state.used == 0) throw_corrupt(s, "a block of an object is freed in an empty span");
