@@ -195,11 +195,15 @@ private:
         return {&n.directory, n.chunks, detail::list_geometry(traits::stride)};
     }
     CAIRN_COLD void make_room() const;
-    detail::root_transaction& checked(detail::root_transaction& tx, const char* operation,
-                                      size_type index) const {
-        const std::uint64_t size = node_in(tx.in()).size;
-        if (index >= size) throw_index(operation, index, size);
-        return tx;
+    /// The node under the lock, with words that may be followed.
+    [[nodiscard]] detail::list_node& sound_node(detail::root_transaction& tx) const {
+        return detail::sound_node(tx, node(), traits::stride, traits::form);
+    }
+    /// ... that has an element of that index.
+    detail::list_node& checked(detail::root_transaction& tx, const char* operation, size_type index) const {
+        detail::list_node& n = sound_node(tx);
+        if (index >= n.size) throw_index(operation, index, n.size);
+        return n;
     }
     CAIRN_NOINLINE T at_slowly(size_type index) const;
     std::optional<T> try_at(size_type index, size_type& size) const;

@@ -30,6 +30,13 @@ std::uint64_t* table_at(const segment& s, const list_geometry& g, std::uint32_t 
     return table;
 }
 
+segment_offset chunk_at(const segment& s, const list_geometry& g, std::uint32_t superblock,
+                        segment_offset offset) {
+    if (s.find<std::byte>(offset, g.chunk_bytes(superblock)) == nullptr)
+        throw_corrupt(s, "a chunk of a list lies outside");
+    return offset;
+}
+
 bool is_all_zero(const std::uint64_t* words, std::uint64_t count) noexcept {
     for (std::uint64_t i = 0; i < count; ++i)
         if (words[i] != 0) return false;
@@ -53,12 +60,12 @@ segment_offset ensure_chunk(root_transaction& tx, const chunk_links& links,
     std::uint64_t* word = superblock_word(s, links, at.superblock);
     if (!g.has_table(at.superblock)) {
         if (*word == 0) tx.store(*word, allocate(tx, g.chunk_bytes(at.superblock)));
-        return *word;
+        return chunk_at(s, g, at.superblock, *word);
     }
     if (*word == 0) tx.store(*word, allocate_zeroed(tx, table_bytes(g, at.superblock)));
     std::uint64_t* table = table_at(s, g, at.superblock, *word);
     if (table[at.chunk] == 0) tx.store(table[at.chunk], allocate(tx, g.chunk_bytes(at.superblock)));
-    return table[at.chunk];
+    return chunk_at(s, g, at.superblock, table[at.chunk]);
 }
 
 void free_chunk(root_transaction& tx, const chunk_links& links, const list_geometry::position& at) {

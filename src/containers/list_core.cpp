@@ -10,17 +10,25 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
-bool makes_sense(const list_node& node, std::uint32_t stride, element_form form) noexcept {
-    return node.stride == stride && node.form == form && stride != 0 && stride <= base_chunk_bytes * 2 &&
-           node.size <= node.limit && node.limit <= max_segment_bytes;
+bool makes_sense(const segment& s, const list_node& node) noexcept {
+    return is_stride(node.stride) &&
+           (node.form == element_form::in_place ||
+            (node.form == element_form::blob && node.stride == sizeof(blob_slot))) &&
+           node.size <= node.limit && node.limit <= s.committed_bytes() / node.stride;
+}
+
+std::byte* run_at(root_transaction& tx, const chunk_links& links, std::uint64_t index, std::uint64_t count) {
+    std::byte* first = find_run(tx.in(), links, index, count);
+    if (first == nullptr) throw_corrupt(tx.in(), "a chunk of a list lies outside");
+    return first;
 }
 
 // Moves limit and tail_base to the chunk that `index` lies in.
-void point_tail_at(root_transaction& tx, list_node& node, std::uint64_t index, segment_offset chunk) {
-    const list_geometry g(node.stride);
+void point_tail_at(root_transaction& tx, list_node& node, const list_geometry& g, std::uint64_t index,
+                   segment_offset chunk) {
     const list_geometry::position at = g.locate(index);
     const std::uint64_t first = index - at.within;
-    tx.store(node.tail_base, chunk - first * node.stride);
+    tx.store(node.tail_base, chunk - first * g.stride);
     tx.store(node.limit, first + g.chunk_elements(at.superblock));
 }
 
@@ -47,13 +55,25 @@ list_node& list_at(const segment& s, segment_offset offset, std::uint32_t stride
     return *node;
 }
 
-void extend_tail(root_transaction& tx, list_node& node) {
-    if (!makes_sense(node, node.stride, node.form))
+list_node& sound_node(root_transaction& tx, segment_offset offset, std::uint32_t stride, element_form form) {
+    list_node& node = list_at(tx.in(), offset, stride, form);
+    if (!makes_sense(tx.in(), node)) throw_corrupt(tx.in(), "the node of a list makes no sense");
+    return node;
+}
+
+list_node& sound_node(root_transaction& tx, segment_offset offset) {
+    auto* node = tx.in().find<list_node>(offset);
+    if (node == nullptr || !makes_sense(tx.in(), *node))
         throw_corrupt(tx.in(), "the node of a list makes no sense");
+    return *node;
+}
+
+void extend_tail(root_transaction& tx, list_node& node) {
+    if (!makes_sense(tx.in(), node)) throw_corrupt(tx.in(), "the node of a list makes no sense");
     const chunk_links links = links_of(node);
     const std::uint64_t index = node.size;
     const segment_offset chunk = ensure_chunk(tx, links, links.geometry.locate(index));
-    point_tail_at(tx, node, index, chunk);
+    point_tail_at(tx, node, links.geometry, index, chunk);
 }
 
 void reserve_elements(root_transaction& tx, list_node& node, std::uint64_t count) {
@@ -71,49 +91,51 @@ std::byte* element_at(root_transaction& tx, list_node& node, std::uint64_t index
     return element;
 }
 
-void append_elements(root_transaction& tx, list_node& node, const std::byte* bytes, std::uint64_t count) {
+void append_elements(root_transaction& tx, list_node& node, std::uint32_t stride, const std::byte* bytes,
+                     std::uint64_t count) {
     if (count == 0) return;
     if (node.limit - node.size >= count) {
         // Into the tail chunk, beyond the end; the store of the size makes them elements.
-        copy_in_elements(next_element(tx, node, count), bytes, count * node.stride);
+        copy_in_elements(next_element(tx, node, stride, count), bytes, count * stride);
         tx.publish(node.size, node.size + count);
         return;
     }
     // Tail and size change together, so readers must not see the size before the commit.
     tx.begin_change();
-    const chunk_links links = links_of(node);
+    const chunk_links links{&node.directory, node.chunks, list_geometry(stride)};
     std::uint64_t index = node.size;
     segment_offset chunk = 0;
     for (std::uint64_t left = count; left != 0;) {
         const list_geometry::position at = links.geometry.locate(index);
         chunk = ensure_chunk(tx, links, at);
         const std::uint64_t here = std::min(left, links.geometry.chunk_elements(at.superblock) - at.within);
-        copy_in_elements(tx.in().at<std::byte>(chunk) + at.within * node.stride, bytes, here * node.stride);
-        bytes += here * node.stride;
+        copy_in_elements(tx.in().at<std::byte>(chunk) + at.within * stride, bytes, here * stride);
+        bytes += here * stride;
         index += here;
         left -= here;
     }
-    point_tail_at(tx, node, index - 1, chunk);
+    point_tail_at(tx, node, links.geometry, index - 1, chunk);
     tx.store(node.size, index);
 }
 
 void rewrite_elements(root_transaction& tx, list_node& node, const std::byte* bytes) {
     tx.begin_change();
     const chunk_links links = links_of(node);
-    for (std::uint64_t index = 0; index < node.size;) {
+    const std::uint64_t size = node.size;
+    const std::uint64_t stride = links.geometry.stride;
+    for (std::uint64_t index = 0; index < size;) {
         const list_geometry::position at = links.geometry.locate(index);
         const std::uint64_t count =
-            std::min(node.size - index, links.geometry.chunk_elements(at.superblock) - at.within);
-        std::byte* to = element_at(tx, node, index);
-        log_elements(tx, to, count * node.stride);
+            std::min(size - index, links.geometry.chunk_elements(at.superblock) - at.within);
+        log_elements(tx, run_at(tx, links, index, count), count * stride);
         index += count;
     }
     // All logged, which may throw segment_full, before the first byte changes.
-    for (std::uint64_t index = 0; index < node.size;) {
+    for (std::uint64_t index = 0; index < size;) {
         const list_geometry::position at = links.geometry.locate(index);
         const std::uint64_t count =
-            std::min(node.size - index, links.geometry.chunk_elements(at.superblock) - at.within);
-        copy_in_elements(element_at(tx, node, index), bytes + index * node.stride, count * node.stride);
+            std::min(size - index, links.geometry.chunk_elements(at.superblock) - at.within);
+        copy_in_elements(run_at(tx, links, index, count), bytes + index * stride, count * stride);
         index += count;
     }
 }
@@ -122,13 +144,13 @@ void copy_elements_out(const segment& s, const chunk_links& links, std::uint64_t
                        std::byte* to, bool& torn) noexcept {
     const std::uint64_t stride = links.geometry.stride;
     while (count != 0) {
-        const std::byte* from = find_element(s, links, first);
+        const list_geometry::position at = links.geometry.locate(first);
+        const std::uint64_t here = std::min(count, links.geometry.chunk_elements(at.superblock) - at.within);
+        const std::byte* from = find_run(s, links, first, here);
         if (from == nullptr) {
             torn = true;
             return;
         }
-        const list_geometry::position at = links.geometry.locate(first);
-        const std::uint64_t here = std::min(count, links.geometry.chunk_elements(at.superblock) - at.within);
         copy_out_elements(to, from, here * stride);
         to += here * stride;
         first += here;
@@ -148,7 +170,8 @@ void drop_last(root_transaction& tx, list_node& node) {
     // goes when this one becomes empty, so that pushing and popping across the border allocates nothing.
     const std::uint64_t first = last - at.within;
     if (node.limit != first + links.geometry.chunk_elements(at.superblock))
-        point_tail_at(tx, node, last, tx.in().offset_of(element) - at.within * node.stride);
+        point_tail_at(tx, node, links.geometry, last,
+                      tx.in().offset_of(element) - at.within * links.geometry.stride);
     tx.store(node.size, last);
     if (at.within == 0) {
         const std::uint64_t behind = first + links.geometry.chunk_elements(at.superblock);
@@ -191,7 +214,7 @@ const std::byte* find_blob(const segment& s, const blob_slot& slot, std::uint64_
 // ---- inspection --------------------------------------------------------------------------------------------------
 
 std::string check_list(const segment& s, list_node& node, arena_audit& audit) {
-    if (!makes_sense(node, node.stride, node.form)) return "list: size, limit or stride make no sense";
+    if (!makes_sense(s, node)) return "list: size, limit or stride make no sense";
     audit.reached(s.offset_of(&node), sizeof node);
     const chunk_links links = links_of(node);
     if (std::string problem = check_chunks(s, links, audit); !problem.empty()) return problem;

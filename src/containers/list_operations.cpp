@@ -21,11 +21,26 @@ constexpr std::uint64_t step_bytes = 512;
 constexpr std::uint64_t blobs_in_step = 4;
 
 list_node& node_of(root_transaction& tx) {
-    auto* node = tx.in().find<list_node>(tx.slot().operation.node);
-    if (node == nullptr || node->stride == 0 || node->stride > base_chunk_bytes * 2)
-        throw_corrupt(tx.in(), "an unfinished operation has no list");
-    return *node;
+    return sound_node(tx, tx.slot().operation.node);
 }
+
+// More elements than the segment has bytes for there are in no list; a longer walk would have no end.
+void require_possible_size(root_transaction& tx, const list_node& node, std::uint64_t size) {
+    if (size > tx.in().committed_bytes() / node.stride)
+        throw_corrupt(tx.in(), "an unfinished operation makes no sense");
+}
+
+// The same for chunks that are freed one by one: freeing a damaged one may write the link to another.
+class chunk_countdown {
+public:
+    explicit chunk_countdown(const segment& s) : left_(s.committed_bytes() / base_chunk_bytes) {}
+    void step(const segment& s) {
+        if (left_-- == 0) throw_corrupt(s, "the chunks of a list have no end");
+    }
+
+private:
+    std::uint64_t left_;
+};
 
 void begin(root_transaction& tx, operation_kind kind, const list_node& node,
            std::initializer_list<std::uint64_t> arguments) {
@@ -50,8 +65,9 @@ void end(root_transaction& tx) {
     tx.commit();
 }
 
-std::byte* element(root_transaction& tx, const chunk_links& links, std::uint64_t index) {
-    std::byte* found = find_element(tx.in(), links, index);
+std::byte* element(root_transaction& tx, const chunk_links& links, std::uint64_t index,
+                   std::uint64_t count = 1) {
+    std::byte* found = find_run(tx.in(), links, index, count);
     if (found == nullptr) throw_corrupt(tx.in(), "a chunk of a list lies outside");
     return found;
 }
@@ -98,8 +114,10 @@ void drop_blobs(root_transaction& tx, const chunk_links& links, std::uint64_t la
 // Frees all chunks behind the one after `keep`, last first.
 void drop_chunks_behind(root_transaction& tx, const chunk_links& links, const list_geometry::position& keep) {
     list_geometry::position at{};
+    chunk_countdown countdown(tx.in());
     while (last_chunk(tx.in(), links, at) &&
            (at.superblock > keep.superblock || (at.superblock == keep.superblock && at.chunk > keep.chunk))) {
+        countdown.step(tx.in());
         free_chunk(tx, links, at);
         tx.commit();
     }
@@ -111,12 +129,15 @@ void go_on_dropping(root_transaction& tx) {
     stored_operation& op = tx.slot().operation;
     const list_node& node = node_of(tx);
     const chunk_links links{&op.arguments[0], &op.arguments[1], list_geometry(node.stride)};
+    require_possible_size(tx, node, op.arguments[4]);
     if (op.phase == 0) {
         if (node.form == element_form::blob) drop_blobs(tx, links, op.arguments[4]);
         next_phase(tx, 0);
     }
     list_geometry::position at{};
+    chunk_countdown countdown(tx.in());
     while (last_chunk(tx.in(), links, at)) {
+        countdown.step(tx.in());
         free_chunk(tx, links, at);
         tx.commit();
     }
@@ -132,7 +153,8 @@ void shift_down(root_transaction& tx, const chunk_links& links, std::uint64_t by
         const std::uint64_t from = op.progress;
         const std::uint64_t count =
             std::min({size - from, elements_in_step(g), run_from(g, from), run_from(g, from - by)});
-        copy_within(tx, element(tx, links, from - by), element(tx, links, from), count * g.stride);
+        copy_within(tx, element(tx, links, from - by, count), element(tx, links, from, count),
+                    count * g.stride);
         tx.store(op.progress, from + count);
         tx.commit();
     }
@@ -147,6 +169,7 @@ void go_on_erasing(root_transaction& tx) {
     const std::uint64_t last = op.arguments[1];
     const std::uint64_t old_size = op.arguments[2];
     if (first >= last || last > old_size) throw_corrupt(tx.in(), "an unfinished erase makes no sense");
+    require_possible_size(tx, node, old_size);
     if (op.phase == 0) {
         if (node.form == element_form::blob) {
             if (op.progress == 0) {
@@ -185,13 +208,15 @@ void go_on_inserting(root_transaction& tx) {
     const std::uint64_t index = op.arguments[0];
     const std::uint64_t old_size = op.arguments[1];
     if (index > old_size) throw_corrupt(tx.in(), "an unfinished insert makes no sense");
+    require_possible_size(tx, node, old_size);
     // Up by one, from the end: progress counts the elements that have moved.
     while (op.progress < old_size - index) {
         const std::uint64_t last = old_size - op.progress - 1;
         const std::uint64_t count =
             std::min({last - index + 1, elements_in_step(g), run_up_to(g, last), run_up_to(g, last + 1)});
         const std::uint64_t first = last + 1 - count;
-        copy_within(tx, element(tx, links, first + 1), element(tx, links, first), count * g.stride);
+        copy_within(tx, element(tx, links, first + 1, count), element(tx, links, first, count),
+                    count * g.stride);
         tx.store(op.progress, op.progress + count);
         tx.commit();
     }
@@ -208,6 +233,7 @@ void go_on_reversing(root_transaction& tx) {
     const chunk_links links = links_of(node);
     const std::uint64_t stride = node.stride;
     const std::uint64_t size = op.arguments[0];
+    require_possible_size(tx, node, size);
     const std::uint64_t pairs_in_step = std::max<std::uint64_t>(1, step_bytes / (4 * (stride + 16)));
     std::array<std::byte, step_bytes> low;
     std::array<std::byte, step_bytes> high;
@@ -276,10 +302,10 @@ void reverse_elements(root_transaction& tx, list_node& node) {
 }
 
 std::byte* prepare_insert(root_transaction& tx, list_node& node) {
-    if (node.size == node.limit) extend_tail(tx, node);
     const chunk_links links = links_of(node);
+    if (node.size == node.limit) extend_tail(tx, node);
     const list_geometry::position at = links.geometry.locate(node.size + 1);
-    return tx.in().at<std::byte>(ensure_chunk(tx, links, at)) + at.within * node.stride;
+    return tx.in().at<std::byte>(ensure_chunk(tx, links, at)) + at.within * links.geometry.stride;
 }
 
 void insert_prepared(root_transaction& tx, list_node& node, std::uint64_t index) {

@@ -30,7 +30,7 @@ struct waiting_room {
     void give(long value) const {
         root_transaction tx(inside.in(), inside.slot(), inside.generation());
         tx.begin_change();
-        auto* to = next_element(tx, inside.node_ref());
+        auto* to = next_element(tx, inside.node_ref(), 8);
         copy_in_fixed<8>(to, &value);
         tx.store(inside.node_ref().size, inside.node_ref().size + 1);
         wake(tx, 0, 1);

@@ -92,7 +92,7 @@ public:
     /// Under the lock: appends all.
     void append_to(root_transaction& tx, list_node& node) const {
         if constexpr (traits::in_place) {
-            append_elements(tx, node, elements_, count_);
+            append_elements(tx, node, traits::stride, elements_, count_);
         } else {
             tx.begin_change();  // blocks and size become the list's together
             std::vector<blob_slot> slots(count_);
@@ -100,7 +100,8 @@ public:
                 const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
                 write_blob(tx, slots[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
             }
-            append_elements(tx, node, reinterpret_cast<const std::byte*>(slots.data()), count_);
+            append_elements(tx, node, traits::stride, reinterpret_cast<const std::byte*>(slots.data()),
+                            count_);
         }
     }
 

@@ -58,11 +58,27 @@ CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
     return inside.has(element, g.stride) ? s.at<std::byte>(element) : nullptr;
 }
 
+/// The same for `count` elements that lie side by side.
+CAIRN_INLINE std::byte* find_run(const segment& s, const chunk_links& links, std::uint64_t index,
+                                 std::uint64_t count) noexcept {
+    std::byte* first = find_element(s, links, index);
+    if (first == nullptr || !segment_bounds(s).has_run(s.offset_of(first), count * links.geometry.stride))
+        return nullptr;
+    return first;
+}
+
 /// A new list node, zero elements.
 CAIRN_API segment_offset create_list(root_transaction& tx, std::uint32_t stride, element_form form);
 
 /// Throws corrupt_segment when the node makes no sense for that stride and form.
 CAIRN_API list_node& list_at(const segment& s, segment_offset node, std::uint32_t stride, element_form form);
+
+/// Under the lock, before the words of a node are followed: throws corrupt_segment when they make no sense for that
+/// stride and form, or when there were more elements than the segment has bytes.
+CAIRN_API list_node& sound_node(root_transaction& tx, segment_offset node, std::uint32_t stride,
+                                element_form form);
+/// ... when whatever the node says itself is to be believed, if it can be.
+list_node& sound_node(root_transaction& tx, segment_offset node);
 
 /// Makes room for one more element: the chunk where index `size` goes becomes the tail chunk.
 CAIRN_API CAIRN_COLD void extend_tail(root_transaction& tx, list_node& node);
@@ -78,10 +94,11 @@ CAIRN_INLINE std::byte* find_tail(const segment& s, const list_node& node, std::
 }
 
 /// Address of index `size`, with room made, and with `count` elements behind it inside the segment.
-CAIRN_INLINE std::byte* next_element(root_transaction& tx, list_node& node, std::uint64_t count = 1) {
+CAIRN_INLINE std::byte* next_element(root_transaction& tx, list_node& node, std::uint32_t stride,
+                                     std::uint64_t count = 1) {
     if (node.size == node.limit) [[unlikely]]
         extend_tail(tx, node);
-    std::byte* next = find_tail(tx.in(), node, node.size, node.stride, count);
+    std::byte* next = find_tail(tx.in(), node, node.size, stride, count);
     if (next == nullptr) [[unlikely]]
         throw_damaged(tx.in(), tx.slot());
     return next;
@@ -93,9 +110,10 @@ CAIRN_API void reserve_elements(root_transaction& tx, list_node& node, std::uint
 /// The element's address, for operations under the lock; index below size. Throws corrupt_segment.
 CAIRN_API std::byte* element_at(root_transaction& tx, list_node& node, std::uint64_t index);
 
-/// Appends `count` elements, already encoded in place, `stride` apart in `bytes`.
-CAIRN_API void append_elements(root_transaction& tx, list_node& node, const std::byte* bytes,
-                               std::uint64_t count);
+/// Appends `count` elements, already encoded in place, `stride` apart in `bytes`. The stride is the caller's: a damaged
+/// arena may hand out the node itself as new memory, so what a node said before an allocation may be gone after it.
+CAIRN_API void append_elements(root_transaction& tx, list_node& node, std::uint32_t stride,
+                               const std::byte* bytes, std::uint64_t count);
 
 /// Replaces all elements by `size` others, as in append_elements(); blobs only change places. All or nothing.
 CAIRN_API void rewrite_elements(root_transaction& tx, list_node& node, const std::byte* bytes);

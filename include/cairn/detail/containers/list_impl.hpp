@@ -36,7 +36,7 @@ CAIRN_INLINE void list<T>::push_back(parameter value) const {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = node_in(in());
         tx.begin_change();  // the block and the size become the list's together
-        auto& to = *reinterpret_cast<detail::blob_slot*>(detail::next_element(tx, n));
+        auto& to = *reinterpret_cast<detail::blob_slot*>(detail::next_element(tx, n, traits::stride));
         detail::write_blob(tx, to, bytes.bytes());
         tx.store(n.size, n.size + 1);
         tx.commit();
@@ -47,7 +47,7 @@ template <typename T>
 CAIRN_COLD void list<T>::make_room() const {
     // A transaction of its own: a tail chunk without elements changes nothing for anybody.
     detail::root_transaction tx(in(), slot(), generation());
-    detail::list_node& n = node_in(in());
+    detail::list_node& n = sound_node(tx);
     if (n.size == n.limit) detail::extend_tail(tx, n);
     tx.commit();
 }
@@ -74,7 +74,7 @@ template <typename Values>
 void list<T>::append_all(const Values& values) const {
     const detail::encoded_range<T> encoded(values);
     detail::root_transaction tx(in(), slot(), generation());
-    encoded.append_to(tx, node_in(in()));
+    encoded.append_to(tx, sound_node(tx));
     tx.commit();
 }
 
@@ -83,7 +83,7 @@ void list<T>::insert(size_type index, parameter value) const {
     this->require_writable();
     const detail::encoded<T> bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
-    detail::list_node& n = node_in(in());
+    detail::list_node& n = sound_node(tx);
     if (index > n.size) throw_index("insert into", index, n.size);
     std::byte* to = detail::prepare_insert(tx, n);
     if constexpr (traits::in_place) detail::write_in_place(to, value);
@@ -99,7 +99,7 @@ T list<T>::pop() const {
     detail::element_bytes bytes;
     {
         detail::root_transaction tx(in(), slot(), generation());
-        detail::list_node& n = node_in(in());
+        detail::list_node& n = sound_node(tx);
         if (n.size == 0) throw_index("pop from", 0, 0);
         const std::byte* last = detail::element_at(tx, n, n.size - 1);
         if constexpr (traits::in_place) bytes.copy_in_place(last, traits::stride);
@@ -118,7 +118,7 @@ T list<T>::pop(size_type index) const {
     detail::element_bytes bytes;
     {
         detail::root_transaction tx(in(), slot(), generation());
-        detail::list_node& n = node_in(checked(tx, "pop from", index).in());
+        detail::list_node& n = checked(tx, "pop from", index);
         const std::byte* element = detail::element_at(tx, n, index);
         if constexpr (traits::in_place) bytes.copy_in_place(element, traits::stride);
         else if (bytes.copy_blob(in(), element) == detail::read_result::torn)
@@ -133,14 +133,14 @@ template <typename T>
 void list<T>::erase(size_type index) const {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
-    detail::erase_elements(tx, node_in(checked(tx, "erase from", index).in()), index, index + 1);
+    detail::erase_elements(tx, checked(tx, "erase from", index), index, index + 1);
 }
 
 template <typename T>
 void list<T>::erase(size_type first, size_type last) const {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
-    detail::list_node& n = node_in(in());
+    detail::list_node& n = sound_node(tx);
     if (first > last)
         throw_argument("erase from", "first is " + std::to_string(first) + ", expected at most last, " +
                                          std::to_string(last));
@@ -165,7 +165,7 @@ void list<T>::remove(parameter value) const
         detail::root_transaction tx(in(), slot(), generation());
         if (detail::load_word(slot().version) != raw.version) continue;
         const auto index = static_cast<std::uint64_t>(found - values.begin());
-        detail::erase_elements(tx, node_in(in()), index, index + 1);
+        detail::erase_elements(tx, sound_node(tx), index, index + 1);
         return;
     }
 }
@@ -207,7 +207,7 @@ template <typename T>
 void list<T>::clear() const {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
-    detail::clear_elements(tx, node_in(in()));
+    detail::clear_elements(tx, sound_node(tx));
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------
@@ -308,10 +308,13 @@ detail::read_result list<T>::copy_raw(detail::segment& s, std::uint64_t first, s
     if (torn) return detail::read_result::torn;
     if constexpr (!traits::in_place) {
         to.blobs.resize(to.count);
+        std::uint64_t left = s.committed_bytes();  // blobs do not overlap
         for (std::uint64_t i = 0; i < to.count; ++i) {
             if (to.blobs[i].copy_blob(s, to.in_place.data() + i * traits::stride) ==
                 detail::read_result::torn)
                 return detail::read_result::torn;
+            if (to.blobs[i].get().size() > left) return detail::read_result::torn;
+            left -= to.blobs[i].get().size();
         }
     }
     return detail::read_result::done;
@@ -414,7 +417,7 @@ CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
     } else {
         const detail::encoded<T> bytes(value);
         detail::root_transaction tx(in(), slot(), generation());
-        detail::list_node& n = node_in(checked(tx, "set in", index).in());
+        detail::list_node& n = checked(tx, "set in", index);
         store_element(tx, n, detail::element_at(tx, n, index), bytes);
     }
 }
@@ -439,7 +442,7 @@ void list<T>::update(size_type index, Fn&& fn) const {
     this->require_writable();
     const detail::segment_ptr keep = this->hold();  // fn may let go of the last handle
     detail::root_transaction tx(in(), slot(), generation());
-    detail::list_node& n = node_in(checked(tx, "update in", index).in());
+    detail::list_node& n = checked(tx, "update in", index);
     std::byte* element = detail::element_at(tx, n, index);
     T value = decode_element(in(), element);
     if constexpr (std::is_convertible_v<std::invoke_result_t<Fn, T&>, T> &&
@@ -456,15 +459,26 @@ template <typename T>
 void list<T>::reverse() const {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
-    detail::reverse_elements(tx, node_in(in()));
+    detail::reverse_elements(tx, sound_node(tx));
 }
 
 template <typename T>
 std::vector<T> list<T>::decode_all(detail::root_transaction& tx, detail::list_node& n) {
     std::vector<T> values;
     values.reserve(n.size);
-    for (std::uint64_t i = 0; i < n.size; ++i)
-        values.push_back(decode_element(tx.in(), detail::element_at(tx, n, i)));
+    std::uint64_t left = tx.in().committed_bytes();  // blobs do not overlap
+    for (std::uint64_t i = 0; i < n.size; ++i) {
+        const std::byte* from = detail::element_at(tx, n, i);
+        if constexpr (!traits::in_place) {
+            detail::blob_slot slot{};
+            detail::copy_out_fixed<sizeof slot>(&slot, from);
+            std::uint64_t bytes = 0;
+            if (detail::find_blob(tx.in(), slot, bytes) == nullptr || bytes > left)
+                detail::throw_damaged(tx.in(), tx.slot());
+            left -= bytes;
+        }
+        values.push_back(decode_element(tx.in(), from));
+    }
     return values;
 }
 
@@ -474,7 +488,7 @@ void list<T>::sort(Compare compare) const {
     this->require_writable();
     const detail::segment_ptr keep = this->hold();
     detail::root_transaction tx(in(), slot(), generation());
-    detail::list_node& n = node_in(in());
+    detail::list_node& n = sound_node(tx);
     if (n.size < 2) return;
     const std::vector<T> values = decode_all(tx, n);
     std::vector<std::size_t> order(values.size());
@@ -501,7 +515,7 @@ void list<T>::reserve(size_type count) const {
     if (count > detail::max_segment_bytes)
         throw_argument("reserve in", "more elements than any segment has bytes");
     detail::root_transaction tx(in(), slot(), generation());
-    detail::reserve_elements(tx, node_in(in()), count);
+    detail::reserve_elements(tx, sound_node(tx), count);
     tx.commit();
 }
 
@@ -515,7 +529,7 @@ void list<T>::for_each(Fn fn) const {
     }
     const detail::segment_ptr keep = this->hold();
     detail::root_transaction tx(in(), slot(), generation());
-    detail::list_node& n = node_in(in());
+    detail::list_node& n = sound_node(tx);
     for (std::uint64_t i = 0; i < n.size; ++i) {
         const T value = decode_element(tx.in(), detail::element_at(tx, n, i));  // fn may destroy this handle
         std::invoke(fn, value);

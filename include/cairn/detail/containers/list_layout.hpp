@@ -63,6 +63,11 @@ constexpr std::uint32_t stride_for(std::size_t bytes) noexcept {
     return static_cast<std::uint32_t>(bytes <= 4 ? 4 : round_up(bytes, 8));
 }
 
+/// Whether there are lists with that stride.
+constexpr bool is_stride(std::uint32_t stride) noexcept {
+    return stride != 0 && stride <= 2 * base_chunk_bytes && stride_for(stride) == stride;
+}
+
 /// Where the elements of a list with that stride are. Plain arithmetic, from the stride alone.
 struct list_geometry {
     std::uint32_t stride;
