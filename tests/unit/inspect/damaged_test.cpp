@@ -6,8 +6,8 @@
 #include <doctest/doctest.h>
 
 #include "dead_writers.hpp"
-#include "mutations.hpp"
 #include "planted.hpp"
+#include "support/mutations.hpp"
 #include "support/scratch.hpp"
 #include <cairn/error.hpp>
 #include <cairn/inspect.hpp>

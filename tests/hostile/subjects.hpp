@@ -1,0 +1,25 @@
+// subjects.hpp - the kinds of objects that stand in the damaged segments. A container joins by one row in subjects.cpp:
+// a function that makes contents, and one that calls every operation of a handle.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "attempts.hpp"
+#include <cairn/manager.hpp>
+
+namespace cairn_test {
+
+struct subject {
+    const char* name;  // of the object
+    /// Makes the object, with contents that use all its structures: several blocks, freed ones between them.
+    void (*build)(const cairn::manager& in, const char* name);
+    /// Finds the object (throws cairn::error) and returns what calls every operation of its handle: those that write only
+    /// when told. Two steps, so that the damage may also come between them.
+    std::function<void(attempts& attempt, bool writes)> (*open)(const cairn::manager& in, const char* name);
+};
+
+/// All of them.
+std::span<const subject> subjects();
+
+}  // namespace cairn_test
