@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "ground.hpp"
+#include "support/report.hpp"
 #include "support/scratch.hpp"
 #include "unit/inspect/planted.hpp"
 
@@ -107,6 +108,9 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
         {"get", "s/numbers"},
         {"get", "s/*[0:30]", "--json"},
         {"get", "s/vectors[-1]"},
+        {"get", "s/number of number"},
+        {"get", "s/text of text['7:efghijk']", "--json"},
+        {"get", "s/set of texts"},
         {"verify", "s"},
         {"verify", "--deep", "--json", "s"},
         {"gc", "--dry-run"},
@@ -132,4 +136,5 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
         }
     }
     MESSAGE(count, " damaged segments from seed ", first, ": ", runs, " runs of shmctl");
+    report_figures("hostile", {{"shmctl_mutations", static_cast<double>(count)}});
 }

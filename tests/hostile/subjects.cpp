@@ -86,20 +86,154 @@ void write_list(const cairn::list<T>& l, attempts& attempt) {
     for (int i = 0; i < 4; ++i) attempt("push_back", [&] { l.push_back(large); });
 }
 
+// ---- dicts ---------------------------------------------------------------------------------------------------------
+
+template <typename K, typename V, std::size_t Count>
+void build_dict(const cairn::manager& in, const char* name) {
+    const auto d = in.dict<K, V>(name);
+    for (std::size_t i = 0; i < Count; ++i) d.set(value_of<K>::make(i), value_of<V>::make(i));
+    // Places that were erased, leaves of the order that were given back.
+    for (std::size_t i = Count / 3; i < Count / 2; ++i) d.erase(value_of<K>::make(i));
+    for (std::size_t i = 0; i < Count / 8; ++i) d.set(value_of<K>::make(Count + i), value_of<V>::make(i));
+}
+
+template <typename K, typename V>
+void read_dict(const cairn::dict<K, V>& d, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(d.name()); });
+    attempt("size", [&] { static_cast<void>(d.size()); });
+    attempt("empty", [&] { static_cast<void>(d.empty()); });
+    for (const std::uint64_t n : {0ULL, 40ULL, 97ULL, 100'000ULL}) {
+        const K key = value_of<K>::make(n);
+        attempt("get", [&] { static_cast<void>(d.get(key)); });
+        attempt("at", [&] { static_cast<void>(d.at(key)); });
+        attempt("contains", [&] { static_cast<void>(d.contains(key)); });
+        attempt("operator[]", [&] { static_cast<void>(static_cast<V>(d[key])); });
+    }
+    attempt("snapshot", [&] { static_cast<void>(d.snapshot()); });
+    attempt("keys", [&] { static_cast<void>(d.keys()); });
+    attempt("values", [&] { static_cast<void>(d.values()); });
+    attempt("begin", [&] {
+        std::size_t steps = 0;
+        for (const auto& each : d) {
+            static_cast<void>(each);
+            if (++steps == 100) break;
+        }
+    });
+    attempt("for_each", [&] { d.for_each([](const K&, const V&) {}); });
+    attempt("operator==", [&] { static_cast<void>(d == std::vector<std::pair<K, V>>{}); });
+    attempt("operator<<", [&] { std::ostringstream() << d; });
+}
+
+template <typename K, typename V>
+void write_dict(const cairn::dict<K, V>& d, attempts& attempt) {
+    const auto key = [](std::uint64_t n) { return value_of<K>::make(n); };
+    const V value = value_of<V>::make(40);
+    const V large = value_of<V>::make(97);
+    attempt("set", [&] { d.set(key(7), large); });
+    attempt("operator[]", [&] { d[key(8)] = value; });
+    attempt("pop", [&] { static_cast<void>(d.pop(key(9))); });
+    attempt("popitem", [&] { static_cast<void>(d.popitem()); });
+    attempt("erase", [&] { d.erase(key(10)); });
+    // Over the ends of tables and leaves, so that some need room.
+    for (std::uint64_t i = 0; i < 40; ++i) attempt("set", [&] { d.set(key(10'000 + i), value); });
+    attempt("setdefault", [&] { static_cast<void>(d.setdefault(key(20'001), value)); });
+    attempt("try_emplace", [&] { d.try_emplace(key(20'002), value); });
+    attempt("update", [&] { d.update(key(20'003), [&](V& each) { each = value; }); });
+    attempt("update", [&] {
+        std::vector<std::pair<K, V>> pairs;
+        for (std::uint64_t i = 0; i < 70; ++i) pairs.emplace_back(key(i * 5), value);
+        d.update(pairs);
+    });
+    for (std::uint64_t i = 0; i < 40; ++i) attempt("erase", [&] { d.erase(key(i * 3)); });
+    for (int i = 0; i < 24; ++i) attempt("popitem", [&] { static_cast<void>(d.popitem()); });
+    attempt("clear", [&] { d.clear(); });
+    for (std::uint64_t i = 0; i < 4; ++i) attempt("set", [&] { d.set(key(i), large); });
+}
+
+// ---- sets ----------------------------------------------------------------------------------------------------------
+
+template <typename T, std::size_t Count>
+void build_set(const cairn::manager& in, const char* name) {
+    const auto s = in.set<T>(name);
+    for (std::size_t i = 0; i < Count; ++i) s.add(value_of<T>::make(i));
+    for (std::size_t i = Count / 3; i < Count / 2; ++i) s.discard(value_of<T>::make(i));
+    for (std::size_t i = 0; i < Count / 8; ++i) s.add(value_of<T>::make(Count + i));
+}
+
 template <typename T>
-std::function<void(attempts&, bool)> open_list(const cairn::manager& in, const char* name) {
-    const auto l = in.find<cairn::list<T>>(name);
-    if (!l) throw cairn::no_such_object("the object is not found any more");
-    return [l = *l](attempts& attempt, bool writes) {
-        read_list(l, attempt);
-        if (writes) write_list(l, attempt);
-        read_list(l, attempt);
+std::vector<T> some_values(std::uint64_t from) {
+    std::vector<T> values;
+    for (std::uint64_t i = 0; i < 50; ++i) values.push_back(value_of<T>::make(from + 3 * i));
+    return values;
+}
+
+template <typename T>
+void read_set(const cairn::set<T>& s, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(s.name()); });
+    attempt("size", [&] { static_cast<void>(s.size()); });
+    for (const std::uint64_t n : {0ULL, 40ULL, 97ULL, 100'000ULL})
+        attempt("contains", [&] { static_cast<void>(s.contains(value_of<T>::make(n))); });
+    attempt("snapshot", [&] { static_cast<void>(s.snapshot()); });
+    attempt("begin", [&] {
+        std::size_t steps = 0;
+        for (const T& each : s) {
+            static_cast<void>(each);
+            if (++steps == 100) break;
+        }
+    });
+    attempt("for_each", [&] { s.for_each([](const T&) {}); });
+    const std::vector<T> others = some_values<T>(20);
+    attempt("union_with", [&] { static_cast<void>(s.union_with(others)); });
+    attempt("intersection", [&] { static_cast<void>(s.intersection(others)); });
+    attempt("difference", [&] { static_cast<void>(s.difference(others)); });
+    attempt("symmetric_difference", [&] { static_cast<void>(s.symmetric_difference(others)); });
+    attempt("isdisjoint", [&] { static_cast<void>(s.isdisjoint(others)); });
+    attempt("issubset", [&] { static_cast<void>(s.issubset(others)); });
+    attempt("issuperset", [&] { static_cast<void>(s.issuperset(others)); });
+    attempt("operator==", [&] { static_cast<void>(s == others); });
+    attempt("operator<<", [&] { std::ostringstream() << s; });
+}
+
+template <typename T>
+void write_set(const cairn::set<T>& s, attempts& attempt) {
+    const auto value = [](std::uint64_t n) { return value_of<T>::make(n); };
+    attempt("pop", [&] { static_cast<void>(s.pop()); });
+    attempt("remove", [&] { s.remove(value(10)); });
+    for (std::uint64_t i = 0; i < 40; ++i) attempt("add", [&] { s.add(value(10'000 + i)); });
+    attempt("discard", [&] { s.discard(value(11)); });
+    attempt("update", [&] { s.update(some_values<T>(300)); });
+    attempt("difference_update", [&] { s.difference_update(some_values<T>(0)); });
+    attempt("symmetric_difference_update", [&] { s.symmetric_difference_update(some_values<T>(100)); });
+    attempt("intersection_update", [&] { s.intersection_update(some_values<T>(100)); });
+    attempt("clear", [&] { s.clear(); });
+    for (std::uint64_t i = 0; i < 4; ++i) attempt("add", [&] { s.add(value(i)); });
+}
+
+// ---- all of them ---------------------------------------------------------------------------------------------------
+
+// Finds an object and calls what reads it, what writes it, what reads it.
+template <typename Handle, auto Read, auto Write>
+std::function<void(attempts&, bool)> open_as(const cairn::manager& in, const char* name) {
+    const auto found = in.find<Handle>(name);
+    if (!found) throw cairn::no_such_object("the object is not found any more");
+    return [handle = *found](attempts& attempt, bool writes) {
+        Read(handle, attempt);
+        if (writes) Write(handle, attempt);
+        Read(handle, attempt);
     };
 }
 
 template <typename T, std::size_t Count>
 constexpr subject list_of(const char* name) {
-    return {name, &build_list<T, Count>, &open_list<T>};
+    return {name, &build_list<T, Count>, &open_as<cairn::list<T>, &read_list<T>, &write_list<T>>};
+}
+template <typename K, typename V, std::size_t Count>
+constexpr subject dict_of(const char* name) {
+    return {name, &build_dict<K, V, Count>, &open_as<cairn::dict<K, V>, &read_dict<K, V>, &write_dict<K, V>>};
+}
+template <typename T, std::size_t Count>
+constexpr subject set_of(const char* name) {
+    return {name, &build_set<T, Count>, &open_as<cairn::set<T>, &read_set<T>, &write_set<T>>};
 }
 
 // A row for each form in which elements are stored. The strings and vectors have large ones among them.
@@ -109,6 +243,12 @@ constexpr subject all[] = {
     list_of<std::vector<int>, 100>("vectors"),
     list_of<small_struct, 90>("structs"),
     list_of<bool, 300>("flags"),
+    dict_of<long, long, 500>("number of number"),
+    dict_of<std::string, std::string, 200>("text of text"),
+    dict_of<long, std::vector<int>, 100>("vector of number"),
+    dict_of<std::string, small_struct, 100>("struct of text"),
+    set_of<long, 400>("set of numbers"),
+    set_of<std::string, 150>("set of texts"),
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "ground.hpp"
 #include "guarded_run.hpp"
 #include "os/identity.hpp"
+#include "support/report.hpp"
 
 using namespace cairn_test;
 
@@ -49,6 +50,7 @@ TEST_CASE(
     MESSAGE(count, " damaged segments from seed ", first, ": ", result.results, " operations gave a result, ",
             result.errors, " an error; the slowest was seed ", result.slowest, " with ",
             std::chrono::duration_cast<std::chrono::milliseconds>(result.longest).count(), " ms");
+    report_figures("hostile", {{"mutations", static_cast<double>(count)}});
     ground.reset();
     CHECK(result.errors > count);
     CHECK(result.results > count);

@@ -14,6 +14,7 @@
 
 #include "base/hash.hpp"
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
@@ -77,7 +78,14 @@ private:
         nodes.push_back(slot.node);
         for (const std::uint64_t block : slot.arena.loose_free)
             if (block != 0) links.push_back(block);
-        if (slot.kind != static_cast<std::uint32_t>(object_kind::list)) return;
+        if (slot.kind == static_cast<std::uint32_t>(object_kind::list)) add_list(sound, slot);
+        else if (slot.kind == static_cast<std::uint32_t>(object_kind::dict) ||
+                 slot.kind == static_cast<std::uint32_t>(object_kind::set))
+            add_dict(sound, slot);
+    }
+
+    void add_list(const std::string& sound, const cairn::detail::root_slot& slot) {
+        using namespace cairn::detail;
         const auto node = read<list_node>(sound, slot.node);
         for (const std::uint64_t chunk : node.chunks)
             if (chunk != 0)
@@ -89,6 +97,35 @@ private:
             const auto superblock = read<std::uint64_t>(sound, node.directory + i * 8);
             if (superblock != 0 && list_geometry(node.stride).has_table(inline_superblocks + i))
                 links.push_back(superblock);
+        }
+    }
+
+    void add_dict(const std::string& sound, const cairn::detail::root_slot& slot) {
+        using namespace cairn::detail;
+        const auto node = read<dict_node>(sound, slot.node);
+        const std::uint32_t record_bytes = node.shape.record_bytes();
+        for (std::uint64_t i = 0; i < std::uint64_t{1} << (63 - node.shift); ++i) {
+            links.push_back(node.directory + i * 8);
+            const auto entry = read<std::uint64_t>(sound, node.directory + i * 8);
+            const segment_offset table = entry_table(entry);
+            if (entry == 0) continue;
+            for (std::uint64_t word = 0; word < sizeof(dict_table_header); word += 8)
+                links.push_back(table + word);
+            // Of each group the tags, and of one record the words that lead elsewhere.
+            for (std::uint32_t group = 0; group < entry_groups(entry); ++group) {
+                const std::uint64_t tags =
+                    table + sizeof(dict_table_header) + group * group_bytes(record_bytes);
+                links.push_back(tags);
+                for (std::uint64_t word = 0; word < record_bytes; word += 8)
+                    links.push_back(tags + 8 + (group % group_places) * record_bytes + word);
+            }
+        }
+        // Down to the first leaf, and that one's neighbours.
+        segment_offset at = node.order_root;
+        for (std::uint32_t level = node.order_height; at != 0; --level) {
+            for (std::uint64_t i = 0; i < order_fanout; ++i) links.push_back(at + i * 8);
+            if (level == 0) break;
+            at = read<std::uint64_t>(sound, at);
         }
     }
 
@@ -189,7 +226,7 @@ private:
             case 9:
             case 10: return in_slot(map);
             case 11:
-            case 12: return map.nodes.empty() ? data : any_of(map.nodes) + below(16) * 4;
+            case 12: return map.nodes.empty() ? data : any_of(map.nodes) + below(sizeof(dict_node) / 4) * 4;
             case 13: return map.links.empty() ? data : any_of(map.links);
             case 14:
                 return map.spans.empty() ? data : any_of(map.spans) + below(sizeof(span_header) / 4 + 8) * 4;
@@ -265,7 +302,7 @@ private:
         using namespace cairn::detail;
         switch (below(4)) {
             case 0: return swap(bytes, map.slots, root_slot_bytes);
-            case 1: return swap(bytes, map.nodes, sizeof(list_node));
+            case 1: return swap(bytes, map.nodes, below(2) == 0 ? sizeof(list_node) : sizeof(dict_node));
             case 2: return swap(bytes, map.spans, sizeof(span_header));
             default: {
                 const std::uint64_t entries = map.header.map_offset;
