@@ -267,6 +267,8 @@ void dict_change::erase(std::byte* record) {
         throw_damaged(s, tx_.slot());
     std::byte* group = first + distance / group_bytes(record_bytes) * group_bytes(record_bytes);
     const auto place = static_cast<std::uint32_t>(static_cast<std::uint64_t>(record - group) / record_bytes);
+    if (place >= group_places || record != record_in(group, record_bytes, place))
+        throw_damaged(s, tx_.slot());
     const std::uint64_t tags = tags_of(group);
     // Searches go on behind a group that was full, and end in this one if they do so already.
     const bool ends_here = has_empty(tags);

@@ -73,6 +73,7 @@ void drop_tables(root_transaction& tx, dict_node& node) {
 
 void drop_directory(root_transaction& tx, dict_node& node) {
     if (depth_of(node) != 0) {
+        static_cast<void>(entries_of(tx.in(), node));
         deallocate(tx, node.directory, std::uint64_t{8} << depth_of(node));
         tx.store(node.directory, tx.in().offset_of(&node.single));
         tx.store(node.shift, 63);
@@ -136,6 +137,7 @@ void go_on_dropping_dict(root_transaction& tx) {
 }
 
 void clear_dict(root_transaction& tx, dict_node& node) {
+    static_cast<void>(entries_of(tx.in(), node));  // nothing is begun with a directory of no possible size
     tx.begin_change();
     stored_operation& op = tx.slot().operation;
     tx.store(op.phase, 0);

@@ -63,7 +63,8 @@ void dict_change::move_records(std::uint64_t entry, std::uint32_t bit, segment_o
             if (to.live >= most_records(groups)) throw_damaged(s, tx_.slot());
             std::uint32_t index = home_of(hash, groups);
             std::byte* target = group_at(to, record_bytes, index);
-            while (!has_empty(tags_of(target))) {
+            for (std::uint32_t left = groups; !has_empty(tags_of(target)); --left) {
+                if (left == 0) throw_damaged(s, tx_.slot());
                 if (++index == groups) index = 0;
                 target = group_at(to, record_bytes, index);
             }
