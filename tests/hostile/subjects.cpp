@@ -218,7 +218,8 @@ std::function<void(attempts&, bool)> open_as(const cairn::manager& in, const cha
     if (!found) throw cairn::no_such_object("the object is not found any more");
     return [handle = *found](attempts& attempt, bool writes) {
         Read(handle, attempt);
-        if (writes) Write(handle, attempt);
+        if (!writes) return;
+        Write(handle, attempt);
         Read(handle, attempt);
     };
 }
