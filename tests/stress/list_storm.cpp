@@ -1,11 +1,11 @@
 #include "list_storm.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <string>
 
 #include "support/opened.hpp"
 #include "support/values.hpp"
+#include "token_values.hpp"
 #include <cairn/cairn.hpp>
 
 namespace cairn_test {
@@ -13,23 +13,6 @@ namespace cairn_test {
 namespace {
 
 constexpr std::size_t many = 1500;  // elements; from here on more is taken than added
-
-template <typename T>
-token token_in(const T& value) {
-    token t = 0;
-    if constexpr (std::is_same_v<T, std::string>) t = std::strtoull(value.c_str(), nullptr, 10);
-    else if constexpr (std::is_integral_v<T>) t = static_cast<token>(value);
-    else t = value.words[0];
-    if (value != value_of<T>::make(t)) throw storm_failure("half a value: of token " + std::to_string(t));
-    return t;
-}
-
-template <typename T>
-std::vector<T> values_from(token first, std::uint64_t count) {
-    std::vector<T> values;
-    for (std::uint64_t i = 0; i < count; ++i) values.push_back(value_of<T>::make(first + i));
-    return values;
-}
 
 // What lists of a storm have in common.
 template <typename T>
@@ -314,13 +297,6 @@ private:
     cairn::manager m_;
     unsigned object_;
 };
-
-template <typename Object>
-storm_row row_of(const std::string& name) {
-    return {name, [name](const cairn::manager& m, unsigned object) {
-                return std::make_unique<Object>(m, name, object);
-            }};
-}
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "keyed_storm.hpp"
 #include "list_storm.hpp"
 #include "support/report.hpp"
 
@@ -25,8 +26,14 @@ void report(const storm_tally& tally) {
                              {"recoveries", number(all.recoveries)}});
 }
 
+std::vector<storm_row> all_rows() {
+    std::vector<storm_row> rows = list_storm_rows();
+    for (storm_row& each : keyed_storm_rows()) rows.push_back(std::move(each));
+    return rows;
+}
+
 storm_tally storm(const std::string& title, const storm_options& options, double share) {
-    const storm_tally tally = run_storm(title, list_storm_rows(), options, storm_time(share));
+    const storm_tally tally = run_storm(title, all_rows(), options, storm_time(share));
     REQUIRE(std::string(tally.problem) == "");
     report(tally);
     // What did not blow was no storm.
