@@ -1,24 +1,13 @@
-// linearizable_test.cpp - threads and processes at one list see what one caller after the other could have seen.
+// linearizable_test.cpp - threads and processes at one object see what one caller after the other could have seen.
 #include "support/linearizable.hpp"
 
-#include <array>
-#include <atomic>
-#include <functional>
-#include <random>
-#include <span>
-#include <sstream>
-#include <string>
-#include <thread>
 #include <vector>
-
-#include <sched.h>
 
 #include <doctest/doctest.h>
 
+#include "dict_specification.hpp"
+#include "linearizable_rounds.hpp"
 #include "list_specification.hpp"
-#include "shared_round.hpp"
-#include "support/scratch.hpp"
-#include <cairn/error.hpp>
 #include <cairn/manager.hpp>
 
 using namespace cairn_test;
@@ -30,89 +19,12 @@ using operation = list_specification::operation;
 using event = timed<operation>;
 using lists = linearizability<list_specification>;
 
-constexpr unsigned callers = 3;
-constexpr unsigned calls_each = 4;
-constexpr std::size_t rounds = 400;
-
 event returned(std::uint64_t from, std::uint64_t to, call what, std::size_t index, long value, long result) {
     return {from, to, {.what = what, .index = index, .value = value, .is_known = true, .result = result}};
 }
 
 bool explains(const std::vector<event>& history, const std::vector<long>& initial = {}) {
     return lists::holds(history, initial);
-}
-
-// What the callers of all rounds have seen, in memory that they share.
-struct histories {
-    meeting crew;
-    std::atomic<std::uint64_t> clock{1};
-    std::array<std::array<event, std::size_t{callers} * calls_each>, rounds> seen;
-};
-
-operation random_call(std::mt19937& random, long value) {
-    operation o;
-    o.what = static_cast<call>(random() % 9);
-    o.index = random() % 3;
-    o.value = value;
-    return o;
-}
-
-void perform(const cairn::list<long>& l, operation& o) {
-    try {
-        switch (o.what) {
-            case call::push_back: l.push_back(o.value); break;
-            case call::pop: o.result = l.pop(); break;
-            case call::pop_at: o.result = l.pop(o.index); break;
-            case call::insert: l.insert(o.index, o.value); break;
-            case call::erase: l.erase(o.index); break;
-            case call::set: l.set(o.index, o.value); break;
-            case call::get: o.result = l.at(o.index); break;
-            case call::add:
-                l.update(o.index, [&](long& v) {
-                    o.result = v;
-                    ::sched_yield();  // on one processor, too, others come meanwhile
-                    v += o.value;
-                });
-                break;
-            case call::size: o.result = static_cast<long>(l.size()); break;
-        }
-    } catch (const cairn::index_error&) {
-        o.is_refused = true;
-    }
-    o.is_known = true;
-}
-
-// What each of the callers does; all begin each round together, with a list of {100, 200}.
-void take_part(const cairn::list<long>& l, histories& h, unsigned caller, unsigned seed) {
-    std::mt19937 random(seed * callers + caller);
-    for (std::size_t round = 0; round < rounds; ++round) {
-        h.crew.arrive_and_wait(callers);
-        if (caller == 0) {
-            l.clear();
-            l.extend({100, 200});
-        }
-        h.crew.arrive_and_wait(callers);
-        for (unsigned i = 0; i < calls_each; ++i) {
-            event& e = h.seen[round][caller * calls_each + i];
-            e.what = random_call(random, long{caller} * 10 + i);
-            e.returned = never_returned;
-            e.called = h.clock.fetch_add(1);
-            perform(l, e.what);
-            e.returned = h.clock.fetch_add(1);
-        }
-    }
-}
-
-void check(const histories& h, unsigned seed) {
-    std::size_t overlapping = 0;
-    for (const auto& history : h.seen) {
-        overlapping += overlaps(std::span<const event>(history));
-        if (lists::holds(history, {100, 200})) continue;
-        std::ostringstream text;
-        for (const event& e : history) text << e.called << ".." << e.returned << ": " << e.what << '\n';
-        FAIL_CHECK("seed " << seed << ", no order explains this:\n" << text.str());
-    }
-    CHECK(overlapping > rounds / 10);  // else nothing has been tested
 }
 
 }  // namespace
@@ -159,26 +71,20 @@ TEST_CASE("an operation whose process was killed has happened at some time, or n
 
 TEST_CASE("what threads see of a list is linearizable") {
     const cairn::manager m;
-    const auto l = m.list<long>("l");
-    const shared_with_children<histories> h;
-    const unsigned seed = std::random_device{}();
-    std::vector<std::thread> all;
-    all.reserve(callers);
-    for (unsigned caller = 0; caller < callers; ++caller)
-        all.emplace_back([&, caller] { take_part(l, *h, caller, seed); });
-    for (std::thread& t : all) t.join();
-    check(*h, seed);
+    linearizable_rounds<list_specification>(m.list<long>("l")).run_threads();
 }
 
 TEST_CASE("what processes see of a list is linearizable") {
     const cairn::manager m;
-    const auto l = m.list<long>("l");
-    const shared_with_children<histories> h;
-    const unsigned seed = std::random_device{}();
-    std::vector<child> all;
-    all.reserve(callers);
-    for (unsigned caller = 0; caller < callers; ++caller)
-        all.emplace_back([&, caller] { take_part(l, *h, caller, seed); });
-    for (child& c : all) CHECK(c.join() == 0);
-    check(*h, seed);
+    linearizable_rounds<list_specification>(m.list<long>("l")).run_processes();
+}
+
+TEST_CASE("what threads see of a dict is linearizable, its order, too") {
+    const cairn::manager m;
+    linearizable_rounds<dict_specification>(m.dict<long, long>("d")).run_threads();
+}
+
+TEST_CASE("what processes see of a dict is linearizable, its order, too") {
+    const cairn::manager m;
+    linearizable_rounds<dict_specification>(m.dict<long, long>("d")).run_processes();
 }

@@ -3,11 +3,18 @@
 
 #include <cstddef>
 #include <ostream>
+#include <random>
 #include <vector>
+
+#include <sched.h>
+
+#include <cairn/error.hpp>
+#include <cairn/list.hpp>
 
 namespace cairn_test {
 
 struct list_specification {
+    using object = cairn::list<long>;
     using state = std::vector<long>;
     enum class call { push_back, pop, pop_at, insert, erase, set, get, add, size };
 
@@ -20,6 +27,45 @@ struct list_specification {
         bool is_refused = false;  // index_error
         long result = 0;          // of pop, pop_at, get, size; of add the value before
     };
+
+    static state initial() { return {100, 200}; }
+    static void prepare(const object& l) {
+        l.clear();
+        l.extend(initial());
+    }
+
+    static operation random(std::mt19937& random, long value) {
+        operation o;
+        o.what = static_cast<call>(random() % 9);
+        o.index = random() % 3;
+        o.value = value;
+        return o;
+    }
+
+    static void perform(const object& l, operation& o) {
+        try {
+            switch (o.what) {
+                case call::push_back: l.push_back(o.value); break;
+                case call::pop: o.result = l.pop(); break;
+                case call::pop_at: o.result = l.pop(o.index); break;
+                case call::insert: l.insert(o.index, o.value); break;
+                case call::erase: l.erase(o.index); break;
+                case call::set: l.set(o.index, o.value); break;
+                case call::get: o.result = l.at(o.index); break;
+                case call::add:
+                    l.update(o.index, [&](long& v) {
+                        o.result = v;
+                        ::sched_yield();  // on one processor, too, others come meanwhile
+                        v += o.value;
+                    });
+                    break;
+                case call::size: o.result = static_cast<long>(l.size()); break;
+            }
+        } catch (const cairn::index_error&) {
+            o.is_refused = true;
+        }
+        o.is_known = true;
+    }
 
     static bool apply(state& s, const operation& o) {
         bool refused = false;
