@@ -1,11 +1,13 @@
 #include "segment/lifecycle.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/fork_count.hpp"
 #include "segment/directory.hpp"
 #include "segment/extents.hpp"
 #include "segment/format.hpp"
@@ -20,6 +22,9 @@ namespace {
 
 // Races over a name are lost to somebody who made progress; more than this many in a row is somebody's bug.
 constexpr int most_attempts = 1000;
+
+// A forked child runs its first instructions within milliseconds, but where the machine is very busy.
+constexpr std::chrono::milliseconds longest_arrival{1000};
 
 std::string quoted(std::string_view name) {
     return "segment '" + std::string(name) + "'";
@@ -316,6 +321,8 @@ void unlink_segment(segment& s) {
 
 void remove_if_unused(segment& s) {
     if (s.is_anonymous() || s.header().persist != 0) return;
+    // A child that was forked a moment ago is a user as soon as it runs.
+    os::wait_for_arrivals(longest_arrival);
     segment_guard guard(s);
     if (load_word(guard.control().retired) == 0 && count_live_participants(s) == 0) retire(guard);
 }

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "os/fork_count.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
 #include <cairn/detail/base/thread_sanitizer.hpp>
@@ -30,6 +31,7 @@ std::vector<segment*>& attached() {
 
 void before_fork() {
     registry_mutex().lock();
+    os::count_fork();
 }
 
 void after_fork_in_parent() {
@@ -59,6 +61,8 @@ void after_fork_in_child() {
                   "process lives; have one free at the fork"
                 : "1024 living processes are attached, which is the most there can be");
     }
+    os::count_arrival();
+    os::renew_fork_count();
     // Anew rather than unlocked: a recursive mutex knows its owner by thread id, which is another one in the child, and
     // nobody else is here who could hold it.
     new (&registry_mutex()) std::recursive_mutex;
@@ -68,8 +72,8 @@ void after_fork_in_child() {
 
 void prepare_process() {
     static const bool ready = [] {
-        if (!renew_process_mark())
-            throw system_failure("attach to a segment: no page for the mark that a raw clone loses",
+        if (!renew_process_mark() || !os::renew_fork_count())
+            throw system_failure("attach to a segment: no page for what a process knows of its forks",
                                  {ENOMEM, std::generic_category()});
         if (const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
             error != 0)

@@ -1,6 +1,7 @@
 // manager_fork_test.cpp - what forked children are to a segment: participants of their own, as many as there is room for.
 #include <atomic>
 #include <csignal>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -111,6 +112,26 @@ TEST_CASE("a forked child that lets go of everything leaves, and its parent stay
     m.list<int>("l").push_back(1);
     end.open();
     CHECK(c.join() == 0);
+}
+
+TEST_CASE("a child whose parent leaves right after the fork keeps the segment's name") {
+    // Whether the parent is faster differs from time to time.
+    for (int i = 0; i < 60; ++i) {
+        const scratch_name name("left");
+        const gate parent_has_left;
+        CHECK(in_child([&] {
+                  std::optional<cairn::manager> m(cairn::manager::open_or_create(name, small));
+                  const pid_t pid = ::fork();
+                  if (pid == 0) {
+                      parent_has_left.wait();
+                      const bool is_there = name.exists();
+                      ::_exit(is_there && cairn::manager::open(name).name() == name.get() ? 0 : 1);
+                  }
+                  m.reset();
+                  parent_has_left.open();
+                  CHILD_CHECK(child(pid).join() == 0);
+              }) == 0);
+    }
 }
 
 TEST_CASE("eleven hundred children one after another use up no place for good") {
