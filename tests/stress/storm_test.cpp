@@ -56,7 +56,10 @@ TEST_CASE("a storm: processes that attach by name are killed at random, while th
 
 TEST_CASE(
     "a storm: processes of several threads, whose threads die alone, which become other programs and leave") {
-    CHECK(storm("threads and mishaps", {.processes = 3, .threads = 3, .mishaps = true}, 0.2).mishaps > 0);
+    const storm_tally tally =
+        storm("threads and mishaps", {.processes = 3, .threads = 3, .mishaps = true}, 0.2);
+    // One operation in 3000; a machine that is busy with other things may not come as far.
+    if (tally.operations > 60'000) CHECK(tally.mishaps > 0);
 }
 
 TEST_CASE("a storm: processes are aborted with core dumps, and stopped and continued while they hold locks") {
