@@ -15,6 +15,10 @@ bool remove_poisoned(segment& s, root_slot& slot, std::uint64_t generation) {
     if (slot.generation != generation || slot.state != static_cast<std::uint32_t>(root_state::poisoned))
         return false;
     erase_root(guard, slot);
+    // Odd since its last owner died; nobody holds its lock, who would make it even. A death before this costs the next
+    // object here its reads without the lock, until its first change.
+    if (const std::uint64_t version = load_word(slot.version); version % 2 != 0)
+        __atomic_store_n(&slot.version, version + 1, __ATOMIC_RELEASE);  // release: as a writer's end
     return true;
 }
 
