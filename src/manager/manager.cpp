@@ -59,20 +59,45 @@ void require_writable(const segment& s, std::string_view name) {
     throw_not_writable(s, "create or remove '" + std::string(name) + "' in " + describe_segment(s));
 }
 
-// A read-only process takes no lock: it walks the chain of all slots, and looks at each twice.
+// A read-only process takes no lock: it looks, and looks again where the object has gone meanwhile.
+template <typename Look>
+auto look_without_lock(const root_slot& slot, Look look) {
+    for (;;) {
+        // acquire: pairs with the release in publish_root(); who sees a live object sees all of it
+        const std::uint64_t generation = __atomic_load_n(&slot.generation, __ATOMIC_ACQUIRE);
+        const auto is_still_there = [&] {
+            std::atomic_thread_fence(std::memory_order_acquire);  // what was looked at comes before
+            return load_word(slot.generation) == generation;
+        };
+        try {
+            auto seen = look();
+            if (is_still_there()) return seen;
+        } catch (const error&) {
+            if (is_still_there()) throw;
+        }
+    }
+}
+
+bool is_listed(const root_slot& slot) noexcept {
+    // acquire: as above
+    const auto state = static_cast<root_state>(__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE));
+    return state == root_state::live || state == root_state::poisoned;
+}
+
+// Walks the chain of all slots.
 root_slot* find_without_lock(segment& s, std::string_view name) {
     std::uint32_t steps = most_slots(s);
     for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
         root_slot& slot = slot_at(s, link);
-        const std::uint64_t generation = load_word(slot.generation);
-        // acquire: pairs with the release in publish_root(); who sees a live object sees all of it
-        const auto state = static_cast<root_state>(__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE));
-        if ((state == root_state::live || state == root_state::poisoned) && name_in(slot) == name &&
-            load_word(slot.generation) == generation)
-            return &slot;
+        if (look_without_lock(slot, [&] { return is_listed(slot) && name_in(slot) == name; })) return &slot;
         link = load_word(slot.next_slot);
     }
     return nullptr;
+}
+
+object_info describe(const segment& s, const root_slot& slot) {
+    return {name_in(slot), kind_name(static_cast<object_kind>(load_word(slot.kind))), type_in(s, slot),
+            load_word(slot.extent_pages) * page_bytes};
 }
 
 }  // namespace
@@ -115,7 +140,7 @@ manager manager::open_or_create(std::string_view name, const segment_options& op
     return manager(open_or_create_named(name, options));
 }
 
-// Under the segment's lock, so that nobody removes the object between the checks and the reference.
+// Under the segment's lock, or looked at again, so that nobody removes the object between the checks and the reference.
 root_reference manager::accept(const segment_ptr& in, root_slot& slot, const request& wanted) {
     const segment& s = *in;
     if (load_word(slot.state) == static_cast<std::uint32_t>(root_state::poisoned)) {
@@ -139,9 +164,16 @@ std::optional<root_reference> manager::find_root(std::string_view name, const re
     require_object_name(s, name);
     require_no_open_operation("find an object", s);
     if (!s.is_writable()) {
-        root_slot* slot = find_without_lock(s, name);
-        if (slot == nullptr) return std::nullopt;
-        return accept(segment_, *slot, wanted);
+        for (;;) {
+            root_slot* slot = find_without_lock(s, name);
+            if (slot == nullptr) return std::nullopt;
+            // By now the slot may be that of another object.
+            auto found = look_without_lock(*slot, [&]() -> std::optional<root_reference> {
+                if (!is_listed(*slot) || name_in(*slot) != name) return std::nullopt;
+                return accept(segment_, *slot, wanted);
+            });
+            if (found) return found;
+        }
     }
     const segment_guard guard(s);
     root_slot* slot = detail::find_root(guard, name);
@@ -204,10 +236,11 @@ std::vector<object_info> manager::objects() const {
     for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
         const root_slot& slot = slot_at(s, link);
         link = load_word(slot.next_slot);
-        const auto state = static_cast<root_state>(load_word(slot.state));
-        if (state != root_state::live && state != root_state::poisoned) continue;
-        all.push_back({name_in(slot), kind_name(static_cast<object_kind>(load_word(slot.kind))),
-                       type_in(s, slot), load_word(slot.extent_pages) * page_bytes});
+        const auto look = [&]() -> std::optional<object_info> {
+            if (!is_listed(slot)) return std::nullopt;
+            return describe(s, slot);
+        };
+        if (auto seen = guard ? look() : look_without_lock(slot, look)) all.push_back(*std::move(seen));
     }
     std::sort(all.begin(), all.end(),
               [](const object_info& a, const object_info& b) { return a.name < b.name; });

@@ -53,6 +53,11 @@ private:
     const bool no_room = reason.value() == ENOSPC || reason.value() == ENOMEM || reason.value() == EFBIG ||
                          reason.value() == EDQUOT;
     if (!no_room) throw system_failure(what + ": " + reason.message(), reason);
+    if (reason.value() == EFBIG) {
+        throw segment_full(what + ": " + reason.message() +
+                               " (this process may not make files so large: raise `ulimit -f`)",
+                           reason);
+    }
     if (s.is_anonymous()) throw segment_full(what + ": " + reason.message(), reason);
     throw segment_full(
         what + ": " + reason.message() + " (" + os::shm_directory() + " has " +

@@ -197,6 +197,7 @@ TEST_CASE("beyond the limit of a file's size a segment is full, and the program 
         const auto l = m.list<long>("l", {1});
         const std::string grown = thrown_by<cairn::segment_full>([&] { l.reserve(1'000'000); });
         CHILD_CHECK(contains(grown, "File too large"));
+        CHILD_CHECK(contains(grown, "ulimit -f"));
         CHILD_CHECK(l == longs{1});
         l.push_back(2);
         CHILD_CHECK((l == longs{1, 2}));

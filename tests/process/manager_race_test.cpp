@@ -177,3 +177,37 @@ TEST_CASE("threads of one process that open, create and close one name share one
     CHECK(failures == 0);
     CHECK_FALSE(name.exists());
 }
+
+TEST_CASE("a process that may only read sees objects whole while others remove them and make new ones") {
+    const scratch_name name;
+    const cairn::manager m = cairn::manager::create(name);
+    const gate ready;
+    child writer([&] {
+        const std::string long_name(80, 'x');
+        for (std::size_t i = 0;; ++i) {
+            m.list<long>("numbers", {1, 2, 3});
+            if (i == 0) ready.open();
+            m.list<std::vector<int>>(long_name);
+            m.remove("numbers");
+            m.list<std::string>("texts", {"a"});
+            m.remove(long_name);
+            m.remove("texts");
+        }
+    });
+    ready.wait();
+    const cairn::manager look = cairn::manager::open(name, cairn::open_mode::read_only);
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < scaled(300'000); ++i) {
+        // A type of another object would be type_mismatch, a half one corrupt_segment.
+        if (look.find<cairn::list<long>>("numbers")) ++found;
+        static_cast<void>(look.find<cairn::list<std::string>>("texts"));
+        for (const cairn::object_info& each : look.objects()) {
+            const std::string expected = each.name == "numbers" ? "list<int64>"
+                                         : each.name == "texts" ? "list<str>"
+                                                                : "list<vector<int32>>";
+            CHECK(each.kind + "<" + each.type + ">" == expected);
+        }
+    }
+    writer.kill();
+    CHECK(found > 0);
+}
