@@ -6,6 +6,7 @@
   rows      rows of the crash table, by a part of their name
   cases     or test cases, as doctest takes them (* is anything)
   may_hang  the watchdog counts as noticing
+  always    done by every run
 """
 ROOT_TRANSACTION = "src/txn/root_transaction.cpp"
 ROOT_TRANSACTION_HEADER = "include/cairn/detail/txn/root_transaction.hpp"
@@ -14,7 +15,7 @@ READERS_TEST = "tests/unit/containers/list_readers_test.cpp"
 MUTANTS = [
     # -- the undo log -----------------------------------------------------------------------------------------------------
     {
-        "name": "a store without its undo entry",
+        "name": "a store without its undo entry", "always": True,
         "file": "src/containers/list_core.cpp",
         "old": "    tx.store(node.size, last);\n",
         "new": "    store_word(node.size, last);\n",
@@ -52,7 +53,7 @@ MUTANTS = [
         "program": "crash", "rows": "list<str> pop, a long one",
     },
     {
-        "name": "the commit before the last store",
+        "name": "the commit before the last store", "always": True,
         "file": "src/containers/list_operations.cpp",
         "old": "    for (std::uint64_t& chunk : node.chunks) tx.store(chunk, 0);\n    commit_and_finish(tx);\n",
         "new": "    tx.commit();\n    for (std::uint64_t& chunk : node.chunks) store_word(chunk, 0);\n"
@@ -113,7 +114,7 @@ MUTANTS = [
     },
     # -- extents ------------------------------------------------------------------------------------------------------------
     {
-        "name": "an extent in doubt that is kept",
+        "name": "an extent in doubt that is kept", "always": True,
         "file": ROOT_TRANSACTION,
         "old": "        while (load_word(slot_.extents) != load_word(slot_.settled)) {\n",
         "new": "        while (false) {\n",
@@ -146,7 +147,7 @@ MUTANTS = [
     },
     # -- readers ------------------------------------------------------------------------------------------------------------
     {
-        "name": "a reader that does not look at the version again",
+        "name": "a reader that does not look at the version again", "always": True,
         "file": "include/cairn/detail/txn/reading.hpp",
         "old": "        return load_word(slot_.version) == version_;\n",
         "new": "        return true;\n",
@@ -197,5 +198,52 @@ MUTANTS = [
         "old": "        if (identity != 0 && (identity == self || os::is_alive(identity))) ++alive;\n",
         "new": "        if (identity != 0 && identity == self) ++alive;\n",
         "program": "unit", "cases": "open_or_create: removed when the last process goes, not before",
+    },
+    {
+        "name": "a segment that is not marked before its name goes",
+        "file": "src/segment/lifecycle.cpp",
+        "old": "    store_word(guard.control().retired, 1);\n",
+        "new": "    store_word(guard.control().retired, 0);\n",
+        "program": "process", "cases": "who has opened the file of a segment before its name was taken away*",
+    },
+    # -- waiting ----------------------------------------------------------------------------------------------------------
+    {
+        "name": "a sleep without its tick", "always": True,
+        "file": "src/txn/events.cpp",
+        "old": "std::min(deadline, next_tick())",
+        "new": "std::min(deadline, next_tick() + std::chrono::seconds(6))",
+        "program": "unit", "cases": "a sleep ends by its tick although its deadline is far*",
+    },
+    {
+        "name": "a wake that does not move the sequence",
+        "file": "src/txn/events.cpp",
+        "old": """    __atomic_fetch_add(&e.sequence, 1,
+                       __ATOMIC_RELAXED);  // relaxed""",
+        "new": """    __atomic_fetch_add(&e.sequence, 0,
+                       __ATOMIC_RELAXED);  // relaxed""",
+        "program": "unit", "cases": "a sequence that has moved on since it was read is no sleep at all",
+    },
+    # -- dicts ------------------------------------------------------------------------------------------------------------
+    {
+        "name": "entries of a directory that are replaced without a record",
+        "file": "src/containers/dict_growth.cpp",
+        "old": "        tx_.store(entries[first + i], i < (count + 1) / 2 ? zeros : ones);\n",
+        "new": "        store_word(entries[first + i], i < (count + 1) / 2 ? zeros : ones);\n",
+        "program": "crash", "rows": "dict<int64, int64> set, the first",
+    },
+    {
+        "name": "an erased record that the order still knows",
+        "file": "src/containers/dict_order.cpp",
+        "old": "    tx_.store(*cell, 0);\n    has_erased_",
+        "new": "    has_erased_",
+        "program": "crash", "rows": "dict<int64, int64> erase",
+    },
+    # -- damage -----------------------------------------------------------------------------------------------------------
+    {
+        "name": "an undo log that restores whatever it names",
+        "file": "src/segment/undo_log.cpp",
+        "old": "offset < s.data_offset() || !root_may_restore(s, *log.root, offset, bytes)",
+        "new": "false",
+        "program": "hostile", "cases": "the undo log of an object cannot name anything but*",
     },
 ]

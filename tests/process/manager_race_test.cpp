@@ -8,11 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
 
+#include "segment/lifecycle.hpp"
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
@@ -151,6 +153,27 @@ TEST_CASE("creators that are killed at any time leave nothing or a whole segment
         CHECK(l.size() <= 2);
     }
     CHECK_FALSE(name.exists());
+}
+
+TEST_CASE("who has opened the file of a segment before its name was taken away does not join it") {
+    const scratch_name name;
+    const gate is_there;
+    const gate is_open;
+    const gate is_gone;
+    child late([&] {
+        is_there.wait();
+        cairn::detail::os::unique_fd fd(::open(name.path().c_str(), O_RDWR | O_CLOEXEC));
+        CHILD_CHECK(fd.valid());
+        is_open.open();
+        is_gone.wait();
+        CHILD_CHECK(!cairn::detail::attach(std::move(fd), name.path(), {}));
+    });
+    const cairn::manager m = cairn::manager::create(name);
+    is_there.open();
+    is_open.wait();
+    m.unlink();
+    is_gone.open();
+    CHECK(late.join() == 0);
 }
 
 TEST_CASE("threads of one process that open, create and close one name share one mapping or have none") {
