@@ -14,6 +14,7 @@
 #include "support/crash/victim.hpp"
 #include "support/list_model.hpp"
 #include "support/opened.hpp"
+#include "support/random_steps.hpp"
 #include "support/scratch.hpp"
 #include "support/values.hpp"
 #include <cairn/manager.hpp>

@@ -1,7 +1,6 @@
 // list_nth_call_test.cpp - each operation of a list once, in a segment without a free page, with each call that it makes to
 // the system failing in turn: it has happened, as a std::vector would have it, or it has thrown and nothing has happened.
 #include <algorithm>
-#include <cerrno>
 #include <functional>
 #include <optional>
 #include <sstream>
@@ -11,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/crowding.hpp"
 #include "support/faults.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
@@ -21,10 +21,6 @@ using namespace cairn_test;
 using namespace cairn::literals;
 
 namespace {
-
-int nothing_goes(const char* /*call*/) noexcept {
-    return ENOSPC;
-}
 
 // A value that needs a block of its own, if there are such values of this type.
 template <typename T>
@@ -42,27 +38,13 @@ public:
         : m_(std::string_view(name), {.max_size = 256_MiB, .initial_size = 200'000}), list_(m_.list<T>("l")),
           filler_(m_.list<char>("filler")) {
         for (std::uint64_t i = 0; i < 200; ++i) list_.push_back(value_of<T>::make(i));
-        use_up_pages();
-        cairn::detail::os::fault.store(&nothing_goes);
-        try {
-            for (;;) list_.push_back(large_value<T>(1));
-        } catch (const cairn::segment_full&) {}
-        cairn::detail::os::fault.store(nullptr);
+        use_up_pages(filler_);
+        use_up_memory([&] { list_.push_back(large_value<T>(1)); });
     }
 
     [[nodiscard]] const cairn::list<T>& list() const { return list_; }
 
 private:
-    void use_up_pages() {
-        const opened_list<char> inside(filler_);
-        cairn::detail::segment& s = inside.in();
-        cairn::detail::root_transaction tx(s, inside.slot(), inside.generation());
-        while (s.control().free_pages != 0) {
-            static_cast<void>(tx.take_pages(1, cairn::detail::extent_purpose::large));
-            tx.commit();
-        }
-    }
-
     cairn::manager m_;
     cairn::list<T> list_;
     cairn::list<char> filler_;

@@ -11,6 +11,7 @@
 #include <rapidcheck.h>
 
 #include "support/opened.hpp"
+#include "support/random_steps.hpp"
 #include "support/scratch.hpp"
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
