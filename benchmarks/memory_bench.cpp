@@ -106,7 +106,7 @@ void add_sizes(const std::string& type, std::int64_t count, std::size_t bytes) {
 int main(int argc, char** argv) {
     using namespace cairn_bench;
     for (const std::int64_t count : {1'000, 100'000, 10'000'000}) add_sizes<std::int64_t>("int64", count, 8);
-    for (const std::size_t bytes : {8, 64, 1000})
+    for (const std::size_t bytes : {8U, 64U, 1000U})
         add_sizes<std::string>("strings of " + std::to_string(bytes), 100'000, bytes);
     return run(argc, argv);
 }

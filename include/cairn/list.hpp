@@ -240,7 +240,7 @@ public:
 
     iterator(list of, size_type index) : list_(std::move(of)), index_(index) { load(); }
 
-    reference operator*() const noexcept { return *current_; }
+    reference operator*() const noexcept { return *current_; }  // NOLINT(bugprone-unchecked-optional-access)
     pointer operator->() const noexcept { return &*current_; }
     iterator& operator++() {
         ++index_;
