@@ -1,7 +1,8 @@
-// memory_bench.cpp - how much memory does a list take, compared with what is in it?
+// memory_bench.cpp - how much memory do a list and a dict take, compared with what is in them?
 //
 // Workload      int64: 1 000, 100 000 and 10 000 000; strings of 8, 64 and 1 000 bytes: 100 000, all different. Appended one
-//               by one to a new list. An element's need is its bytes: 8 for an int64, its length for a string.
+//               by one to a new list. An element's need is its bytes: 8 for an int64, its length for a string. Dicts of 100 000 and
+//               1 000 000 int64 to int64, whose entries need 16.
 // Processes     one. Nothing here is a time: one run says it all.
 // Counted       Cairn: what the segment's used bytes grew by, the making of the list included (segment_each: all that is
 //               backed by the system, a new segment's 1 MiB and growth ahead included); Boost: what its segment's used
@@ -11,10 +12,13 @@
 #include <functional>
 #include <string>
 #include <type_traits>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <malloc.h>
 
+#include "support/dict_peers.hpp"
 #include "support/peers.hpp"
 #include "support/report.hpp"
 
@@ -100,6 +104,49 @@ void add_sizes(const std::string& type, std::int64_t count, std::size_t bytes) {
     compare(operation, {stem + "cairn", "bytes_each"}, "vector", {stem + "vector", "bytes_each"});
 }
 
+// ---- dicts ---------------------------------------------------------------------------------------------------------
+
+template <typename Dict>
+void fill_dict(Dict& dict, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) dict.set(i * 7919, i);
+}
+
+void add_dict(std::int64_t count) {
+    constexpr std::size_t needed = 2 * sizeof(std::int64_t);
+    const std::string stem = "memory/dict/" + std::to_string(count) + "/";
+    const auto add_once = [](const std::string& name, std::function<void(benchmark::State&)> body) {
+        add(name, std::move(body))->Iterations(1)->Repetitions(1)->Unit(benchmark::kMillisecond);
+    };
+    add_once(stem + "cairn", [=](benchmark::State& state) {
+        for (auto _ : state) {
+            const cairn::manager manager;
+            const std::uint64_t before = manager.stats().used_bytes;
+            const auto dict = manager.dict<std::int64_t, std::int64_t>("dict");
+            fill_dict(dict, count);
+            report(state, count, needed, manager.stats().used_bytes - before);
+        }
+    });
+    add_once(stem + "boost", [=](benchmark::State& state) {
+        for (auto _ : state) {
+            boost_map<std::int64_t, std::int64_t> dict(static_cast<std::size_t>(count));
+            const std::size_t before = dict.used_bytes();
+            fill_dict(dict, count);
+            report(state, count, needed, dict.used_bytes() - before);
+        }
+    });
+    add_once(stem + "unordered_map", [=](benchmark::State& state) {
+        for (auto _ : state) {
+            const std::size_t before = allocated();
+            std::unordered_map<std::int64_t, std::int64_t> dict;
+            for (std::int64_t i = 0; i < count; ++i) dict[i * 7919] = i;
+            report(state, count, needed, allocated() - before);
+        }
+    });
+    const std::string operation = "bytes each, dict of " + std::to_string(count) + " int64";
+    for (const char* peer : {"boost", "unordered_map"})
+        compare(operation, {stem + "cairn", "bytes_each"}, peer, {stem + peer, "bytes_each"});
+}
+
 }  // namespace
 }  // namespace cairn_bench
 
@@ -108,5 +155,6 @@ int main(int argc, char** argv) {
     for (const std::int64_t count : {1'000, 100'000, 10'000'000}) add_sizes<std::int64_t>("int64", count, 8);
     for (const std::size_t bytes : {8U, 64U, 1000U})
         add_sizes<std::string>("strings of " + std::to_string(bytes), 100'000, bytes);
+    for (const std::int64_t count : {100'000, 1'000'000}) add_dict(count);
     return run(argc, argv);
 }
