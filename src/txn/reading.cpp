@@ -61,17 +61,42 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
 
 namespace {
 
+// Whether nobody alive holds the lock. Thread ids say something in the segment's own pid namespace only.
+bool is_abandoned(const stored_mutex& lock, bool in_its_namespace) noexcept {
+    const lock_word word = inspect(lock);
+    return word.owner_died || word.thread_id == 0 || (in_its_namespace && is_held_by_nobody(lock));
+}
+
+// A view that is made while others allocate, create or remove may see their work half done.
+class segment_at_rest {
+public:
+    segment_at_rest(const segment& s, bool in_its_namespace)
+        : segment_(s), in_its_namespace_(in_its_namespace), acquired_(load_word(s.control().acquired_count)) {
+    }
+
+    [[nodiscard]] bool was_all_the_time() const noexcept {
+        return load_word(segment_.control().acquired_count) == acquired_ &&
+               is_abandoned(segment_.control().lock, in_its_namespace_);
+    }
+
+private:
+    const segment& segment_;
+    bool in_its_namespace_;
+    std::uint64_t acquired_;
+};
+
 // Without the lock, which a read-only process cannot take. A living writer is waited for: its work in progress is
 // nothing that could be undone beside it. A dead one's is undone in a view of our own, which says something only if
 // nobody has repaired the segment itself meanwhile.
 void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
+    const bool in_its_namespace = s.header().pid_namespace == os::pid_namespace();
     for (;;) {
         const std::uint64_t version =
             __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in quick_look
         const lock_word word = inspect(slot.lock);
         const bool is_there = load_word(slot.generation) == generation;
-        const bool is_dead = word.owner_died || word.thread_id == 0 || is_held_by_nobody(slot.lock);
+        const bool is_dead = is_abandoned(slot.lock, in_its_namespace);
         if (version % 2 == 0 && is_there) {
             const read_result result = call(copy, s);
             std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look
@@ -82,16 +107,21 @@ void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
         } else if (version % 2 == 0 || is_dead) {
             // Gone, poisoned, or to be repaired: the same code as everywhere finds out, in the view.
             std::exception_ptr problem;
+            bool says_something = true;
             read_result result = read_result::torn;
+            const segment_at_rest others(s, in_its_namespace);
             try {
                 const segment_ptr view = private_view(s, slot);
                 const root_transaction tx(*view, *view->at<root_slot>(s.offset_of(&slot)), generation);
                 result = call(copy, *view);
+            } catch (const corrupt_segment&) {
+                problem = std::current_exception();
+                says_something = others.was_all_the_time();
             } catch (const error&) {
                 problem = std::current_exception();
             }
             std::atomic_thread_fence(std::memory_order_acquire);
-            if (load_word(slot.version) == version) {
+            if (says_something && load_word(slot.version) == version) {
                 if (problem) std::rethrow_exception(problem);
                 if (result == read_result::done) return;
                 throw_damaged(s, slot);

@@ -1,6 +1,7 @@
 // manager_fork_test.cpp - what forked children are to a segment: participants of their own, as many as there is room for.
 #include <atomic>
 #include <csignal>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -233,6 +234,39 @@ TEST_CASE("a child in another pid namespace may read what it inherited and is re
     CHECK(result == 0);
     CHECK(l == std::vector<int>{1});
     CHECK(name.exists());
+}
+
+TEST_CASE("a reader in another pid namespace never takes a living writer for a dead one") {
+    const cairn::manager m;
+    std::vector<long> upwards(20'000);
+    std::iota(upwards.begin(), upwards.end(), 0);
+    const auto l = m.list<long>("l", upwards);
+    const std::vector<long> downwards(upwards.rbegin(), upwards.rend());
+    constexpr int not_allowed = 77;
+    const gate go;
+    child outside([&] {
+        if (::unshare(CLONE_NEWPID) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
+            go.open();
+            ::_exit(not_allowed);
+        }
+        CHILD_CHECK(in_child([&] {
+                        go.open();
+                        for (std::size_t i = 0; i < scaled(400); ++i) {
+                            const std::vector<long> seen = l.snapshot();
+                            CHILD_CHECK((seen == upwards || seen == downwards));
+                        }
+                    }) == 0);
+    });
+    go.wait();
+    std::atomic<bool> is_over{false};
+    std::thread writer([&] {
+        while (!is_over) l.reverse();
+    });
+    const int result = outside.join();
+    is_over = true;
+    writer.join();
+    if (result == not_allowed) MESSAGE("skipped: no new pid namespaces for this user");
+    else CHECK(result == 0);
 }
 
 TEST_CASE("a child forked without a free descriptor may only read, and says why") {

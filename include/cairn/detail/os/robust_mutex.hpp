@@ -43,7 +43,7 @@ CAIRN_INLINE bool is_initialized(const stored_mutex& m) noexcept {
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
 
 /// Whether the lock says that it is held, and its holder is a thread that there is not, or the calling one, which must
-/// not hold it.
+/// not hold it. Of a lock from another pid namespace the answer means nothing.
 CAIRN_API bool is_held_by_nobody(const stored_mutex& m) noexcept;
 
 /// glibc's trylock that finds a mutex lost (ENOTRECOVERABLE) keeps it locked; the next one to come would wait for ever.
