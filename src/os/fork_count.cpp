@@ -1,11 +1,8 @@
 #include "os/fork_count.hpp"
 
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
 #include <new>
-
-#include <sys/wait.h>
 
 #include "os/child.hpp"
 
@@ -13,50 +10,64 @@ namespace cairn::inline v0::detail::os {
 
 namespace {
 
-// In memory that a process shares with its children, and the children with nobody else's.
+// How often those who were missing have been given up in the upper half, how many are on their way in the lower one.
 struct fork_count {
-    std::atomic<std::int64_t> on_their_way{0};
+    std::atomic<std::uint64_t> word{0};
 };
-static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-fork_count* own = nullptr;
+constexpr std::uint64_t one_epoch = std::uint64_t{1} << 32;
 
-bool has_children() noexcept {
-    siginfo_t info = {};
-    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+constexpr std::uint64_t epoch_of(std::uint64_t word) noexcept {
+    return word / one_epoch;
 }
+constexpr std::uint64_t on_their_way(std::uint64_t word) noexcept {
+    return word % one_epoch;
+}
+
+fork_count* family = nullptr;
+// Of the fork that is being made: the child finds its own in its copy. Forks are made one at a time (registry.cpp).
+std::uint64_t epoch_of_fork = 0;
 
 }  // namespace
 
-bool renew_fork_count() noexcept {
-    // A child leaves its parent's page mapped if it gets none itself: it counts no forks then.
+bool begin_fork_count() noexcept {
+    if (family != nullptr) return true;
     void* page = nullptr;
-    fork_count* inherited = own;
-    own = nullptr;
     if (map_shared_with_children(sizeof(fork_count), page)) return false;
-    own = new (page) fork_count;
-    if (inherited != nullptr) unmap_shared(inherited, sizeof(fork_count));
+    family = new (page) fork_count;
     return true;
 }
 
 // seq_cst for all: forks are rare.
 void count_fork() noexcept {
-    if (own != nullptr) own->on_their_way.fetch_add(1);
+    if (family != nullptr) epoch_of_fork = epoch_of(family->word.fetch_add(1));
 }
 
 void count_arrival() noexcept {
-    if (own != nullptr) own->on_their_way.fetch_sub(1);
+    if (family == nullptr) return;
+    std::uint64_t word = family->word.load();
+    while (epoch_of(word) == epoch_of_fork && on_their_way(word) != 0)
+        if (family->word.compare_exchange_weak(word, word - 1)) return;
+}
+
+bool has_forks_on_their_way() noexcept {
+    return family != nullptr && on_their_way(family->word.load()) != 0;
 }
 
 void wait_for_arrivals(std::chrono::milliseconds longest) noexcept {
-    if (own == nullptr) return;
+    if (family == nullptr) return;
     const auto deadline = std::chrono::steady_clock::now() + longest;
-    std::int64_t missing = 0;
-    while ((missing = own->on_their_way.load()) > 0 && has_children()) {
-        if (std::chrono::steady_clock::now() >= deadline) break;
+    for (;;) {
+        std::uint64_t word = family->word.load();
+        if (on_their_way(word) == 0) return;
+        if (std::chrono::steady_clock::now() >= deadline) {
+            // Tried again when somebody has arrived or was forked meanwhile.
+            if (family->word.compare_exchange_strong(word, (epoch_of(word) + 1) * one_epoch)) return;
+            continue;
+        }
         sleep_for(std::chrono::microseconds(200));
     }
-    if (missing > 0) own->on_their_way.fetch_sub(missing);
 }
 
 }  // namespace cairn::inline v0::detail::os

@@ -321,10 +321,17 @@ void unlink_segment(segment& s) {
 
 void remove_if_unused(segment& s) {
     if (s.is_anonymous() || s.header().persist != 0) return;
-    // A child that was forked a moment ago is a user as soon as it runs.
-    os::wait_for_arrivals(longest_arrival);
-    segment_guard guard(s);
-    if (load_word(guard.control().retired) == 0 && count_live_participants(s) == 0) retire(guard);
+    // A child that was forked a moment ago is a user as soon as it runs: if there is one on its way, it is waited for
+    // without the lock, and then looked for again. Who is on the way is asked before, lest it arrive between the two.
+    for (bool has_waited = false;; has_waited = true) {
+        const bool is_complete = has_waited || !os::has_forks_on_their_way();
+        {
+            segment_guard guard(s);
+            if (load_word(guard.control().retired) != 0 || count_live_participants(s) != 0) return;
+            if (is_complete) return retire(guard);
+        }
+        os::wait_for_arrivals(longest_arrival);
+    }
 }
 
 collected collect_if_unused(segment& s) {

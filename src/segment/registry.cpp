@@ -62,7 +62,6 @@ void after_fork_in_child() {
                 : "1024 living processes are attached, which is the most there can be");
     }
     os::count_arrival();
-    os::renew_fork_count();
     // Anew rather than unlocked: a recursive mutex knows its owner by thread id, which is another one in the child, and
     // nobody else is here who could hold it.
     new (&registry_mutex()) std::recursive_mutex;
@@ -72,7 +71,7 @@ void after_fork_in_child() {
 
 void prepare_process() {
     static const bool ready = [] {
-        if (!renew_process_mark() || !os::renew_fork_count())
+        if (!renew_process_mark() || !os::begin_fork_count())
             throw system_failure("attach to a segment: no page for what a process knows of its forks",
                                  {ENOMEM, std::generic_category()});
         if (const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);

@@ -1,7 +1,8 @@
-// fork_count_test.cpp - a process knows whether its forked children have arrived.
+// fork_count_test.cpp - a family of processes knows whether its forked children have arrived.
 #include "os/fork_count.hpp"
 
 #include <chrono>
+#include <functional>
 #include <thread>
 
 #include <unistd.h>
@@ -26,60 +27,79 @@ child bare_child(Body body) {
     ::_exit(0);
 }
 
-}  // namespace
-
-TEST_CASE("a process without children waits for nobody, also after a fork that failed") {
-    CHECK(in_child([] {
-              CHILD_CHECK(os::renew_fork_count());
-              os::count_fork();
-              os::wait_for_arrivals(10min);  // the suite's timeout is far shorter
-          }) == 0);
+// In a process that nobody else is on the way from.
+int in_a_family(const std::function<void()>& body) {
+    return in_child([&] {
+        CHILD_CHECK(os::begin_fork_count());
+        os::wait_for_arrivals(0ms);
+        CHILD_CHECK(!os::has_forks_on_their_way());
+        body();
+    });
 }
 
+}  // namespace
+
 TEST_CASE("a process waits until its child has arrived") {
-    CHECK(in_child([] {
-              CHILD_CHECK(os::renew_fork_count());
+    CHECK(in_a_family([] {
+              const auto start = steady::now();
               os::count_fork();
+              CHILD_CHECK(os::has_forks_on_their_way());
               const gate leave;
               child late = bare_child([&] {
                   std::this_thread::sleep_for(20ms);
                   os::count_arrival();
                   leave.wait();
               });
-              const auto start = steady::now();
               os::wait_for_arrivals(10min);
-              CHILD_CHECK(steady::now() - start >= 10ms);
+              CHILD_CHECK(steady::now() - start >= 20ms);
+              CHILD_CHECK(!os::has_forks_on_their_way());
               leave.open();
               CHILD_CHECK(late.join() == 0);
           }) == 0);
 }
 
-TEST_CASE("a child that never arrives is given up, and not waited for again") {
-    CHECK(in_child([] {
-              CHILD_CHECK(os::renew_fork_count());
-              os::count_fork();
-              const gate leave;
-              child lost = bare_child([&] { leave.wait(); });
+TEST_CASE("a child that does not arrive is given up, and not waited for again") {
+    CHECK(in_a_family([] {
+              os::count_fork();  // one that fails
               const auto start = steady::now();
               os::wait_for_arrivals(30ms);
               CHILD_CHECK(steady::now() - start >= 30ms);
-              os::wait_for_arrivals(10min);
-              leave.open();
-              CHILD_CHECK(lost.join() == 0);
+              os::wait_for_arrivals(10min);  // the suite's timeout is far shorter
           }) == 0);
 }
 
-TEST_CASE("a child counts its own children, and not its parent's") {
-    CHECK(in_child([] {
-              CHILD_CHECK(os::renew_fork_count());
+TEST_CASE("a child that arrives after it was given up does not count for another one") {
+    CHECK(in_a_family([] {
+              const gate arrive;
               os::count_fork();
-              child c = bare_child([] {
+              child late = bare_child([&] {
+                  arrive.wait();
                   os::count_arrival();
-                  CHILD_CHECK(os::renew_fork_count());
-                  os::count_fork();  // one of the child's own, which fails
-                  os::wait_for_arrivals(10min);
               });
-              CHILD_CHECK(c.join() == 0);
+              os::wait_for_arrivals(1ms);
+              os::count_fork();
+              arrive.open();
+              CHILD_CHECK(late.join() == 0);
+              CHILD_CHECK(os::has_forks_on_their_way());
+              child next = bare_child([] { os::count_arrival(); });
               os::wait_for_arrivals(10min);
+              CHILD_CHECK(next.join() == 0);
+          }) == 0);
+}
+
+TEST_CASE("a grandchild whose parent has ended is waited for, too") {
+    CHECK(in_a_family([] {
+              os::count_fork();
+              const auto start = steady::now();
+              child parent = bare_child([&] {
+                  os::count_arrival();
+                  os::count_fork();
+                  if (::_Fork() != 0) ::_exit(0);
+                  std::this_thread::sleep_for(20ms);
+                  os::count_arrival();
+              });
+              CHILD_CHECK(parent.join() == 0);
+              os::wait_for_arrivals(10min);
+              CHILD_CHECK(steady::now() - start >= 20ms);
           }) == 0);
 }
