@@ -59,15 +59,23 @@ void require_writable(const segment& s, std::string_view name) {
     throw_not_writable(s, "create or remove '" + std::string(name) + "' in " + describe_segment(s));
 }
 
+bool is_listed(const root_slot& slot) noexcept {
+    // acquire: pairs with the release in publish_root(); who sees a live object sees all of it
+    const auto state = static_cast<root_state>(__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE));
+    return state == root_state::live || state == root_state::poisoned;
+}
+
 // A read-only process takes no lock: it looks, and looks again where the object has gone meanwhile.
 template <typename Look>
 auto look_without_lock(const root_slot& slot, Look look) {
     for (;;) {
-        // acquire: pairs with the release in publish_root(); who sees a live object sees all of it
+        // acquire: the look comes after
         const std::uint64_t generation = __atomic_load_n(&slot.generation, __ATOMIC_ACQUIRE);
+        const bool was_listed = is_listed(slot);
+        // Both, since a removal changes one after the other.
         const auto is_still_there = [&] {
             std::atomic_thread_fence(std::memory_order_acquire);  // what was looked at comes before
-            return load_word(slot.generation) == generation;
+            return load_word(slot.generation) == generation && is_listed(slot) == was_listed;
         };
         try {
             auto seen = look();
@@ -76,12 +84,6 @@ auto look_without_lock(const root_slot& slot, Look look) {
             if (is_still_there()) throw;
         }
     }
-}
-
-bool is_listed(const root_slot& slot) noexcept {
-    // acquire: as above
-    const auto state = static_cast<root_state>(__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE));
-    return state == root_state::live || state == root_state::poisoned;
 }
 
 // Walks the chain of all slots.

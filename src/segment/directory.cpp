@@ -96,6 +96,7 @@ root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind k
     if (control.first_free_slot == 0) add_slots(guard);
     const std::uint32_t link = control.first_free_slot;
     root_slot& slot = slot_at(s, link);
+    // Also a lock that is none: nothing is created any more in a segment with such damage, until `shmctl rm`.
     if (slot.state != static_cast<std::uint32_t>(root_state::free) || !is_initialized(slot.lock))
         throw_corrupt(s, "a free control block is in use");
     // 1. Pending: from here on a death gives everything back.

@@ -57,6 +57,7 @@ bool is_owned(const segment& s, segment_offset offset, std::uint64_t bytes, std:
     for (std::uint32_t page = s.page_of(offset); page <= last;) {
         const page_entry* extent = extent_around(s, page, page);
         if (extent == nullptr || extent->owner == 0 || (owner != 0 && extent->owner != owner)) return false;
+        if (tag_purpose(extent->tag) == extent_purpose::log) return false;
     }
     return true;
 }

@@ -96,7 +96,7 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
         return;
     }
     const std::uint64_t first = from_environment("CAIRN_SEED", 20240611);
-    const std::uint64_t count = from_environment("CAIRN_HOSTILE_COUNT", scaled(500));
+    const std::uint64_t count = from_environment("CAIRN_HOSTILE_SHMCTL_COUNT", scaled(500));
     const std::vector<sound_segment> sound = make_sound_segments();
     const segment_directory directory;
     // Readers first; each of the last ones may take the segment away.
@@ -130,7 +130,7 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
             const std::string verb = words[0] + " " + words.back();
             words.insert(words.begin(), {"--dir", directory.path()});
             const std::string how = run(shmctl, words);
-            INFO("CAIRN_SEED=", seed, " CAIRN_HOSTILE_COUNT=1: shmctl ", verb, ": ", how);
+            INFO("CAIRN_SEED=", seed, " CAIRN_HOSTILE_SHMCTL_COUNT=1: shmctl ", verb, ": ", how);
             CHECK(how.empty());
             ++runs;
         }
