@@ -165,11 +165,6 @@ void write(std::ostream& to, const std::string& text) {
     to << text;
 }
 
-void throw_undecodable(const std::string& type, std::size_t bytes) {
-    throw corrupt_segment("decode " + type + ": " + std::to_string(bytes) +
-                          " bytes are no value of that type");
-}
-
 }  // namespace detail
 
 }  // namespace cairn::inline v0

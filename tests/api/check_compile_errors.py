@@ -17,6 +17,10 @@ VIEW = "cairn: a string_view points into this process: store a std::string"
 HANDLE = "cairn: a handle (cairn::list, ...) is no plain value: name the object, and store the name"
 VALUE = "cairn: an element is a value type: drop const, volatile and &"
 NO_CODEC = "cairn: this type has no codec"
+CONST_FIELD = "cairn: a field is assigned when it is read back: it cannot be const"
+NO_DEFAULT = "cairn: a type with CAIRN_FIELDS is read back into an object that was made without arguments"
+KEY_EQUALITY = "cairn: a key needs == or CAIRN_FIELDS"
+KEY_PADDING = "cairn: a key with padding or floating-point members cannot be hashed by its bytes"
 CALL = "cairn::process: the callable cannot be called with (decayed copies of) these arguments"
 
 # Name, the line that uses the library, and the words of the refusal; None: it compiles.
@@ -37,8 +41,33 @@ CASES = [
     ("a reference is no element", 'm.list<int&>("x");', VALUE),
     ("a constant is no element", 'm.list<const int>("x");', VALUE),
     ("a volatile is no element", 'm.list<volatile int>("x");', VALUE),
-    ("a map is no element", 'm.list<std::map<int, int>>("x");', NO_CODEC),
-    ("a vector of strings is no element", 'm.list<std::vector<std::string>>("x");', NO_CODEC),
+    ("a map of vectors of strings is an element", 'm.list<std::map<std::string, std::vector<std::string>>>("x");', None),
+    ("a tuple, an optional and a variant are elements",
+     'm.list<std::tuple<std::optional<int>, std::variant<std::monostate, std::string>>>("x");', None),
+    ("a struct with fields is an element", 'm.list<job>("x").push_back({1, {"a"}});', None),
+    ("a vector of pointers is no element", 'm.list<std::vector<int*>>("x");', POINTER),
+    ("a map to string_views is no element", 'm.list<std::map<int, std::string_view>>("x");', VIEW),
+    ("a variant with a handle is no element", 'm.list<std::variant<int, cairn::list<int>>>("x");', HANDLE),
+    ("a pair of what has no codec is no element", 'm.list<std::pair<int, with_destructor>>("x");', NO_CODEC),
+    ("an unordered map is no element", 'm.list<std::unordered_map<int, int>>("x");', NO_CODEC),
+    ("a field is no pointer", 'm.list<with_pointer>("x");', POINTER),
+    ("nor is a field of a field", 'm.list<std::vector<holds_with_pointer>>("x");', POINTER),
+    ("a field is no array of pointers", 'm.list<with_pointers>("x");', POINTER),
+    ("a field is no string_view", 'm.list<with_view>("x");', VIEW),
+    ("a field is not const", 'm.list<with_const>("x");', CONST_FIELD),
+    ("a struct with fields has a default constructor", 'm.list<without_default>("x");', NO_DEFAULT),
+    ("a key is a string, a number, a struct with fields or without padding",
+     'm.dict<std::string, job>("x"); m.set<double>("y"); m.dict<job, dense>("z"); m.set<dense>("w");', None),
+    ("a tuple, an optional and a vector of keys are keys",
+     'm.dict<std::pair<int, std::string>, int>("x"); m.set<std::optional<std::vector<dense>>>("y");', None),
+    ("a key has ==", 'm.dict<point, int>("x");', KEY_EQUALITY),
+    ("a key without fields has no padding", 'm.dict<padded, int>("x");', KEY_PADDING),
+    ("a key without fields has no float", 'm.set<floating>("x");', KEY_PADDING),
+    ("nor has a part of a key", 'm.dict<std::pair<int, padded>, int>("x");', KEY_PADDING),
+    ("a key is an element", 'm.dict<int*, int>("x");', POINTER),
+    ("nor is an optional key a view", 'm.set<std::optional<std::string_view>>("x");', VIEW),
+    ("a value of a dict is an element", 'm.dict<int, std::vector<int*>>("x");', POINTER),
+    ("a part of a tuple is no reference", 'm.list<std::tuple<int, int&>>("x");', VALUE),
     ("a span is no element", 'm.list<std::span<int>>("x");', NO_CODEC),
     ("a reference_wrapper is no element", 'm.list<std::reference_wrapper<int>>("x");', NO_CODEC),
     ("a unique_ptr is no element", 'm.list<std::unique_ptr<int>>("x");', NO_CODEC),
@@ -58,12 +87,30 @@ PRELUDE = """\
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include <cairn/cairn.hpp>
 
 struct point { int x, y; };
 enum class colour { red };
+struct job { int id; std::vector<std::string> tags; };
+CAIRN_FIELDS(job, id, tags)
+struct with_pointer { int x; int* at; };
+CAIRN_FIELDS(with_pointer, x, at)
+struct holds_with_pointer { std::string name; with_pointer in; };
+CAIRN_FIELDS(holds_with_pointer, name, in)
+struct with_pointers { int* at[2]; };
+CAIRN_FIELDS(with_pointers, at)
+struct with_view { std::string_view at; };
+CAIRN_FIELDS(with_view, at)
+struct with_const { const std::string name; };
+CAIRN_FIELDS(with_const, name)
+struct without_default { explicit without_default(int) {} std::string name; };
+CAIRN_FIELDS(without_default, name)
+struct dense { int x, y; bool operator==(const dense&) const = default; };
+struct padded { char x; int y; bool operator==(const padded&) const = default; };
+struct floating { float x; bool operator==(const floating&) const = default; };
 struct with_destructor { ~with_destructor() {} int x = 0; };
 struct wrapped { std::string text; };
 template <> struct cairn::codec<wrapped> {

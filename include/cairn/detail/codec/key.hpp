@@ -38,9 +38,6 @@ template <typename T>
 inline constexpr bool is_never_key = false;
 
 template <typename T>
-concept number_or_enum = std::is_arithmetic_v<T> || std::is_enum_v<T>;
-
-template <typename T>
 constexpr bool is_key();
 
 template <typename T>
@@ -65,23 +62,35 @@ constexpr bool is_key() {
 template <typename T>
 concept key_type = codable<T> && is_key<T>();
 
+template <typename T>
+constexpr bool require_key();
+
+template <typename... Ts>
+constexpr bool require_key_parts(part_list<Ts...>) {
+    return (require_key<std::remove_all_extents_t<Ts>>() && ...);
+}
+
 /// Explains, at compile time, why a type cannot be a key.
 template <typename T>
 constexpr bool require_key() {
     if constexpr (!require_element<T>()) {
         return false;
+    } else if constexpr (is_key<T>()) {
+        return true;
+    } else if constexpr (shape_of<T> != shape::other) {
+        return require_key_parts(parts_of<T>{});
+    } else if constexpr (has_fields<T>) {
+        return with_fields<T>(
+            []<auto... Members>() { return require_key_parts(part_list<field_type<Members>...>{}); });
     } else {
-        static_assert(is_key<T>() || !stored_as_is<T> || has_fields<T> || std::equality_comparable<T>,
-                      "cairn: a key needs == or CAIRN_FIELDS");
+        static_assert(std::equality_comparable<T>, "cairn: a key needs == or CAIRN_FIELDS");
         static_assert(
-            is_key<T>() || !stored_as_is<T> || has_fields<T> || !std::equality_comparable<T>,
+            !std::equality_comparable<T> || !stored_as_is<T>,
             "cairn: a key with padding or floating-point members cannot be hashed by its bytes: name its "
             "members with CAIRN_FIELDS");
-        static_assert(
-            is_key<T>() || (stored_as_is<T> && !has_fields<T>),
-            "cairn: this type cannot be a key: all of its parts need == or CAIRN_FIELDS, and equal values "
-            "equal encodings");
-        return is_key<T>();
+        static_assert(!std::equality_comparable<T> || stored_as_is<T>,
+                      "cairn: this type cannot be a key: its equal values may be encoded differently");
+        return false;
     }
 }
 
@@ -173,8 +182,7 @@ private:
 struct key_equality {
     template <typename T>
     static bool equal(const T& a, const T& b) {
-        if constexpr (number_or_enum<T>) return a == b;
-        else if constexpr (shape_of<T> != shape::other) return equal_in_shape<key_equality>(a, b);
+        if constexpr (shape_of<T> != shape::other) return equal_in_shape<key_equality>(a, b);
         else if constexpr (has_fields<T>) return equal_in_fields<key_equality>(a, b);
         else return a == b;
     }

@@ -68,6 +68,23 @@ struct parts_of_type<std::map<K, V>> {
 template <typename T>
 using parts_of = typename parts_of_type<T>::type;
 
+/// int of std::array<int, 3>.
+template <typename T>
+struct first_part;
+template <typename T, typename... Ts>
+struct first_part<part_list<T, Ts...>> {
+    using type = T;
+};
+template <typename T>
+using first_part_of = typename first_part<parts_of<T>>::type;
+
+template <typename T>
+inline constexpr std::size_t item_count = 0;
+template <typename T, std::size_t N>
+inline constexpr std::size_t item_count<std::array<T, N>> = N;
+template <typename T, std::size_t N>
+inline constexpr std::size_t item_count<T[N]> = N;
+
 template <template <typename> typename Holds, typename... Ts>
 constexpr bool all_parts(part_list<Ts...>) {
     return (Holds<Ts>::value && ...);

@@ -93,7 +93,8 @@ void make_canonical(T& value) {
     } else if constexpr (shape_of<T> == shape::optional) {
         if (value) make_canonical(*value);
     } else if constexpr (shape_of<T> == shape::variant) {
-        std::visit([](auto& held) { make_canonical(held); }, value);
+        // One without a value is refused when it is encoded.
+        if (!value.valueless_by_exception()) std::visit([](auto& held) { make_canonical(held); }, value);
     } else if constexpr (shape_of<T> == shape::map) {
         T canonical;
         for (auto& [key, mapped] : value) {
