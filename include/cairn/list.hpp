@@ -26,6 +26,7 @@
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/codec/equal.hpp>
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
@@ -88,7 +89,7 @@ public:
     void erase(size_type first, size_type last) const;
     /// Removes the first element that equals `value`. @throws invalid_argument  there is none
     void remove(parameter value) const
-        requires std::equality_comparable<T>;
+        requires detail::equatable<T>;
     /// Removes everything. Needs no memory.
     void clear() const;
 
@@ -110,11 +111,11 @@ public:
     [[nodiscard]] std::vector<T> slice(size_type first, size_type last, size_type step = 1) const;
     /// Position of the first element that equals `value`. @throws invalid_argument  there is none
     [[nodiscard]] size_type index(parameter value) const
-        requires std::equality_comparable<T>;
+        requires detail::equatable<T>;
     [[nodiscard]] size_type count(parameter value) const
-        requires std::equality_comparable<T>;
+        requires detail::equatable<T>;
     [[nodiscard]] bool contains(parameter value) const
-        requires std::equality_comparable<T>;
+        requires detail::equatable<T>;
 
     // ---- changing ------------------------------------------------------------------------------------------------
 
@@ -147,19 +148,19 @@ public:
 
     /// Equal elements in equal order; compares snapshots.
     template <std::ranges::input_range Range>
-        requires std::equality_comparable_with<T, std::ranges::range_value_t<Range>>
+        requires detail::compares_with<T, std::ranges::range_value_t<Range>>
     [[nodiscard]] friend bool operator==(const list& a, const Range& b) {
-        return std::ranges::equal(a.snapshot(), b);
+        return std::ranges::equal(a.snapshot(), b, detail::element_equality());
     }
     [[nodiscard]] friend bool operator==(const list& a, const list& b)
-        requires std::equality_comparable<T>
+        requires detail::equatable<T>
     {
-        return a.same_object(b) || a.snapshot() == b.snapshot();
+        return a.same_object(b) || detail::equal_elements(a.snapshot(), b.snapshot());
     }
     [[nodiscard]] friend bool operator==(const list& a, std::initializer_list<T> b)
-        requires std::equality_comparable<T>
+        requires detail::equatable<T>
     {
-        return std::ranges::equal(a.snapshot(), b);
+        return detail::equal_elements(a.snapshot(), std::vector<T>(b));
     }
 
     void append_repr_to(std::string& text) const { detail::append_element(text, snapshot()); }

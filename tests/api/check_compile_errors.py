@@ -68,6 +68,7 @@ CASES = [
     ("nor is an optional key a view", 'm.set<std::optional<std::string_view>>("x");', VIEW),
     ("a value of a dict is an element", 'm.dict<int, std::vector<int*>>("x");', POINTER),
     ("a part of a tuple is no reference", 'm.list<std::tuple<int, int&>>("x");', VALUE),
+    ("what cannot be compared is not searched", 'm.list<point>("x").index({1, 2});', "equatable"),
     ("a span is no element", 'm.list<std::span<int>>("x");', NO_CODEC),
     ("a reference_wrapper is no element", 'm.list<std::reference_wrapper<int>>("x");', NO_CODEC),
     ("a unique_ptr is no element", 'm.list<std::unique_ptr<int>>("x");', NO_CODEC),

@@ -1,8 +1,9 @@
-// fields_test.cpp - CAIRN_FIELDS: what a struct with it is called, how it is stored and printed.
+// fields_test.cpp - CAIRN_FIELDS: what a struct with it is called, how it is stored, compared and printed.
 #include "cairn/fields.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -15,6 +16,8 @@
 #include "codec_case.hpp"
 #include "support/scratch.hpp"
 #include "support/structs.hpp"
+#include <cairn/detail/codec/equal.hpp>
+#include <cairn/detail/codec/key.hpp>
 #include <cairn/manager.hpp>
 #include <cairn/repr.hpp>
 
@@ -69,6 +72,13 @@ struct job {
 CAIRN_FIELDS(job, id, mass)
 }  // namespace other
 
+// Its == is not that of its fields.
+struct nearly {
+    int value;
+    friend bool operator==(const nearly& a, const nearly& b) { return a.value / 10 == b.value / 10; }
+};
+CAIRN_FIELDS(nearly, value)
+
 template <typename T>
 std::string name_of() {
     return cairn::codec<T>::type_name();
@@ -119,6 +129,7 @@ TEST_CASE("thirty-one fields, fields of nested types and of templates come back"
     l.push_back(value);
     CHECK(l.at(0).c9 == 77);
     CHECK(l.at(0).last == "x");
+    CHECK(l.index(value) == 0);
     CHECK(contains(cairn::repr(l), "'b9': 9, 'c0': 0"));
     CHECK(m.list<app::inner::outer>({{{5}}}).at(0).n.x == 5);
     CHECK(m.list<app::inner::pair_of_texts>({{"a", "b"}}).at(0).second == "b");
@@ -134,6 +145,30 @@ TEST_CASE("another list of fields is another type") {
         thrown_by<cairn::type_mismatch>([&] { static_cast<void>(m.list<other::job>("jobs")); });
     CHECK(contains(what, "list<job {id: int32, weight: float64}>"));
     CHECK(contains(what, "list<job {id: int32, mass: float64}>"));
+}
+
+TEST_CASE("structs without == are found by their fields") {
+    const cairn::manager m;
+    const auto l = m.list<plain_job>("l", {{1, 2.5, "a"}, {2, 0.0, "b"}, {1, 2.5, "a"}});
+    CHECK(l.index({2, -0.0, "b"}) == 1);
+    CHECK(l.count({1, 2.5, "a"}) == 2);
+    CHECK_FALSE(l.contains({1, 2.5, "x"}));
+    CHECK(l[0] == l[2]);
+    CHECK(l[1] == plain_job{2, 0, "b"});
+    CHECK_FALSE(l[0] == l[1]);
+    l.remove({1, 2.5, "a"});
+    CHECK(l.size() == 2);
+    CHECK(l == m.list<plain_job>({{2, 0, "b"}, {1, 2.5, "a"}}));
+    CHECK(l == std::vector<plain_job>{{2, 0, "b"}, {1, 2.5, "a"}});
+    CHECK_FALSE(m.list<plain_job>({{1, std::numeric_limits<double>::quiet_NaN(), ""}})
+                    .contains({1, std::numeric_limits<double>::quiet_NaN(), ""}));
+    CHECK(m.list<std::vector<plain_job>>({{{1, 2, "a"}}}).contains({{1, 2, "a"}}));
+}
+
+TEST_CASE("a struct's own == is what searches use, and its fields are what makes a key") {
+    const cairn::manager m;
+    CHECK(m.list<nearly>({{17}}).contains({12}));
+    CHECK_FALSE(cairn::detail::key_traits<nearly>::equal({17}, {12}));
 }
 
 TEST_CASE("a struct prints as Python prints a dict") {

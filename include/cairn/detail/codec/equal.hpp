@@ -10,11 +10,10 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <cairn/detail/codec/shapes.hpp>
 #include <cairn/fields.hpp>
@@ -82,22 +81,45 @@ bool equal_in_fields(const T& a, const T& b) {
 
 /// Compares elements as the containers' searches do.
 struct element_equality {
-    template <typename T>
-        requires equatable<T>
+    template <typename T, typename U>
+    bool operator()(const T& a, const U& b) const {
+        if constexpr (std::is_same_v<T, U>) return equal(a, b);
+        else return a == b;
+    }
+
+    template <equatable T>
     static bool equal(const T& a, const T& b) {
         if constexpr (shape_of<T> != shape::other) return equal_in_shape<element_equality>(a, b);
         else if constexpr (std::equality_comparable<T>) return a == b;
         else return equal_in_fields<element_equality>(a, b);
     }
-    static bool equal(std::string_view a, std::string_view b) { return a == b; }
 };
+
+/// Elements can be compared with values of another type: strings with views.
+template <typename T, typename U>
+concept compares_with =
+    (std::is_same_v<T, U> && equatable<T>) || (!std::is_same_v<T, U> && requires(const T& t, const U& u) {
+        { t == u } -> std::convertible_to<bool>;
+    });
 
 template <equatable T>
 bool equal_elements(const T& a, const T& b) {
     return element_equality::equal(a, b);
 }
-inline bool equal_elements(const std::string& a, std::string_view b) {
-    return a == b;
+
+/// The first of the elements that equals `value`; of strings also a view does.
+template <typename T, typename U>
+    requires compares_with<T, U>
+auto find_equal(const std::vector<T>& values, const U& value) {
+    return std::find_if(values.begin(), values.end(),
+                        [&](const T& item) { return element_equality()(item, value); });
+}
+
+template <typename T, typename U>
+    requires compares_with<T, U>
+std::size_t count_equal(const std::vector<T>& values, const U& value) {
+    return static_cast<std::size_t>(std::count_if(
+        values.begin(), values.end(), [&](const T& item) { return element_equality()(item, value); }));
 }
 
 }  // namespace cairn::inline v0::detail

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include <cairn/detail/codec/equal.hpp>
 #include <cairn/repr.hpp>
 
 namespace cairn::inline v0::detail {
@@ -109,9 +110,9 @@ public:
     }
 
     friend bool operator==(const element_proxy& a, const element_proxy& b)
-        requires std::equality_comparable<T>
+        requires equatable<T>
     {
-        return a.get() == b.get();
+        return equal_elements(a.get(), b.get());
     }
     void append_repr_to(std::string& text) const { append_element(text, get()); }
     friend std::ostream& operator<<(std::ostream& to, const element_proxy& p) {
@@ -148,11 +149,9 @@ private:
 // Not friends: those would ask whether T compares with a U that has a proxy inside (an expression of a test framework), for
 // which the compiler looks at those friends again. Here it is first asked whether the left side is a proxy at all.
 template <proxy_type Proxy, typename U>
-    requires(!proxy_type<U>) && requires(const typename Proxy::value_type& t, const U& u) {
-        { t == u } -> std::convertible_to<bool>;
-    }
+    requires(!proxy_type<U>) && compares_with<typename Proxy::value_type, U>
 bool operator==(const Proxy& a, const U& b) {
-    return a.get() == b;
+    return element_equality()(a.get(), b);
 }
 template <proxy_type Proxy, typename U>
     requires(!proxy_type<U>) && requires(const typename Proxy::value_type& t, const U& u) { t <=> u; }

@@ -150,7 +150,7 @@ void list<T>::erase(size_type first, size_type last) const {
 
 template <typename T>
 void list<T>::remove(parameter value) const
-    requires std::equality_comparable<T>
+    requires detail::equatable<T>
 {
     this->require_writable();
     // Found without the lock, then erased if nothing but appends came in between.
@@ -160,7 +160,7 @@ void list<T>::remove(parameter value) const
             return copy_raw(s, 0, std::numeric_limits<std::uint64_t>::max(), raw);
         });
         const std::vector<T> values = decode_raw(raw);
-        const auto found = std::find(values.begin(), values.end(), value);
+        const auto found = detail::find_equal(values, value);
         if (found == values.end()) throw_argument("remove from", "the value is not in the list");
         detail::root_transaction tx(in(), slot(), generation());
         if (detail::load_word(slot().version) != raw.version) continue;
@@ -356,28 +356,28 @@ std::vector<T> list<T>::slice(size_type first, size_type last, size_type step) c
 
 template <typename T>
 typename list<T>::size_type list<T>::index(parameter value) const
-    requires std::equality_comparable<T>
+    requires detail::equatable<T>
 {
     const std::vector<T> values = snapshot();
-    const auto found = std::find(values.begin(), values.end(), value);
+    const auto found = detail::find_equal(values, value);
     if (found == values.end()) throw_argument("index in", "the value is not in the list");
     return static_cast<size_type>(found - values.begin());
 }
 
 template <typename T>
 typename list<T>::size_type list<T>::count(parameter value) const
-    requires std::equality_comparable<T>
+    requires detail::equatable<T>
 {
     const std::vector<T> values = snapshot();
-    return static_cast<size_type>(std::count(values.begin(), values.end(), value));
+    return detail::count_equal(values, value);
 }
 
 template <typename T>
 bool list<T>::contains(parameter value) const
-    requires std::equality_comparable<T>
+    requires detail::equatable<T>
 {
     const std::vector<T> values = snapshot();
-    return std::find(values.begin(), values.end(), value) != values.end();
+    return detail::find_equal(values, value) != values.end();
 }
 
 // ---- changing ------------------------------------------------------------------------------------------------------
