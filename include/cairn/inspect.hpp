@@ -141,12 +141,19 @@ struct object_facts {
 
 // ---- what is in them -------------------------------------------------------------------------------------------------
 
-/// A decoded element. monostate: damaged. Bytes: a struct, or a type of a user's own codec.
+/// A decoded element. monostate: damaged. nullptr: None. Bytes: a struct, or a type of a user's own codec. Pairs: a map, or
+/// the fields of a struct under their names.
 struct element_value;
-using element_variant = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string,
-                                     std::vector<std::byte>, std::vector<element_value>>;
+struct element_pair;
+using element_variant =
+    std::variant<std::monostate, std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
+                 std::vector<std::byte>, std::vector<element_value>, std::vector<element_pair>>;
 struct element_value {
     element_variant is;
+};
+struct element_pair {
+    element_value key;
+    element_value value;
 };
 
 /// Copies of elements, decoded by the recorded name of their type: of a dict its values, in order of insertion.

@@ -81,10 +81,10 @@ void walk_records(const segment& s, const dict_node& node, std::uint64_t first, 
 std::pair<std::string, std::string> split_types(const std::string& both) {
     int depth = 0;
     for (std::size_t i = 0; i < both.size(); ++i) {
-        if (both[i] == '<' || both[i] == '[') ++depth;
-        if (both[i] == '>' || both[i] == ']') --depth;
-        if (both[i] == ',' && depth == 0)
-            return {both.substr(0, i), both.substr(std::min(both.size(), i + 2))};
+        const char c = both[i];
+        if (c == '<' || c == '[' || c == '{' || c == '(') ++depth;
+        if (c == '>' || c == ']' || c == '}' || c == ')') --depth;
+        if (c == ',' && depth == 0) return {both.substr(0, i), both.substr(std::min(both.size(), i + 2))};
     }
     return {both, {}};
 }

@@ -2,7 +2,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -14,6 +17,7 @@
 #include "segment/segment_guard.hpp"
 #include "shelf.hpp"
 #include "support/opened.hpp"
+#include "support/structs.hpp"
 #include <cairn/detail/containers/list_core.hpp>
 
 using namespace cairn_test;
@@ -323,6 +327,20 @@ TEST_CASE("get prints Python's notation, raw texts, a limited number, or JSON") 
     CHECK(cut["first_index"] == 1);
     CHECK(cut["is_cut"] == true);
     CHECK(cut["item_count"] == 8);
+}
+
+TEST_CASE("get prints what is made of others by its parts, and as JSON has them") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    using part = std::map<std::string, std::optional<double>>;
+    static_cast<void>(m.list<std::pair<int, part>>("parts", {{1, {{"a", 0.5}, {"b", {}}}}}));
+    static_cast<void>(m.list<plain_job>("structs", {{1, 2.5, "x"}}));
+    CHECK(s.run({"get", "jobs/parts"}).out == "[(1, {'a': 0.5, 'b': None})]\n");
+    CHECK(s.run({"get", "jobs/structs"}).out == "[{'id': 1, 'weight': 2.5, 'tag': 'x'}]\n");
+    CHECK(s.json({"get", "jobs/parts"})["items"] == nlohmann::json::parse(R"([[1, {"a": 0.5, "b": null}]])"));
+    const nlohmann::json structs = s.json({"get", "jobs/structs"});
+    CHECK(structs["items"] == nlohmann::json::parse(R"([{"id": 1, "weight": 2.5, "tag": "x"}])"));
+    CHECK(structs["type"] == "plain_job {id: int32, weight: float64, tag: char[8]}");
 }
 
 TEST_CASE("show tells all about a segment and about an object") {

@@ -18,6 +18,7 @@ constexpr std::size_t piece_bytes = 1 << 16;  // of output at a time
 json to_json(const cairn::element_value& value) {
     struct visitor {
         json operator()(std::monostate) const { return nullptr; }
+        json operator()(std::nullptr_t) const { return nullptr; }
         json operator()(bool is) const { return is; }
         json operator()(std::int64_t number) const { return number; }
         json operator()(std::uint64_t number) const { return number; }
@@ -45,6 +46,15 @@ json to_json(const cairn::element_value& value) {
         json operator()(const std::vector<cairn::element_value>& items) const {
             json all = json::array();
             for (const cairn::element_value& item : items) all.push_back(to_json(item));
+            return all;
+        }
+        json operator()(const std::vector<cairn::element_pair>& pairs) const {
+            json all = json::object();
+            for (const auto& [key, mapped] : pairs) {
+                // Keys are text in JSON: 1 is "1", as Python's json has it.
+                const json name = to_json(key);
+                all[name.is_string() ? name.get<std::string>() : name.dump()] = to_json(mapped);
+            }
             return all;
         }
     };

@@ -59,7 +59,7 @@ codec_case case_of(const T& value) {
 
 std::vector<std::byte> bytes_of(std::initializer_list<int> values);
 
-/// The value comes back as it was. Bytes that were cut, changed or are random (seeded) are another value or
+/// The value comes back as it was, and what knows its type by name only prints it alike. Bytes that were cut, changed or are random (seeded) are another value or
 /// corrupt_segment: no other exception, no memory worth mentioning, and whatever value came out is stored and read again.
 void check_codec(const codec_case& each);
 

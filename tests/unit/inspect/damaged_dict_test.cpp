@@ -1,11 +1,16 @@
 // Inspection of damaged dicts and sets: whatever the bytes are, there is an answer or a cairn::error.
+#include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 #include "mutations.hpp"
 #include "planted.hpp"
 #include "support/scratch.hpp"
+#include "support/structs.hpp"
 #include <cairn/error.hpp>
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
@@ -53,6 +58,22 @@ TEST_CASE("keys and values of a dict are read in order, also from the middle") {
     const cairn::verification found = look.verify({.deep = true});
     CHECK(found.is_clean());
     CHECK(found.item_count == 164);
+}
+
+TEST_CASE("what is made of others is shown by its parts, as an element, a key and a value") {
+    const scratch_name name;
+    const cairn::manager m(name.get(), {.max_size = 1 << 20, .initial_size = 1});
+    m.dict<plain_job, std::pair<int, std::string>>("jobs").set({1, 2.5, "x"}, {7, "seven"});
+    m.dict<std::tuple<int, std::string>, std::vector<std::string>>("words").set({1, "a"}, {"b", "c"});
+    static_cast<void>(m.set<std::optional<std::string>>("set", {std::string("x"), std::nullopt}));
+    static_cast<void>(m.list<tagged_job>("tagged", {{1, 0.5, {"t"}, {}, {"a", "b"}}}));
+    const cairn::inspection look(name.path());
+    CHECK(text_of(look.contents("jobs")) == "{'id': 1, 'weight': 2.5, 'tag': 'x'}: (7, 'seven')");
+    CHECK(text_of(look.contents("words")) == "(1, 'a'): ['b', 'c']");
+    CHECK(text_of(look.contents("set")) == "'x', None");
+    CHECK(text_of(look.contents("tagged")) ==
+          "{'id': 1, 'weight': 0.5, 'tags': ['t'], 'plain': None, 'names': ['a', 'b']}");
+    CHECK(look.verify({.deep = true}).is_clean());
 }
 
 TEST_CASE("a segment of dicts and sets that is spoilt in any way is an answer or an error, never a crash") {

@@ -1,12 +1,19 @@
 #include "inspect/decode.hpp"
 
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "support/structs.hpp"
 #include <cairn/codec.hpp>
 #include <cairn/repr.hpp>
 
@@ -93,10 +100,37 @@ TEST_CASE("bytes that are no value of the type are said to be damaged, whatever 
 }
 
 TEST_CASE("types of other programs are bytes") {
-    for (const char* name :
-         {"job", "int65", "int", "float16", "struct[", "struct[24", "struct[a,b]", "struct[0,1]", "vector<",
-          "vector<>", "vector<str>", "vector<job>", "",
-          "vector<vector<vector<vector<vector<vector<vector<vector<vector<int8>>>>>>>>>"}) {
+    for (const char* name : {"job",
+                             "int65",
+                             "int",
+                             "float16",
+                             "struct[",
+                             "struct[24",
+                             "struct[a,b]",
+                             "struct[0,1]",
+                             "vector<",
+                             "vector<>",
+                             "vector<a, b>",
+                             "vector<int8>>",
+                             "vector<a>b<c>x",
+                             "optional<>",
+                             "variant<>",
+                             "map<str>",
+                             "array<int8>",
+                             "array<int8, -1>",
+                             "array<int64, 4611686018427387904>",
+                             "int8[18446744073709551616]",
+                             "char[0]",
+                             "char[]",
+                             "[4]",
+                             "job {x}",
+                             "job {: int8}",
+                             "job {x: int8 @y}",
+                             "job[4,4] {x: int64}",
+                             "job {x: int8 @281474976710656}",
+                             "job {x: [}",
+                             "struct[24,8] {x: int8",
+                             ""}) {
         const element_type type(name);
         CAPTURE(name);
         const std::vector<std::byte> bytes(4, std::byte{0xab});
@@ -105,4 +139,44 @@ TEST_CASE("types of other programs are bytes") {
         type.append_text(text, bytes);
         CHECK(text.find("abababab") != std::string::npos);
     }
+}
+
+TEST_CASE("names that are deeper or longer than anybody's are read to an end") {
+    std::string deep = "int8";
+    for (int i = 0; i < 100; ++i) deep = "vector<" + deep + ">";
+    CHECK_FALSE(element_type(deep).fits(std::vector<std::byte>(200, std::byte{1})));
+    std::string brackets(60'000, '<');
+    CHECK(element_type(brackets).fits({}));
+    std::string wide = "tuple<int8";
+    for (int i = 0; i < 20'000; ++i) wide += ", int8";
+    const element_type type(wide + ">");
+    CHECK(type.form == cairn::detail::inspecting::type_form::unknown);
+}
+
+TEST_CASE("parts of a type that is not known have their length in front, and are bytes") {
+    const std::vector<std::byte> bytes{std::byte{1}, std::byte{0xab}, std::byte{0},
+                                       std::byte{2}, std::byte{1},    std::byte{2}};
+    std::string text;
+    element_type("vector<job>").append_text(text, bytes);
+    CHECK(text == "[<job ab>, <job>, <job 0102>]");
+}
+
+TEST_CASE("what is made of others is decoded to values, pairs and nothing") {
+    const auto value_of = [](const auto& value) {
+        using T = std::decay_t<decltype(value)>;
+        return element_type(cairn::codec<T>::type_name()).decode(encoded(value)).is;
+    };
+    using pairs = std::vector<cairn::element_pair>;
+    using values = std::vector<cairn::element_value>;
+    const auto map = std::get<pairs>(value_of(std::map<std::string, long>{{"a", 1}}));
+    CHECK(std::get<std::string>(map.at(0).key.is) == "a");
+    CHECK(std::get<std::int64_t>(map.at(0).value.is) == 1);
+    const auto job = std::get<pairs>(value_of(cairn_test::plain_job{7, 2.5, "x"}));
+    CHECK(std::get<std::string>(job.at(1).key.is) == "weight");
+    CHECK(std::get<double>(job.at(1).value.is) == 2.5);
+    CHECK(std::get<std::string>(job.at(2).value.is) == "x");
+    CHECK(std::holds_alternative<std::nullptr_t>(value_of(std::optional<int>{})));
+    CHECK(std::get<std::int64_t>(value_of(std::optional<int>{3})) == 3);
+    CHECK(std::get<values>(value_of(std::pair<int, bool>{1, true})).size() == 2);
+    CHECK(std::get<bool>(value_of(std::variant<int, bool>{true})));
 }
