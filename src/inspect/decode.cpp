@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include <cairn/detail/codec/msgpack.hpp>
 #include <cairn/detail/codec/parts.hpp>
 #include <cairn/repr.hpp>
 
@@ -123,6 +124,7 @@ bool element_type::fits(std::span<const std::byte> value) const noexcept {
         case type_form::structure: return value.size() == bytes;
         case type_form::text:
         case type_form::unknown: return true;
+        case type_form::msgpack: return is_msgpack(value);
         default: break;
     }
     return each_part(value, [](std::span<const std::byte> part, const element_type& type, std::size_t) {
@@ -147,6 +149,7 @@ void element_type::write(std::string& to, std::span<const std::byte> value) cons
         case type_form::characters: return append_repr(to, until_zero(as_text(value)));
         case type_form::structure:
         case type_form::unknown: return append_bytes(to, name, value.data(), value.size());
+        case type_form::msgpack: return append_msgpack_repr(to, value);
         case type_form::optional:
             if (value.empty()) to += "None";
             break;
@@ -185,6 +188,7 @@ element_value element_type::decode(std::span<const std::byte> value) const {
         case type_form::floating: return {read_floating(value)};
         case type_form::text: return {std::string(as_text(value))};
         case type_form::characters: return {std::string(until_zero(as_text(value)))};
+        case type_form::msgpack: return decode_msgpack(value);
         case type_form::structure:
         case type_form::unknown: return {std::vector<std::byte>(value.begin(), value.end())};
         default: return decode_parts(value);

@@ -24,6 +24,7 @@ enum class type_form {
     text,
     characters,  // char[8]: text that ends at the first zero
     structure,   // struct[24,8]: bytes
+    msgpack,     // json, msgpack:job: says itself what it is made of
     array,       // array<str, 4>, int32[4]
     sequence,    // vector<str>
     optional,
@@ -70,5 +71,8 @@ private:
     void write_parts(std::string& to, std::span<const std::byte> value) const;
     [[nodiscard]] element_value decode_parts(std::span<const std::byte> value) const;
 };
+
+/// Of bytes that is_msgpack() holds for.
+[[nodiscard]] element_value decode_msgpack(std::span<const std::byte> value);
 
 }  // namespace cairn::inline v0::detail::inspecting

@@ -100,6 +100,7 @@ bool element_type::parse_simple() {
     if (text == "bool") form = type_form::boolean, bytes = 1;
     else if (text == "str") form = type_form::text;
     else if (text == "none") form = type_form::none;
+    else if (text == "json" || text.starts_with("msgpack:")) form = type_form::msgpack;
     else if (signed_bytes != 0) form = type_form::signed_integer, bytes = signed_bytes;
     else if (unsigned_bytes != 0) form = type_form::unsigned_integer, bytes = unsigned_bytes;
     else if (text == "float32") form = type_form::floating, bytes = 4;
