@@ -217,6 +217,7 @@ private:
             return values.snapshot();
         } else {
             std::vector<T> all;
+            if constexpr (std::ranges::sized_range<const Range>) all.reserve(std::ranges::size(values));
             for (const auto& each : values) all.push_back(T(each));
             return all;
         }
