@@ -281,5 +281,6 @@ private:
 
 void add_dict_rows(experiment_table& table);
 void add_set_rows(experiment_table& table);
+void add_composite_rows(experiment_table& table);
 
 }  // namespace cairn_test
