@@ -19,8 +19,8 @@
 
 #include <sys/types.h>
 
+#include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
-#include <cairn/detail/process/deadline.hpp>
 #include <cairn/detail/process/task.hpp>
 #include <cairn/error.hpp>
 

@@ -17,7 +17,7 @@
 #include "os/file.hpp"
 #include "os/unique_fd.hpp"
 #include "process/child_report.hpp"
-#include <cairn/detail/process/deadline.hpp>
+#include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/process/task.hpp>
 #include <cairn/error.hpp>
 
