@@ -7,8 +7,8 @@
 
 #include <doctest/doctest.h>
 
-#include "mutations.hpp"
 #include "planted.hpp"
+#include "support/mutations.hpp"
 #include "support/scratch.hpp"
 #include "support/structs.hpp"
 #include <cairn/error.hpp>
