@@ -10,6 +10,7 @@
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>
 #include <cairn/process.hpp>
+#include <cairn/queue.hpp>
 #include <cairn/repr.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>

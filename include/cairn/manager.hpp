@@ -24,6 +24,7 @@
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/list.hpp>
+#include <cairn/queue.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>
 
@@ -133,6 +134,19 @@ public:
         return set<T>(generate_name("set"), contents);
     }
 
+    /// The queue of that name, created if there is none: it holds `maxsize` items at most, 0 says as many as there is
+    /// memory for. A queue that is there keeps its own maxsize.
+    /// @throws invalid_argument  maxsize is negative
+    /// @throws type_mismatch, segment_full
+    template <typename T>
+    cairn::queue<T> queue(std::string_view name, std::int64_t maxsize = 0) const {
+        return find_or_create_queue<cairn::queue<T>>(name, maxsize);
+    }
+    template <typename T>
+    cairn::queue<T> queue(std::int64_t maxsize = 0) const {
+        return queue<T>(generate_name("queue"), maxsize);
+    }
+
     [[nodiscard]] bool contains(std::string_view name) const;
     /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
     /// @throws type_mismatch
@@ -169,6 +183,14 @@ private:
             return node;
         }));
     }
+    template <typename Handle>
+    Handle find_or_create_queue(std::string_view name, std::int64_t maxsize) const {
+        require_maxsize(name, Handle::kind, maxsize);
+        return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
+            return Handle::create(tx, static_cast<std::uint64_t>(maxsize));
+        }));
+    }
+    void require_maxsize(std::string_view name, detail::object_kind kind, std::int64_t maxsize) const;
     /// What a handle expects to find: kind and type as recorded, and a node that makes sense.
     struct request {
         detail::object_kind kind;

@@ -7,6 +7,7 @@
 
 #include "cairn/detail/containers/dict_core.hpp"
 #include "cairn/detail/containers/list_core.hpp"
+#include "cairn/detail/containers/queue_core.hpp"
 #include "containers/list_chunks.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
@@ -271,6 +272,7 @@ void finish_stored_operation(root_transaction& tx) {
         case operation_kind::list_insert: return go_on_inserting(tx);
         case operation_kind::list_reverse: return go_on_reversing(tx);
         case operation_kind::dict_drop: return go_on_dropping_dict(tx);
+        case operation_kind::queue_drop: return go_on_dropping_items(tx);
     }
     throw_corrupt(tx.in(), "an unfinished operation is of no known kind");
 }

@@ -10,6 +10,7 @@
 #include "base/hash.hpp"
 #include "inspect/decode.hpp"
 #include "inspect/keyed.hpp"
+#include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
 #include <cairn/detail/arena/arena.hpp>
@@ -196,6 +197,42 @@ std::uint64_t check_dict_object(const segment& s, const root_slot& slot, const s
     return node->size;
 }
 
+std::uint64_t check_queue_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
+                                 arena_audit& audit, problem_list& problems) {
+    auto* node = s.find<queue_node>(slot.node);
+    std::string problem = node == nullptr ? "its node lies outside" : check_queue(s, *node, audit);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    if (deep) {
+        const element_type type(std::string_view(s.at<char>(slot.type_name), slot.type_name_bytes));
+        std::uint64_t i = 0;
+        walk_items(s, *node, 0, queued_count(*node), [&](const std::byte* item) {
+            blob_slot blob{};
+            std::uint64_t bytes = 0;
+            const std::byte* at =
+                item == nullptr ? nullptr : find_item_bytes(s, *node, item, type.bytes, blob, bytes);
+            if (at == nullptr || !type.fits({at, static_cast<std::size_t>(bytes)}))
+                problems.add(who + "item " + std::to_string(i) + " is no " + type.name);
+            ++i;
+        });
+    }
+    return queued_count(*node);
+}
+
+std::string check_queue_operation(const segment& s, const stored_operation& op) {
+    const auto* node = s.find<queue_node>(op.node);
+    if (node == nullptr) return "its unfinished operation has no queue";
+    if (std::string problem = check_queue_node(s, *node); !problem.empty()) return problem;
+    if (op.kind != static_cast<std::uint32_t>(operation_kind::queue_drop))
+        return "its unfinished operation is of no known kind";
+    if (op.arguments[0] < node->head || op.arguments[0] > node->tail)
+        return "its unfinished operation makes no sense";
+    return {};
+}
+
 std::string check_dict_operation(const segment& s, const stored_operation& op) {
     const auto* node = s.find<dict_node>(op.node);
     if (node == nullptr) return "its unfinished operation has no dict";
@@ -251,6 +288,7 @@ std::string check_list_node(const segment& s, const list_node& node) {
 std::string check_operation(const segment& s, const root_slot& slot) {
     const stored_operation& op = slot.operation;
     if (is_keyed(slot)) return check_dict_operation(s, op);
+    if (is_queue(slot)) return check_queue_operation(s, op);
     const auto* node = s.find<list_node>(op.node);
     if (node == nullptr) return "its unfinished operation has no list";
     if (std::string problem = check_list_node(s, *node); !problem.empty()) return problem;
@@ -300,6 +338,7 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
         case object_kind::dict:
         case object_kind::set: return check_dict_object(s, slot, who, deep, audit, problems);
+        case object_kind::queue: return check_queue_object(s, slot, who, deep, audit, problems);
         default: problems.add(who + "it is of no known kind"); return 0;
     }
 }

@@ -4,6 +4,7 @@
 
 #include "inspect/decode.hpp"
 #include "inspect/keyed.hpp"
+#include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include <cairn/error.hpp>
@@ -97,6 +98,28 @@ struct contents_access {
             const bool has_value = record != nullptr && append_field(*s, node.shape, record, find_value_bytes,
                                                                      to.decoder_->bytes, bytes_left, to);
             finish_element(to, has_value);
+        });
+    }
+
+    static void copy_queue(image& in, const root_slot& slot, const queue_node& node, std::uint64_t first,
+                           std::uint64_t count, object_contents& to) {
+        const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+        to.decoder_ = std::make_shared<const element_type>(to.type);
+        to.size = queued_count(node);
+        to.first = std::min(first, to.size);
+        if (!s) return;
+        std::uint64_t bytes_left = 2 * in.limit();  // padding and all; blobs do not overlap
+        walk_items(*s, node, to.first, count, [&](const std::byte* item) {
+            blob_slot blob{};
+            std::uint64_t bytes = 0;
+            const std::byte* from =
+                item == nullptr ? nullptr : find_item_bytes(*s, node, item, to.decoder_->bytes, blob, bytes);
+            const bool is_there = from != nullptr && bytes <= bytes_left;
+            if (is_there) {
+                bytes_left -= bytes;
+                to.data_.insert(to.data_.end(), from, from + bytes);
+            }
+            finish_element(to, is_there);
         });
     }
 
@@ -244,6 +267,12 @@ object_contents inspection::contents(std::string_view name, std::uint64_t first,
                     const dict_node* keyed = dict_node_in(at, seen);
                     if (keyed == nullptr) problem = "its node makes no sense";
                     else contents_access::copy_keyed(at, seen, *keyed, first, count, contents);
+                    return;
+                }
+                if (is_queue(seen)) {
+                    const queue_node* queue = queue_node_in(at, seen);
+                    if (queue == nullptr) problem = "its node makes no sense";
+                    else contents_access::copy_queue(at, seen, *queue, first, count, contents);
                     return;
                 }
                 if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "inspect/keyed.hpp"
+#include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include "os/identity.hpp"
@@ -75,6 +76,15 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         if (const dict_node* keyed = dict_node_in(in, slot)) {
             facts.items = keyed->size;
             facts.element_bytes = keyed->size * keyed->shape.record_bytes();
+        } else {
+            facts.notes.emplace_back("damaged: its node makes no sense");
+        }
+        return;
+    }
+    if (is_queue(slot)) {
+        if (const queue_node* queue = queue_node_in(in, slot)) {
+            facts.items = queued_count(*queue);
+            facts.element_bytes = queued_count(*queue) * queue->stride;
         } else {
             facts.notes.emplace_back("damaged: its node makes no sense");
         }

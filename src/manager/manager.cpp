@@ -211,6 +211,14 @@ root_reference manager::create_root(std::string_view name, const request& wanted
     return {segment_, &slot, slot.generation, slot.node};
 }
 
+void manager::require_maxsize(std::string_view name, object_kind kind, std::int64_t maxsize) const {
+    if (maxsize >= 0) return;
+    require_object_name(*segment_, name);
+    throw invalid_argument("create " + std::string(kind_name(kind)) + " '" + std::string(name) + "' in " +
+                           describe_segment(*segment_) + ": maxsize is " + std::to_string(maxsize) +
+                           ", expected 0 (unbounded) or more");
+}
+
 bool manager::contains(std::string_view name) const {
     segment& s = *segment_;
     require_object_name(s, name);

@@ -39,6 +39,7 @@ READS = {
         name manager validate type_name""",
     "list": "at get front back slice index count",
     "dict": "at get count keys values items",
+    "queue": "full maxsize is_closed join join_for",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
     "manager": "find objects stats is_anonymous operator=",
@@ -54,6 +55,10 @@ SAME_AS = {
     # Finds with reads, erases with list::erase, one element at a time.
     "erase_if": "list::erase",
     # Another name for the same.
+    "queue::push": "queue::put",
+    "queue::pop": "queue::get",
+    "queue::try_push": "queue::try_put",
+    "queue::try_pop": "queue::try_get",
     "set::insert": "set::add",
     "set::erase": "set::discard",
     "set::operator&=": "set::intersection_update",

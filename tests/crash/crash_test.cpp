@@ -7,6 +7,7 @@
 #include "crash/dict_experiment.hpp"
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
+#include "crash/queue_experiment.hpp"
 #include "support/crash/laboratory.hpp"
 
 using namespace cairn_test;
@@ -19,6 +20,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_dict_rows(table);
     add_set_rows(table);
     add_composite_rows(table);
+    add_queue_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);
 

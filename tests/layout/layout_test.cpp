@@ -16,6 +16,7 @@
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
+#include <cairn/detail/containers/queue_layout.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 
@@ -250,6 +251,38 @@ TEST_CASE("the beginning of a table has its size and its fields where format 1 h
                                         });
 }
 
+TEST_CASE("the node of a queue and its chunks have their size and their fields where format 1 has them") {
+    check_layout<queue_node>(112, {
+                                      AT(queue_node, head, 0),
+                                      AT(queue_node, head_limit, 8),
+                                      AT(queue_node, head_base, 16),
+                                      AT(queue_node, tail, 24),
+                                      AT(queue_node, tail_limit, 32),
+                                      AT(queue_node, tail_base, 40),
+                                      AT(queue_node, done, 48),
+                                      AT(queue_node, maxsize, 56),
+                                      AT(queue_node, head_chunk, 64),
+                                      AT(queue_node, tail_chunk, 72),
+                                      AT(queue_node, spare_chunk, 80),
+                                      AT(queue_node, closed_nanoseconds, 88),
+                                      AT(queue_node, closed_pid, 96),
+                                      AT(queue_node, stride, 100),
+                                      AT(queue_node, form, 104),
+                                      AT(queue_node, state, 105),
+                                      AT(queue_node, has_batch_waiters, 106),
+                                      AT(queue_node, reserved_, 108),
+                                  });
+    check_layout<queue_chunk>(16, {
+                                      AT(queue_chunk, next, 0),
+                                      AT(queue_chunk, slot_count, 8),
+                                  });
+    CHECK(queue_has_item == 0);
+    CHECK(queue_has_room == 1);
+    CHECK(queue_all_done == 2);
+    CHECK(static_cast<int>(queue_state::open) == 0);
+    CHECK(static_cast<int>(queue_state::closed) == 1);
+}
+
 TEST_CASE("the slot of a blob has its size and its fields where format 1 has them") {
     check_layout<blob_slot>(16, {
                                     AT(blob_slot, first, 0),
@@ -321,11 +354,13 @@ TEST_CASE("numbers that are stored mean what format 1 says") {
     CHECK(static_cast<int>(root_state::erasing) == 3);
     CHECK(static_cast<int>(root_state::poisoned) == 4);
     CHECK(static_cast<int>(object_kind::list) == 1);
+    CHECK(static_cast<int>(object_kind::queue) == 4);
     CHECK(static_cast<int>(object_kind::sharded_dict) == 18);
     CHECK(static_cast<int>(operation_kind::list_drop) == 1);
     CHECK(static_cast<int>(operation_kind::list_erase) == 2);
     CHECK(static_cast<int>(operation_kind::list_insert) == 3);
     CHECK(static_cast<int>(operation_kind::list_reverse) == 4);
+    CHECK(static_cast<int>(operation_kind::queue_drop) == 6);
     CHECK(static_cast<int>(element_form::in_place) == 1);
     CHECK(static_cast<int>(element_form::blob) == 2);
     CHECK(participant_is_creator == 1);

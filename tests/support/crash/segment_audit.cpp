@@ -9,6 +9,7 @@
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
+#include <cairn/detail/containers/queue_core.hpp>
 
 namespace cairn_test {
 
@@ -198,6 +199,9 @@ private:
             case object_kind::dict:
             case object_kind::set:
                 if (auto* node = s_.find<dict_node>(slot.node)) return check_dict(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::queue:
+                if (auto* node = s_.find<queue_node>(slot.node)) return check_queue(s_, *node, audit);
                 return "its node lies outside";
             default: return "it is of no kind that has a check here";
         }

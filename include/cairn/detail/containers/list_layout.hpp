@@ -122,7 +122,8 @@ enum class operation_kind : std::uint32_t {
     list_erase = 2,    // arguments: first, last, old size
     list_insert = 3,   // arguments: index, old size; the new element waits at old size + 1
     list_reverse = 4,  // arguments: size
-    dict_drop = 5      // arguments: a place in the table that is being dropped
+    dict_drop = 5,     // arguments: a place in the table that is being dropped
+    queue_drop = 6     // arguments: the ticket that will be the next to take
 };
 
 }  // namespace cairn::inline v0::detail

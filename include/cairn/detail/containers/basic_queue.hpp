@@ -1,0 +1,185 @@
+// basic_queue.hpp - what all queues have in common: putting, getting, waiting, counting, ending. queue.hpp says what each
+// is for.
+//
+// `Order` says which item comes next, and where items lie: fifo_order.hpp.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <iosfwd>
+#include <optional>
+#include <ranges>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <cairn/codec.hpp>
+#include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/containers/queue_items.hpp>
+#include <cairn/detail/containers/waiting.hpp>
+#include <cairn/error.hpp>
+#include <cairn/repr.hpp>
+
+namespace cairn::inline v0::detail {
+
+template <typename T, typename Order>
+class basic_queue : public object_handle {
+    static_assert(require_element<T>());
+    using parameter = typename element_traits<T>::parameter;
+
+public:
+    using value_type = T;
+    using size_type = std::size_t;
+    using is_cairn_handle = void;
+
+    static constexpr object_kind kind = Order::kind;
+    /// "str": recorded with the queue, and checked when it is opened.
+    static std::string type_name() { return codec<T>::type_name(); }
+
+    // ---- putting ---------------------------------------------------------------------------------------------------
+
+    /// Appends a copy of `value`, waiting while the queue is full.
+    /// @throws queue_closed  it was closed before or during the wait
+    /// @throws segment_full  no room for the bytes and no growth possible; the queue is unchanged
+    void put(parameter value) const { static_cast<void>(put_before(value, some_day, {})); }
+    /// As put(). False when a stop was requested first, and then nothing was put.
+    bool put(parameter value, const std::stop_token& stop) const { return put_before(value, some_day, stop); }
+    /// As put(), waiting no longer than that. False when the time was up first, and then nothing was put.
+    template <typename Rep, typename Period>
+    bool put_for(parameter value, std::chrono::duration<Rep, Period> timeout,
+                 const std::stop_token& stop = {}) const {
+        return put_before(value, wait_until(timeout), stop);
+    }
+    template <typename Clock, typename Duration>
+    bool put_until(parameter value, std::chrono::time_point<Clock, Duration> deadline,
+                   const std::stop_token& stop = {}) const {
+        return put_before(value, wait_until(deadline - Clock::now()), stop);
+    }
+    /// False when the queue is full. @throws queue_closed, segment_full
+    bool try_put(parameter value) const { return put_before(value, at_once, {}); }
+    /// Appends all: at once, as one, if the queue can ever hold that many, else in batches of its size, as room comes.
+    /// @throws queue_closed, segment_full  batches that were appended before stay
+    template <std::ranges::input_range Range = std::initializer_list<T>>
+    void put_many(const Range& values) const {
+        static_cast<void>(put_batches(values, {}));
+    }
+    /// How many were appended before a stop was requested.
+    template <std::ranges::input_range Range = std::initializer_list<T>>
+    size_type put_many(const Range& values, const std::stop_token& stop) const {
+        return put_batches(values, stop);
+    }
+
+    // ---- getting ---------------------------------------------------------------------------------------------------
+
+    /// Takes the next item, waiting while there is none.
+    /// @throws queue_closed  it is closed, and nothing is left
+    T get() const { return *get_before(some_day, {}); }
+    /// As get(). Nothing when a stop was requested first.
+    std::optional<T> get(const std::stop_token& stop) const { return get_before(some_day, stop); }
+    /// As get(), waiting no longer than that. Nothing when the time was up first.
+    template <typename Rep, typename Period>
+    std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout,
+                             const std::stop_token& stop = {}) const {
+        return get_before(wait_until(timeout), stop);
+    }
+    template <typename Clock, typename Duration>
+    std::optional<T> get_until(std::chrono::time_point<Clock, Duration> deadline,
+                               const std::stop_token& stop = {}) const {
+        return get_before(wait_until(deadline - Clock::now()), stop);
+    }
+    /// Nothing when the queue is empty. @throws queue_closed
+    std::optional<T> try_get() const { return get_before(at_once, {}); }
+    /// Takes up to `most` items as one, waiting while there is none. @throws queue_closed
+    std::vector<T> get_many(size_type most) const { return get_batch(most, {}); }
+    /// As get_many(). Empty when a stop was requested first.
+    std::vector<T> get_many(size_type most, const std::stop_token& stop) const {
+        return get_batch(most, stop);
+    }
+
+    /// The names of the standard library.
+    void push(parameter value) const { put(value); }
+    bool try_push(parameter value) const { return try_put(value); }
+    T pop() const { return get(); }
+    std::optional<T> try_pop() const { return try_get(); }
+
+    // ---- counting ----------------------------------------------------------------------------------------------------
+
+    /// Items that wait to be taken. Takes no lock, as all that follow; others may put and take at the same time.
+    [[nodiscard]] size_type size() const;
+    [[nodiscard]] bool empty() const { return size() == 0; }
+    [[nodiscard]] bool full() const { return maxsize() != 0 && size() >= maxsize(); }
+    /// 0: no limit.
+    [[nodiscard]] size_type maxsize() const;
+    /// Copies of all items at one moment, in the order in which they would be taken.
+    [[nodiscard]] std::vector<T> snapshot() const;
+
+    // ---- what was taken is done ----------------------------------------------------------------------------------------
+
+    /// Says that an item that was taken has been dealt with: join() waits for one of these for each item put.
+    /// @throws invalid_state  once more than items were put
+    void task_done() const;
+    /// Waits until task_done() has been called for every item that was put.
+    void join() const { static_cast<void>(join_before(some_day, {})); }
+    /// As join(). False when a stop was requested first.
+    bool join(const std::stop_token& stop) const { return join_before(some_day, stop); }
+    /// As join(), waiting no longer than that. False when the time was up first.
+    template <typename Rep, typename Period>
+    bool join_for(std::chrono::duration<Rep, Period> timeout, const std::stop_token& stop = {}) const {
+        return join_before(wait_until(timeout), stop);
+    }
+
+    // ---- ending ------------------------------------------------------------------------------------------------------
+
+    /// No more items: put() throws queue_closed from now on, also where it waits; get() does when nothing is left. Once is
+    /// enough; it cannot be undone.
+    void close() const { shutdown(false); }
+    /// As close(). If `immediate`, what is in the queue is dropped, and counts as done.
+    void shutdown(bool immediate = false) const;
+    [[nodiscard]] bool is_closed() const;
+
+    /// "queue([1, 2], maxsize=3)"
+    void append_repr_to(std::string& text) const;
+    friend std::ostream& operator<<(std::ostream& to, const basic_queue& q) {
+        std::string text;
+        q.append_repr_to(text);
+        write(to, text);
+        return to;
+    }
+
+    /// For the manager.
+    explicit basic_queue(root_reference root) noexcept : object_handle(std::move(root)) {}
+    static void validate(const segment& s, segment_offset node) {
+        static_cast<void>(queue_at(s, node, Order::stride, Order::form));
+    }
+    static segment_offset create(root_transaction& tx, std::uint64_t maxsize) {
+        return Order::create(tx, maxsize);
+    }
+
+private:
+    [[nodiscard]] CAIRN_INLINE queue_node& node_in(const segment& s) const noexcept {
+        return *s.template at<queue_node>(node());
+    }
+    template <typename Rep, typename Period>
+    static steady_time wait_until(std::chrono::duration<Rep, Period> timeout) {
+        return timeout > timeout.zero() ? deadline_after(timeout) : at_once;
+    }
+    static void require_open(const char* operation, const root_transaction& tx, const queue_node& n) {
+        if (n.state != queue_state::open) [[unlikely]]
+            throw_closed(operation, tx, n);
+    }
+    bool put_before(parameter value, steady_time deadline, const std::stop_token& stop) const;
+    template <typename Range>
+    size_type put_batches(const Range& values, const std::stop_token& stop) const;
+    std::optional<T> get_before(steady_time deadline, const std::stop_token& stop) const;
+    std::vector<T> get_batch(size_type most, const std::stop_token& stop) const;
+    bool join_before(steady_time deadline, const std::stop_token& stop) const;
+    template <typename Get>
+    [[nodiscard]] auto read(Get value) const;
+};
+
+}  // namespace cairn::inline v0::detail
+
+#include <cairn/detail/containers/queue_impl.hpp>

@@ -1,0 +1,68 @@
+// fifo_order.hpp - first in, first out: items in linked chunks (queue_core.hpp).
+#pragma once
+
+#include <vector>
+
+#include <cairn/detail/containers/queue_items.hpp>
+
+namespace cairn::inline v0::detail {
+
+template <typename T>
+struct fifo_order {
+    static constexpr object_kind kind = object_kind::queue;
+    static constexpr std::uint32_t stride = element_traits<T>::stride;
+    static constexpr element_form form = element_traits<T>::form;
+
+    static segment_offset create(root_transaction& tx, std::uint64_t maxsize) {
+        return create_queue(tx, stride, form, maxsize);
+    }
+
+    /// Each of these commits; there is room, and there are items.
+    static void put(root_transaction& tx, queue_node& node, const item_to_put<T>& item) {
+        item.write(tx, next_queue_slot(tx, node, stride, node.tail));
+        commit_items(tx, node, 1);
+    }
+    static void put_many(root_transaction& tx, queue_node& node, const items_to_put<T>& items,
+                         std::uint64_t first, std::uint64_t count) {
+        const std::uint64_t tail = node.tail;
+        for (std::uint64_t i = 0; i < count; ++i)
+            items.write(tx, next_queue_slot(tx, node, stride, tail + i), first + i);
+        commit_items(tx, node, count);
+    }
+    static void take(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+        const std::byte* slot = first_queue_slot(tx, node, stride);
+        if (item.copy(tx.in(), slot) == read_result::torn) throw_damaged(tx.in(), tx.slot());
+        commit_taken(tx, node, form, slot);
+    }
+    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
+                          std::vector<taken_item<T>>& items) {
+        if (copy(tx.in(), node, count, items) == read_result::torn) throw_damaged(tx.in(), tx.slot());
+        commit_many_taken(tx, node, count);
+    }
+
+    static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+        // acquire: pairs with the release of a put, which moves no version; the items are there
+        const std::uint64_t tail = __atomic_load_n(&node.tail, __ATOMIC_ACQUIRE);
+        return copy(s, node, tail - load_word(node.head), items);
+    }
+
+private:
+    static read_result copy(const segment& s, const queue_node& node, std::uint64_t count,
+                            std::vector<taken_item<T>>& items) {
+        items.clear();
+        // Torn or damaged: no queue has more items than its segment has bytes.
+        if (count > s.committed_bytes() / stride) return read_result::torn;
+        items.resize(count);
+        queue_walk walk(s, node);
+        std::uint64_t left = s.committed_bytes();  // blobs do not overlap
+        for (taken_item<T>& item : items) {
+            const std::byte* slot = walk.next();
+            if (slot == nullptr || item.copy(s, slot) == read_result::torn) return read_result::torn;
+            if (item.byte_count() > left) return read_result::torn;
+            left -= item.byte_count();
+        }
+        return read_result::done;
+    }
+};
+
+}  // namespace cairn::inline v0::detail

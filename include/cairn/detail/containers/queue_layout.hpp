@@ -1,0 +1,95 @@
+// queue_layout.hpp - what a queue is in its root's arena.
+//
+// Items have tickets, from 0 on: `head` is taken next, `tail` is filled next. They lie in chunks that are linked in the
+// order of tickets; the end of each queue knows its own chunk, so that an item is found by one multiplication:
+//
+//   chunk      | queue_chunk | slot | slot | ...
+//   slot       an element in place (`stride` bytes), or a blob_slot
+//   address    base + ticket * stride, where base is as if the chunk began with ticket 0
+//
+//   head_chunk                          tail_chunk            spare_chunk
+//   | . . . taken, head ... | -next-> | ..., tail, unused | | kept for the next chunk to be linked |
+//
+// A chunk whose last item is taken becomes the spare one, or is freed. The only chunk of an empty queue is used again from
+// its beginning when it is full: a queue that is emptied as fast as it is filled lives in one chunk.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <cairn/detail/base/words.hpp>
+#include <cairn/detail/containers/list_layout.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// Numbers of the event counts of a queue's root.
+enum queue_event : std::uint32_t {
+    queue_has_item = 0,
+    queue_has_room = 1,
+    queue_all_done = 2,
+};
+
+enum class queue_state : std::uint8_t {
+    open = 0,
+    closed = 1,  // takes no more items; gives out what it has
+};
+
+/// Everything but maxsize, stride and form is written under the root's lock, and logged, except head, tail and done where
+/// they are the whole change.
+struct queue_node {
+    std::uint64_t head;  // ticket to take next: as many items have been taken. Only grows
+    std::uint64_t
+        head_limit;  // first ticket beyond the head chunk; above head, unless it is empty and full at once
+    std::uint64_t head_base;  // offset at which ticket 0 would be if the head chunk began with it; wraps
+    std::uint64_t tail;       // ticket to fill next: as many items have been put. Only grows
+    std::uint64_t tail_limit;
+    std::uint64_t tail_base;
+    std::uint64_t done;        // items that need not be waited for any more; at most tail. Only grows
+    std::uint64_t maxsize;     // 0: no limit. Set by create, then constant
+    std::uint64_t head_chunk;  // offset; 0: none yet
+    std::uint64_t tail_chunk;
+    std::uint64_t spare_chunk;        // 0: none
+    std::int64_t closed_nanoseconds;  // since 1970
+    std::uint32_t closed_pid;
+    std::uint32_t stride;  // bytes from item to item. Set by create, then constant
+    element_form form;     // set by create, then constant
+    queue_state state;
+    std::uint16_t
+        has_batch_waiters;  // who waits for room may wait for more than one place; may be wrongly 1. Not logged
+    std::uint32_t reserved_;
+};
+static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 112);
+static_assert(offsetof(queue_node, head_chunk) == 64);  // format 1; a change needs a new format number
+
+/// Beginning of a chunk. `next` says nothing in the tail chunk and in the spare one.
+struct queue_chunk {
+    std::uint64_t next;        // offset
+    std::uint64_t slot_count;  // set when it is allocated, then constant
+};
+static_assert(sizeof(queue_chunk) == 16);
+
+constexpr std::uint64_t first_queue_chunk_bytes = 1024;  // chosen freely: small queues stay small
+constexpr std::uint64_t largest_queue_chunk_bytes =
+    16384;  // whole pages: a larger one would make nothing faster
+constexpr std::uint64_t largest_queue_slot_bytes = 256;
+
+constexpr std::uint64_t queue_slots_in(std::uint64_t chunk_bytes, std::uint32_t stride) noexcept {
+    return (chunk_bytes - sizeof(queue_chunk)) / stride;
+}
+
+/// Bytes of a chunk with that many slots.
+constexpr std::uint64_t queue_chunk_bytes(std::uint64_t slot_count, std::uint32_t stride) noexcept {
+    return round_up(sizeof(queue_chunk) + slot_count * stride, 8);
+}
+
+/// How many slots the chunk after one of `slot_count` has: twice the bytes, up to the largest.
+constexpr std::uint64_t next_queue_slot_count(std::uint64_t slot_count, std::uint32_t stride) noexcept {
+    if (slot_count == 0) return queue_slots_in(first_queue_chunk_bytes, stride);
+    return queue_slots_in(
+        std::min(2 * std::bit_ceil(queue_chunk_bytes(slot_count, stride)), largest_queue_chunk_bytes),
+        stride);
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,92 @@
+// waiting.hpp - how an operation waits for a change of its root: it spins for about what a sleep costs, then sleeps on an
+// event count (txn/events.hpp).
+//
+// Spinning watches one word without the lock, so that whoever makes the change finds no sleeper and makes no system call.
+// It adapts to the thread: what was in vain is tried for less time, and then hardly ever; what succeeded, for all of it.
+// A wait that ends by its deadline or a stop looks once more under the lock: it may have been woken for what is there now,
+// and would take the wake along.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+#include <cairn/detail/base/deadline.hpp>
+#include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/txn/events.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// The deadlines of operations that do not wait, and of those that wait for as long as it takes.
+constexpr steady_time at_once = steady_time::min();
+constexpr steady_time some_day = steady_time::max();
+
+/// One wait of one thread. The handle's mapping outlives it.
+class CAIRN_API root_wait {
+public:
+    root_wait(root_slot& slot, std::uint64_t generation, std::uint32_t event, steady_time deadline,
+              std::stop_token stop);
+    root_wait(const root_wait&) = delete;
+    root_wait& operator=(const root_wait&) = delete;
+    ~root_wait();
+
+    /// Without the lock: returns when `word` is not `seen` any more, or somebody was woken, or it is time to look again.
+    void pause(const std::uint64_t& word, std::uint64_t seen);
+
+    /// Under the lock, after what is waited for was not there: false when the time is up.
+    bool may_go_on(root_transaction& tx);
+
+private:
+    struct disturb {
+        root_slot& slot;
+        std::uint32_t event;
+        void operator()() const noexcept { disturb_sleepers(slot, event); }
+    };
+
+    [[nodiscard]] bool is_nothing_new(const std::uint64_t& word, std::uint64_t seen) const noexcept;
+
+    root_slot& slot_;
+    std::uint64_t generation_;
+    std::uint32_t event_;
+    std::uint32_t sequence_ = 0;
+    steady_time deadline_;
+    bool is_registered_ = false;  // sequence_ says since when
+    bool may_spin_ = true;
+    std::stop_token stop_;
+    std::optional<std::stop_callback<disturb>> on_stop_;
+};
+
+/// Calls attempt(root_transaction&), which is true when it has done (and committed) its work, under the lock, until it has or
+/// the time is up; between two attempts waits for `event`, watching `word`. What attempt throws ends it; a wake that had come
+/// for it goes on to the next sleeper.
+template <typename Attempt>
+bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::uint32_t event,
+                   const std::uint64_t& word, steady_time deadline, const std::stop_token& stop,
+                   const Attempt& attempt) {
+    std::uint64_t seen = 0;
+    {
+        root_transaction tx(s, slot, generation);
+        if (attempt(tx)) [[likely]]
+            return true;
+        if (deadline == at_once) return false;
+        seen = load_word(word);
+    }
+    root_wait wait(slot, generation, event, deadline, stop);
+    for (;;) {
+        wait.pause(word, seen);
+        root_transaction tx(s, slot, generation);
+        try {
+            if (attempt(tx)) return true;
+        } catch (...) {
+            wake(tx, event, 1);
+            throw;
+        }
+        if (!wait.may_go_on(tx)) return false;
+        seen = load_word(word);
+    }
+}
+
+}  // namespace cairn::inline v0::detail

@@ -1,0 +1,50 @@
+// queue.hpp - cairn::queue<T>, a blocking FIFO for all attached processes (Python: Manager().Queue and JoinableQueue).
+//
+//   auto jobs = m.queue<std::string>("jobs", 100);      // holds 100 at most; without a number as many as there is room for
+//   jobs.put("a");                                      // waits while it is full
+//   std::string job = jobs.get();                       // waits while it is empty
+//
+// Stored        one queue_node in its root's arena, items in linked chunks (detail/containers/queue_layout.hpp).
+// Handle        a queue is a pointer: copies refer to the same one, and keep the mapping alive; it owns no item.
+// Protected by  the root's mutex for every change. Sizes and snapshots take no lock.
+// Commit        put: the store of the tail. get: the store of the head. Sleepers are woken before it.
+// Death         an operation whose process is killed has happened whole or not at all, and those who wait go on: at once as
+//               a rule, within 250 ms at the worst instruction.
+//
+// When to use   each item is to be dealt with once, by whoever is free. A list<T> or dict<K, V> keeps what it has.
+// Cost          put and get: one lock, constant; no system call unless somebody sleeps. Waiting costs no processor time.
+//               Items are copies.
+// Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe. What waits
+//               throws would_deadlock in callbacks of other operations, and object_gone when the queue is removed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <cairn/detail/containers/basic_queue.hpp>
+#include <cairn/detail/containers/fifo_order.hpp>
+
+namespace cairn::inline v0 {
+
+/// First in, first out.
+template <typename T>
+class queue : public detail::basic_queue<T, detail::fifo_order<T>> {
+public:
+    using detail::basic_queue<T, detail::fifo_order<T>>::basic_queue;
+};
+
+/// Generic code asks for this: a queue of T, whatever keeps it.
+template <typename Q, typename T>
+concept queue_of = requires(const Q& q, const T& item) {
+    q.put(item);
+    { q.try_put(item) } -> std::convertible_to<bool>;
+    { q.get() } -> std::convertible_to<T>;
+    { q.try_get() } -> std::convertible_to<std::optional<T>>;
+    { q.size() } -> std::convertible_to<std::size_t>;
+    q.task_done();
+    q.close();
+};
+
+}  // namespace cairn::inline v0

@@ -1,0 +1,103 @@
+#include "cairn/detail/containers/waiting.hpp"
+
+#include "os/processors.hpp"
+#include <cairn/detail/txn/reading.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// About what a sleep and a wake cost across cores of a virtual machine (30-70 us); on bare metal less, and then it is
+// learnt.
+constexpr std::chrono::microseconds longest_spin{20};
+constexpr int pauses_before_yielding = 64;  // about 2 us: the other side is on another processor, and at it
+constexpr unsigned most_halvings = 4;
+constexpr unsigned skips_between_trials = 32;
+
+// What this thread has learnt. One for all objects: they are on the same machine.
+struct spin_experience {
+    unsigned halvings = 0;  // of longest_spin; most_halvings: not at all
+    unsigned skipped = 0;
+};
+thread_local spin_experience experience;
+
+bool has_changed(const std::uint64_t& word, std::uint64_t seen) noexcept {
+    // acquire: what was published with the change is there; the lock says so again
+    return __atomic_load_n(&word, __ATOMIC_ACQUIRE) != seen;
+}
+
+bool spin(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) noexcept {
+    for (int i = 0; i < pauses_before_yielding; ++i) {
+        pause_reader();
+        if (has_changed(word, seen)) return true;
+    }
+    const auto most = std::chrono::nanoseconds(longest_spin) / (1U << experience.halvings);
+    const steady_time until = std::min(deadline, std::chrono::steady_clock::now() + most);
+    do {
+        os::yield_processor();
+        if (has_changed(word, seen)) return true;
+    } while (std::chrono::steady_clock::now() < until);
+    return false;
+}
+
+bool spin_if_it_pays(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) noexcept {
+    if (os::usable_processor_count() == 1) return false;
+    if (experience.halvings == most_halvings) {
+        if (++experience.skipped < skips_between_trials) return false;
+        experience.skipped = 0;
+        experience.halvings = most_halvings - 1;
+    }
+    if (spin(word, seen, deadline)) {
+        experience.halvings = 0;
+        return true;
+    }
+    if (experience.halvings < most_halvings) ++experience.halvings;
+    return false;
+}
+
+}  // namespace
+
+root_wait::root_wait(root_slot& slot, std::uint64_t generation, std::uint32_t event, steady_time deadline,
+                     std::stop_token stop)
+    : slot_(slot), generation_(generation), event_(event), deadline_(deadline), stop_(std::move(stop)) {
+    if (stop_.stop_possible()) on_stop_.emplace(stop_, disturb{slot_, event_});
+}
+
+root_wait::~root_wait() = default;
+
+void root_wait::pause(const std::uint64_t& word, std::uint64_t seen) {
+    if (!is_registered_) {
+        // The next look registers, if this was in vain.
+        if (may_spin_ && !stop_.stop_requested()) static_cast<void>(spin_if_it_pays(word, seen, deadline_));
+        may_spin_ = false;
+        return;
+    }
+    is_registered_ = false;
+    // After the sequence was read: a stop that comes later bumps it. A wake that a dead sleeper has taken with it has done
+    // so, too; where none has come since, a tick goes without the lock, and with the old sequence.
+    do {
+        if (stop_.stop_requested()) return;
+        sleep(slot_, event_, sequence_, deadline_);
+    } while (is_nothing_new(word, seen));
+    may_spin_ = load_word(slot_.events[event_].sequence) != sequence_;
+}
+
+bool root_wait::is_nothing_new(const std::uint64_t& word, std::uint64_t seen) const noexcept {
+    // The object may have gone with a remover that was killed before it woke anybody.
+    return load_word(slot_.events[event_].sequence) == sequence_ && !has_changed(word, seen) &&
+           load_word(slot_.generation) == generation_ &&
+           load_word(slot_.state) == static_cast<std::uint32_t>(root_state::live) &&
+           (deadline_ == some_day || std::chrono::steady_clock::now() < deadline_);
+}
+
+bool root_wait::may_go_on(root_transaction& tx) {
+    if (stop_.stop_requested()) return false;
+    if (deadline_ != some_day && std::chrono::steady_clock::now() >= deadline_) return false;
+    if (!may_spin_) {
+        sequence_ = prepare_to_sleep(tx, event_);
+        is_registered_ = true;
+    }
+    return true;
+}
+
+}  // namespace cairn::inline v0::detail

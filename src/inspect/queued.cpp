@@ -1,0 +1,52 @@
+#include "inspect/queued.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace cairn::inline v0::detail::inspecting {
+
+bool is_queue(const root_slot& slot) noexcept {
+    return static_cast<object_kind>(slot.kind) == object_kind::queue;
+}
+
+queue_node* queue_node_in(image& in, const root_slot& slot) {
+    if (slot.node < in.header().data_offset || slot.node % 8 != 0) return nullptr;
+    auto* node = in.find<queue_node>(slot.node);
+    if (node == nullptr) return nullptr;
+    const bool is_blob = node->form == element_form::blob;
+    if (!is_blob && node->form != element_form::in_place) return nullptr;
+    if (node->stride == 0 || node->stride > largest_queue_slot_bytes ||
+        node->stride != stride_for(node->stride))
+        return nullptr;
+    if (is_blob && node->stride != sizeof(blob_slot)) return nullptr;
+    return node->head <= node->tail && queued_count(*node) <= in.limit() / node->stride ? node : nullptr;
+}
+
+std::uint64_t queued_count(const queue_node& node) noexcept {
+    return node.tail - node.head;
+}
+
+void walk_items(const segment& s, const queue_node& node, std::uint64_t first, std::uint64_t count,
+                const std::function<void(const std::byte*)>& each) {
+    const std::uint64_t size = queued_count(node);
+    const std::uint64_t end = first >= size ? size : first + std::min(count, size - first);
+    queue_walk walk(s, node);
+    bool is_lost = false;  // behind a link that leads nowhere there is nothing to be found
+    for (std::uint64_t i = 0; i < end; ++i) {
+        const std::byte* item = is_lost ? nullptr : walk.next();
+        is_lost = item == nullptr;
+        if (i >= first) each(item);
+    }
+}
+
+const std::byte* find_item_bytes(const segment& s, const queue_node& node, const std::byte* item,
+                                 std::uint64_t type_bytes, blob_slot& copy, std::uint64_t& bytes) {
+    if (node.form != element_form::blob) {
+        bytes = type_bytes != 0 && type_bytes <= node.stride ? type_bytes : node.stride;
+        return item;
+    }
+    std::memcpy(&copy, item, sizeof copy);
+    return find_blob(s, copy, bytes);
+}
+
+}  // namespace cairn::inline v0::detail::inspecting

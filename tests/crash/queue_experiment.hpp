@@ -1,0 +1,284 @@
+// queue_experiment.hpp - rows about queues: one of them named "subject", a model of it, and how it is used after a death.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crash/list_rows.hpp"
+#include "support/opened_queue.hpp"
+
+namespace cairn_test {
+
+/// What can be seen of a queue, but for its maxsize.
+template <typename T>
+struct queue_picture {
+    std::vector<T> items;
+    std::uint64_t unfinished = 0;  // put, and not done
+    bool is_closed = false;
+    friend bool operator==(const queue_picture&, const queue_picture&) = default;
+};
+
+/// How a kind of queue is made and modelled.
+template <typename Q>
+struct queue_kind;
+
+template <typename T>
+struct queue_kind<cairn::queue<T>> {
+    static constexpr const char* word = "queue";
+    static cairn::queue<T> open(const cairn::manager& m, std::int64_t maxsize) {
+        return m.queue<T>(subject_name, maxsize);
+    }
+    static void put(std::vector<T>& model, const T& item) { model.push_back(item); }
+};
+
+template <typename Q>
+struct queue_row {
+    using item = typename Q::value_type;
+    using picture = std::optional<queue_picture<item>>;  // none: there is no such queue
+
+    picture before;
+    picture after;
+    std::int64_t maxsize = 0;
+    /// Beyond the contents: takes something away, closes, fills the segment. Null: nothing.
+    std::function<void(const cairn::manager&, const Q&)> shape;
+    std::function<void(const cairn::manager&, std::optional<Q>&)> operation;
+    /// What the neighbour does meanwhile: it takes an item if there is one, or puts one if there is room.
+    bool neighbour_takes = false;
+};
+
+template <typename Q>
+class queue_visitor : public visitor {
+    using kind = queue_kind<Q>;
+    using item = typename Q::value_type;
+    using picture = typename queue_row<Q>::picture;
+
+public:
+    queue_visitor(const cairn::manager& m, std::shared_ptr<const queue_row<Q>> row)
+        : manager_(m), row_(std::move(row)), handle_(m.find<Q>(subject_name)) {}
+
+    void operate() override { row_->operation(manager_, handle_); }
+
+    std::optional<outcome> touch(approach how) override {
+        std::optional<outcome> seen;
+        // Items alone: there is no moment at which all else could be read without the lock.
+        if (how == approach::reader_first && handle_) seen = compare_items(handle_->snapshot());
+        if (how == approach::manager_first) static_cast<void>(manager_.contains("nobody"));
+        // Takes the lock, changes nothing.
+        if (!handle_) handle_ = manager_.find<Q>(subject_name);
+        if (handle_) static_cast<void>(handle_->join_for(std::chrono::seconds(0)));
+        return seen;
+    }
+
+    outcome look() override { return compare(read()); }
+
+    void go_on() override {
+        const Q q = kind::open(manager_, row_->maxsize);
+        std::vector<item> model = q.snapshot();
+        const auto same = [&](const char* after) {
+            if (q.snapshot() != model) throw lab_failure(std::string("going on: wrong items after ") + after);
+        };
+        const auto take = [&] {
+            if (q.try_get() != model.front()) throw lab_failure("going on: another item comes first");
+            model.erase(model.begin());
+        };
+        if (q.is_closed()) {
+            while (!model.empty()) take();
+            same("taking all");
+            return;
+        }
+        // A full segment may say so, and must then leave everything as it was.
+        const auto may_be_full = [&](const std::vector<item>& more, const char* what, auto change) {
+            const bool has_room = q.maxsize() == 0 || model.size() + more.size() <= q.maxsize();
+            try {
+                if (has_room) change();
+                if (has_room)
+                    for (const item& each : more) kind::put(model, each);
+            } catch (const cairn::segment_full&) {}
+            same(what);
+        };
+        may_be_full({element<item>::make(1001)}, "put", [&] { q.put(element<item>::make(1001)); });
+        const std::vector<item> many = element<item>::some(40, 2000);
+        may_be_full(many, "put_many", [&] { q.put_many(many); });
+        for (int i = 0; i < 20 && !model.empty(); ++i) take();
+        same("get");
+        if (!model.empty()) {
+            const std::size_t count = std::min<std::size_t>(model.size(), 15);
+            if (q.get_many(15) !=
+                std::vector<item>(model.begin(), model.begin() + static_cast<std::ptrdiff_t>(count)))
+                throw lab_failure("going on: get_many gives other items");
+            model.erase(model.begin(), model.begin() + static_cast<std::ptrdiff_t>(count));
+            same("get_many");
+        }
+        while (!model.empty()) take();
+        may_be_full({element<item>::make(1002)}, "put into an empty queue",
+                    [&] { q.put(element<item>::make(1002)); });
+        q.shutdown(true);
+        model.clear();
+        same("shutdown");
+    }
+
+    void remove_all() override {
+        for (const cairn::object_info& object : manager_.objects())
+            if (!manager_.remove(object.name)) throw lab_failure("'" + object.name + "' cannot be removed");
+        if (!manager_.objects().empty()) throw lab_failure("removed objects are still there");
+    }
+
+    void neighbour() override {
+        try {
+            if (!handle_) handle_ = kind::open(manager_, row_->maxsize);
+            if (row_->neighbour_takes) taken_ = handle_->try_get();
+            else has_put_ = handle_->try_put(element<item>::make(7777));
+        } catch (const cairn::queue_closed&) {
+        } catch (const cairn::segment_full&) {}
+    }
+
+    outcome look_after_neighbour() override { return compare(read()); }
+
+private:
+    picture read() const {
+        const auto found = manager_.find<Q>(subject_name);
+        if (!found) return std::nullopt;
+        const opened_queue<Q> open(*found);
+        queue_picture<item> all{open.snapshot(), open.node_ref().tail - open.node_ref().done,
+                                open.is_closed()};
+        if (open.size() != all.items.size()) throw lab_failure("size() and snapshot() differ");
+        if (open.empty() != all.items.empty()) throw lab_failure("empty() and snapshot() differ");
+        if (open.maxsize() != static_cast<std::size_t>(row_->maxsize)) throw lab_failure("another maxsize");
+        return all;
+    }
+
+    // What the row expects, with what the neighbour has done on top.
+    picture with_neighbour(picture p) const {
+        if (!has_put_ && !taken_) return p;
+        if (!p) p.emplace();
+        if (has_put_) {
+            kind::put(p->items, element<item>::make(7777));
+            ++p->unfinished;
+        }
+        if (taken_) {
+            const bool is_first = !p->items.empty() && p->items.front() == *taken_;
+            if (is_first) p->items.erase(p->items.begin());
+            else p->unfinished += 1'000'000;  // like nothing that there is
+        }
+        return p;
+    }
+
+    outcome compare(const picture& found) const {
+        const bool before = found == with_neighbour(row_->before);
+        const bool after = found == with_neighbour(row_->after);
+        if (before && after) return outcome::unchanged;
+        if (before) return outcome::before;
+        if (after) return outcome::after;
+        throw lab_failure("neither before nor after: " + describe(found) + ", before " +
+                          describe(row_->before) + ", after " + describe(row_->after));
+    }
+
+    std::optional<outcome> compare_items(const std::vector<item>& found) const {
+        const bool before = row_->before && found == row_->before->items;
+        const bool after = row_->after && found == row_->after->items;
+        if (before && after) return std::nullopt;
+        if (before) return outcome::before;
+        if (after) return outcome::after;
+        throw lab_failure("a reader saw neither before nor after: " + std::to_string(found.size()) +
+                          " items");
+    }
+
+    static std::string describe(const picture& p) {
+        if (!p) return std::string("no ") + kind::word;
+        std::string text = std::to_string(p->items.size()) + " items (";
+        if constexpr (requires(const item& v) { cairn::repr(v); }) {
+            for (std::size_t i = 0; i < std::min<std::size_t>(p->items.size(), 6); ++i)
+                text += (i == 0 ? "" : ", ") + cairn::repr(p->items[i]).substr(0, 24);
+        }
+        return text + "), " + std::to_string(p->unfinished) + " unfinished" +
+               (p->is_closed ? ", closed" : "");
+    }
+
+    cairn::manager manager_;
+    std::shared_ptr<const queue_row<Q>> row_;
+    std::optional<Q> handle_;
+    bool has_put_ = false;
+    std::optional<item> taken_;
+};
+
+/// Builds rows about one type of queue.
+template <typename Q>
+class queue_rows {
+public:
+    using item = typename Q::value_type;
+    using items = std::vector<item>;
+    using picture = queue_picture<item>;
+    using shape = std::function<void(const cairn::manager&, const Q&)>;
+
+    struct options {
+        std::int64_t maxsize = 0;
+        shape prepare = {};
+        cairn::segment_options segment = small_segment();
+    };
+
+    queue_rows(experiment_table& table, std::string type)
+        : table_(table), type_(std::string(queue_kind<Q>::word) + "<" + std::move(type) + ">") {}
+
+    /// `member`, in that state: `operation` must do what `on_model` does to a picture. What `options.prepare` does to the
+    /// queue before, `before` says.
+    template <typename Operation, typename OnModel>
+    void add(const std::string& member, const std::string& state, const picture& before, Operation operation,
+             OnModel on_model, options more = {}) {
+        queue_row<Q> row;
+        picture after = before;
+        on_model(after);
+        row.before = before;
+        row.after = std::move(after);
+        row.maxsize = more.maxsize;
+        row.shape = std::move(more.prepare);
+        row.neighbour_takes = member.starts_with("put") || member.starts_with("try_put");
+        row.operation = [operation](const cairn::manager&, std::optional<Q>& q) { operation(*q); };
+        add_row(type_ + " " + member + ", " + state, std::string(queue_kind<Q>::word) + "::" + member,
+                std::move(row), more.segment);
+    }
+
+    void add_creation(std::int64_t maxsize) {
+        queue_row<Q> row;
+        row.after = picture{};
+        row.maxsize = maxsize;
+        row.operation = [maxsize](const cairn::manager& m, std::optional<Q>& q) {
+            q = queue_kind<Q>::open(m, maxsize);
+        };
+        add_row("manager " + type_ + ", maxsize " + std::to_string(maxsize),
+                std::string("manager::") + queue_kind<Q>::word, std::move(row), small_segment());
+    }
+
+    /// So many items, none of them taken.
+    static picture with(std::size_t count) { return {element<item>::some(count), count, false}; }
+
+private:
+    void add_row(std::string name, std::string covers, queue_row<Q> row,
+                 const cairn::segment_options& segment) {
+        auto shared = std::make_shared<const queue_row<Q>>(std::move(row));
+        experiment e;
+        e.name = std::move(name);
+        e.covers = {std::move(covers)};
+        e.options = segment;
+        e.prepare = [shared](const cairn::manager& m) {
+            if (!shared->before) return;
+            const Q q = queue_kind<Q>::open(m, shared->maxsize);
+            if (shared->shape) shared->shape(m, q);
+            else q.put_many(shared->before->items);
+        };
+        e.visit = [shared](const cairn::manager& m) { return std::make_unique<queue_visitor<Q>>(m, shared); };
+        table_.push_back(std::move(e));
+    }
+
+    experiment_table& table_;
+    std::string type_;
+};
+
+void add_queue_rows(experiment_table& table);
+
+}  // namespace cairn_test

@@ -1,0 +1,224 @@
+// queue_rows.cpp - queue<T> of words, of strings, of items that make chunks few.
+//
+// The first chunk of a queue of words has 126 slots, the next one 254; of strings 63 and 127; of `wide` 3, 7 and 15.
+#include "crash/queue_experiment.hpp"
+
+namespace cairn_test {
+
+namespace {
+
+using cairn::detail::queue_has_item;
+using cairn::detail::queue_has_room;
+
+template <typename Q>
+using shape_of = typename queue_rows<Q>::shape;
+
+/// Items 0 ... put - 1, of which the first `taken` were taken, and so many are done.
+template <typename Q>
+typename queue_rows<Q>::picture after_taking(std::size_t put, std::size_t taken, std::size_t done = 0) {
+    using item = typename Q::value_type;
+    return {element<item>::some(put - taken, taken), put - done, false};
+}
+
+template <typename Q>
+shape_of<Q> take(std::size_t put, std::size_t taken, std::size_t done = 0) {
+    return [=](const cairn::manager&, const Q& q) {
+        for (const auto& each : element<typename Q::value_type>::some(put)) q.put(each);
+        for (std::size_t i = 0; i < taken; ++i) static_cast<void>(q.get());
+        for (std::size_t i = 0; i < done; ++i) q.task_done();
+    };
+}
+
+/// Somebody has slept there, for all that the queue knows: so the operation wakes.
+template <typename Q>
+shape_of<Q> with_sleepers(std::size_t put, cairn::detail::queue_event event) {
+    return [=](const cairn::manager&, const Q& q) {
+        q.put_many(element<typename Q::value_type>::some(put));
+        cairn::detail::store_word(opened_queue<Q>(q).slot().events[event].waiters, 1);
+    };
+}
+
+template <typename Q>
+shape_of<Q> in_full_segment(std::size_t put, std::uint32_t pages) {
+    return [=](const cairn::manager& m, const Q& q) {
+        q.put_many(element<typename Q::value_type>::some(put));
+        leave_free_pages(m, pages);
+    };
+}
+
+template <typename T>
+void add_all(experiment_table& table, const std::string& type) {
+    using Q = cairn::queue<T>;
+    using rows_of = queue_rows<Q>;
+    using picture = typename rows_of::picture;
+    rows_of rows(table, type);
+    const T one = element<T>::make(500);
+    const std::vector<T> some = element<T>::some(5, 600);
+    const auto put = [=](picture& p) {
+        p.items.push_back(one);
+        ++p.unfinished;
+    };
+    const auto put_some = [=](picture& p) {
+        p.items.insert(p.items.end(), some.begin(), some.end());
+        p.unfinished += some.size();
+    };
+    const auto take_first = [](picture& p) { p.items.erase(p.items.begin()); };
+
+    rows.add(
+        "put", "the first", {}, [=](const Q& q) { q.put(one); }, put);
+    rows.add(
+        "put", "one more", rows.with(3), [=](const Q& q) { q.put(one); }, put);
+    rows.add("put", "somebody sleeps", rows.with(2), [=](const Q& q) { q.put(one); }, put,
+             {.prepare = with_sleepers<Q>(2, queue_has_item)});
+    rows.add(
+        "put_for", "one more", rows.with(3), [=](const Q& q) { q.put_for(one, std::chrono::hours(1)); }, put);
+    rows.add(
+        "put_until", "one more", rows.with(3),
+        [=](const Q& q) { q.put_until(one, std::chrono::steady_clock::now() + std::chrono::hours(1)); }, put);
+    rows.add("try_put", "the last place", rows.with(3), [=](const Q& q) { q.try_put(one); }, put,
+             {.maxsize = 4});
+    rows.add(
+        "try_put", "a full queue", rows.with(4), [=](const Q& q) { q.try_put(one); }, [](picture&) {},
+        {.maxsize = 4});
+    rows.add(
+        "put_many", "the first five", {}, [=](const Q& q) { q.put_many(some); }, put_some);
+    rows.add(
+        "put_many", "five more", rows.with(3), [=](const Q& q) { q.put_many(some); }, put_some);
+    rows.add(
+        "get", "the only one", rows.with(1), [](const Q& q) { q.get(); }, take_first);
+    rows.add(
+        "get", "one of three", rows.with(3), [](const Q& q) { q.get(); }, take_first);
+    rows.add("get", "somebody sleeps", rows.with(3), [](const Q& q) { q.get(); }, take_first,
+             {.maxsize = 3, .prepare = with_sleepers<Q>(3, queue_has_room)});
+    rows.add(
+        "get_for", "one of three", rows.with(3), [](const Q& q) { q.get_for(std::chrono::hours(1)); },
+        take_first);
+    rows.add(
+        "get_until", "one of three", rows.with(3),
+        [](const Q& q) { q.get_until(std::chrono::steady_clock::now() + std::chrono::hours(1)); },
+        take_first);
+    rows.add(
+        "try_get", "one of three", rows.with(3), [](const Q& q) { q.try_get(); }, take_first);
+    rows.add(
+        "try_get", "an empty queue", after_taking<Q>(2, 2), [](const Q& q) { q.try_get(); }, [](picture&) {},
+        {.prepare = take<Q>(2, 2)});
+    rows.add(
+        "get_many", "two of five", rows.with(5), [](const Q& q) { q.get_many(2); },
+        [](picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 2); });
+    rows.add(
+        "get_many", "all of five", rows.with(5), [](const Q& q) { q.get_many(9); },
+        [](picture& p) { p.items.clear(); });
+    rows.add(
+        "task_done", "one of two", after_taking<Q>(5, 2), [](const Q& q) { q.task_done(); },
+        [](picture& p) { --p.unfinished; }, {.prepare = take<Q>(5, 2)});
+    rows.add(
+        "task_done", "the last one", after_taking<Q>(2, 2, 1), [](const Q& q) { q.task_done(); },
+        [](picture& p) { --p.unfinished; }, {.prepare = take<Q>(2, 2, 1)});
+    rows.add(
+        "close", "three left", rows.with(3), [](const Q& q) { q.close(); },
+        [](picture& p) { p.is_closed = true; });
+    rows.add(
+        "shutdown", "three dropped", after_taking<Q>(4, 1), [](const Q& q) { q.shutdown(true); },
+        [](picture& p) {
+            p = {{}, p.unfinished - p.items.size(), true};
+        },
+        {.prepare = take<Q>(4, 1)});
+}
+
+// Where chunks begin and end.
+void add_chunks(experiment_table& table) {
+    using Q = cairn::queue<wide>;
+    using picture = queue_rows<Q>::picture;
+    queue_rows<Q> rows(table, "wide");
+    const wide one = element<wide>::make(500);
+    const auto put = [=](picture& p) {
+        p.items.push_back(one);
+        ++p.unfinished;
+    };
+    const auto take_first = [](picture& p) { p.items.erase(p.items.begin()); };
+    rows.add(
+        "put", "a chunk that is full", rows.with(3), [=](const Q& q) { q.put(one); }, put);
+    rows.add("put", "the only chunk, all taken", after_taking<Q>(3, 3), [=](const Q& q) { q.put(one); }, put,
+             {.prepare = take<Q>(3, 3)});
+    rows.add("put", "into the spare chunk", after_taking<Q>(10, 4), [=](const Q& q) { q.put(one); }, put,
+             {.prepare = take<Q>(10, 4)});
+    rows.add("get", "the last of a chunk", after_taking<Q>(5, 2), [](const Q& q) { q.get(); }, take_first,
+             {.prepare = take<Q>(5, 2)});
+    rows.add("get", "the last of a chunk, a larger spare one there", after_taking<Q>(30, 9),
+             [](const Q& q) { q.get(); }, take_first, {.prepare = take<Q>(30, 9)});
+    rows.add("get", "the last of all", after_taking<Q>(3, 2), [](const Q& q) { q.get(); }, take_first,
+             {.prepare = take<Q>(3, 2)});
+    const std::vector<wide> many = element<wide>::some(14, 700);
+    rows.add(
+        "put_many", "three chunks", rows.with(2), [=](const Q& q) { q.put_many(many); },
+        [=](picture& p) {
+            p.items.insert(p.items.end(), many.begin(), many.end());
+            p.unfinished += many.size();
+        });
+    rows.add(
+        "get_many", "three chunks", rows.with(16), [](const Q& q) { q.get_many(15); },
+        [](picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 15); });
+    rows.add(
+        "shutdown", "three chunks", rows.with(16), [](const Q& q) { q.shutdown(true); },
+        [](picture& p) {
+            p = {{}, 0, true};
+        });
+    rows.add("put", "needing growth", rows.with(3), [=](const Q& q) { q.put(one); }, put,
+             {.prepare = in_full_segment<Q>(3, 0)});
+    rows.add(
+        "put", "a full segment", rows.with(3),
+        [=](const Q& q) {
+            try {
+                q.put(one);
+            } catch (const cairn::segment_full&) {
+                return;
+            }
+            throw lab_failure("the segment should have been full");
+        },
+        [](picture&) {}, {.prepare = in_full_segment<Q>(3, 0), .segment = smallest_segment()});
+    rows.add(
+        "shutdown", "a full segment", rows.with(12), [](const Q& q) { q.shutdown(true); },
+        [](picture& p) {
+            p = {{}, 0, true};
+        },
+        {.prepare = in_full_segment<Q>(12, 0), .segment = smallest_segment()});
+}
+
+void add_strings(experiment_table& table) {
+    using Q = cairn::queue<std::string>;
+    using picture = queue_rows<Q>::picture;
+    queue_rows<Q> rows(table, "str");
+    const std::string large = element<std::string>::long_one(1, 9000);
+    const auto put_large = [=](picture& p) {
+        p.items.push_back(large);
+        ++p.unfinished;
+    };
+    rows.add(
+        "put", "pages of its own", rows.with(2), [=](const Q& q) { q.put(large); }, put_large);
+    rows.add("put", "pages of its own, needing growth", rows.with(2), [=](const Q& q) { q.put(large); },
+             put_large, {.prepare = in_full_segment<Q>(2, 0)});
+    rows.add(
+        "get", "pages of its own", {{large, "next"}, 2, false}, [](const Q& q) { q.get(); },
+        [](picture& p) { p.items.erase(p.items.begin()); });
+    rows.add(
+        "get_many", "seven with blocks and without", rows.with(9), [](const Q& q) { q.get_many(7); },
+        [](picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 7); });
+    rows.add(
+        "shutdown", "a chunk and more", rows.with(70), [](const Q& q) { q.shutdown(true); },
+        [](picture& p) {
+            p = {{}, 0, true};
+        });
+}
+
+}  // namespace
+
+void add_queue_rows(experiment_table& table) {
+    add_all<long>(table, "int64");
+    add_all<std::string>(table, "str");
+    add_chunks(table);
+    add_strings(table);
+    queue_rows<cairn::queue<long>>(table, "int64").add_creation(0);
+    queue_rows<cairn::queue<std::string>>(table, "str").add_creation(7);
+}
+
+}  // namespace cairn_test
