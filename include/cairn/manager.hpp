@@ -140,7 +140,11 @@ public:
     /// @throws type_mismatch, segment_full
     template <typename T>
     cairn::queue<T> queue(std::string_view name, std::int64_t maxsize = 0) const {
-        return find_or_create_queue<cairn::queue<T>>(name, maxsize);
+        return find_or_create_queue<cairn::queue<T>>(name, {.maxsize = maxsize});
+    }
+    template <typename T>
+    cairn::queue<T> queue(std::string_view name, const queue_options& options) const {
+        return find_or_create_queue<cairn::queue<T>>(name, options);
     }
     template <typename T>
     cairn::queue<T> queue(std::int64_t maxsize = 0) const {
@@ -184,10 +188,10 @@ private:
         }));
     }
     template <typename Handle>
-    Handle find_or_create_queue(std::string_view name, std::int64_t maxsize) const {
-        require_maxsize(name, Handle::kind, maxsize);
+    Handle find_or_create_queue(std::string_view name, const queue_options& options) const {
+        require_maxsize(name, Handle::kind, options.maxsize);
         return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
-            return Handle::create(tx, static_cast<std::uint64_t>(maxsize));
+            return Handle::create(tx, static_cast<std::uint64_t>(options.maxsize), options.max_deliveries);
         }));
     }
     void require_maxsize(std::string_view name, detail::object_kind kind, std::int64_t maxsize) const;

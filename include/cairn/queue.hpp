@@ -28,6 +28,32 @@
 
 namespace cairn::inline v0 {
 
+/// What a queue is made with; a queue that is there keeps what it was made with.
+struct queue_options {
+    /// The most items that it holds; 0: as many as there is memory for. Leased items do not count, and come back even so.
+    std::int64_t maxsize = 0;
+    /// An item that was leased so often, and was never acknowledged, goes to the dead letters; 0: never.
+    std::uint32_t max_deliveries = 0;
+};
+
+/// An item of a queue, leased. Move-only; what is neither acknowledged nor released when it goes is released.
+/// Safety        one object, one thread at a time; ack() and release() are process-shared and crash-atomic
+template <typename T>
+class item_lease : public detail::lease_hold {
+public:
+    /// The item, a copy.
+    [[nodiscard]] const T& get() const noexcept { return item_; }
+    [[nodiscard]] const T& operator*() const noexcept { return item_; }
+    [[nodiscard]] const T* operator->() const noexcept { return &item_; }
+
+    /// For the queue.
+    item_lease(detail::root_reference root, detail::lease_ticket ticket, const detail::taken_item<T>& item)
+        : lease_hold(std::move(root), ticket), item_(item.get()) {}
+
+private:
+    T item_;
+};
+
 /// First in, first out.
 template <typename T>
 class queue : public detail::basic_queue<T, detail::fifo_order<T>> {

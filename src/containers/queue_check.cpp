@@ -1,7 +1,7 @@
 // queue_check.cpp - what must hold of a queue, for recovery's tests and for shmctl.
 #include <cstring>
 
-#include "cairn/detail/containers/queue_core.hpp"
+#include "cairn/detail/containers/queue_leases.hpp"
 
 namespace cairn::inline v0::detail {
 
@@ -11,10 +11,15 @@ std::string check_queue_node(const segment& s, const queue_node& node) {
     if (node.stride == 0 || node.stride > largest_queue_slot_bytes ||
         node.stride != stride_for(node.stride) || (is_blob && node.stride != sizeof(blob_slot)))
         return "queue: its items have no possible size";
-    if (node.state > queue_state::closed) return "queue: its state is no known one";
+    if (node.state > queue_state::shut) return "queue: its state is no known one";
     if (node.head > node.tail || node.done > node.tail || node.head > node.head_limit ||
         node.tail > node.tail_limit || node.head_limit > node.tail_limit)
         return "queue: head, tail and their limits make no sense";
+    if (std::uint64_t{node.returned_count} + node.leased_count > s.committed_bytes() / sizeof(lease_record) ||
+        node.returned_count + std::uint64_t{node.leased_count} > node.head)
+        return "queue: it has more leases than it can have given";
+    if ((node.dead_letters != 0) != (node.max_deliveries != 0))
+        return "queue: its dead letters make no sense";
     // No queue has more items than its segment has bytes: loops over them have an end.
     if (node.tail_limit - node.head > s.committed_bytes())
         return "queue: it has more items than there is room";
@@ -33,6 +38,15 @@ public:
     std::string run() {
         if (std::string problem = check_queue_node(s_, node_); !problem.empty()) return problem;
         audit_.reached(s_.offset_of(&node_), sizeof node_);
+        if (std::string problem = check_leases(s_, node_, audit_); !problem.empty()) return problem;
+        if (node_.dead_letters != 0) {
+            auto* dead = s_.find<queue_node>(node_.dead_letters);
+            if (dead == nullptr || dead->dead_letters != 0 || dead == &node_ ||
+                dead->stride != node_.stride || dead->form != node_.form)
+                return "queue: its dead letters are no queue of its items";
+            if (std::string problem = queue_checker(s_, *dead, audit_).run(); !problem.empty())
+                return "dead letters of the " + problem;
+        }
         if (node_.spare_chunk != 0) static_cast<void>(enter(node_.spare_chunk));
         if (node_.head_chunk != 0) check_chunks();
         if (problem_.empty() && node_.form == element_form::blob) check_blobs();

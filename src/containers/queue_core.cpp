@@ -7,6 +7,7 @@
 #include "segment/internals.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
+#include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline v0::detail {
@@ -67,13 +68,19 @@ void leave_head_chunk(root_transaction& tx, queue_node& node) {
 }  // namespace
 
 segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_form form,
-                            std::uint64_t maxsize) {
+                            std::uint64_t maxsize, std::uint32_t max_deliveries) {
     const segment_offset offset = allocate(tx, sizeof(queue_node));
     queue_node& node = *tx.in().at<queue_node>(offset);
     zero_shared(&node, sizeof node);
     store_word(node.maxsize, maxsize);
     store_word(node.stride, stride);
     copy_in_fixed<sizeof form>(&node.form, &form);
+    if (max_deliveries != 0) {
+        store_word(node.max_deliveries, max_deliveries);
+        store_word(node.dead_letters, create_queue(tx, stride, form, 0));
+        store_word(node.shares_events, 1);
+        store_word(tx.in().at<queue_node>(node.dead_letters)->shares_events, 1);
+    }
     return offset;
 }
 
@@ -134,6 +141,13 @@ void drop_first(root_transaction& tx, queue_node& node) {
     free_blob(tx, blob);
 }
 
+void move_first(root_transaction& tx, queue_node& node, std::byte* slot) {
+    tx.begin_change();
+    copy_across(slot, first_queue_slot(tx, node, node.stride), node.stride);
+    tx.store(node.head, node.head + 1);
+    if (node.head == node.head_limit && node.head_chunk != node.tail_chunk) leave_head_chunk(tx, node);
+}
+
 // ---- many items ------------------------------------------------------------------------------------------------------
 
 queue_walk::queue_walk(const segment& s, const queue_node& node) noexcept
@@ -155,13 +169,14 @@ const std::byte* queue_walk::next() noexcept {
     return find_queue_slot(segment_, base_, ticket_++, stride_);
 }
 
-void drop_items(root_transaction& tx, queue_node& node, std::uint64_t target) {
+void drop_items(root_transaction& tx, queue_node& node, std::uint64_t target, bool returned_too) {
     tx.begin_change();
     stored_operation& op = tx.slot().operation;
     tx.store(op.phase, 0);
     tx.store(op.node, tx.in().offset_of(&node));
     tx.store(op.progress, 0);
     tx.store(op.arguments[0], target);
+    tx.store(op.arguments[1], returned_too ? 1 : 0);
     tx.store(op.kind, static_cast<std::uint32_t>(operation_kind::queue_drop));
     tx.commit();
     finish_stored_operation(tx);
@@ -176,6 +191,7 @@ void go_on_dropping_items(root_transaction& tx) {
     const std::uint64_t target = op.arguments[0];
     if (target < node.head || target > node.tail)
         throw_corrupt(tx.in(), "an unfinished operation of a queue makes no sense");
+    while (op.arguments[1] != 0 && drop_one_returned(tx, node)) tx.commit();
     while (node.head != target) {
         // What has no blocks goes up to the end of the chunk at once.
         const std::uint64_t until = std::min(target, node.head_limit);
@@ -215,19 +231,22 @@ void finish_item(root_transaction& tx, queue_node& node) {
 
 void close_queue(root_transaction& tx, queue_node& node, bool is_immediate) {
     tx.begin_change();
-    if (node.state == queue_state::open) {
+    const queue_state state = is_immediate ? queue_state::shut : queue_state::closed;
+    const bool was_open = node.state == queue_state::open;
+    if (node.state < state) {
         tx.log(&node.state, sizeof node.state);
-        const auto closed = queue_state::closed;
-        copy_in_fixed<sizeof closed>(&node.state, &closed);
+        copy_in_fixed<sizeof state>(&node.state, &state);
+    }
+    if (was_open) {
         tx.store(node.closed_nanoseconds, os::now_since_epoch_nanoseconds());
         tx.store(node.closed_pid, static_cast<std::uint32_t>(os::pid_of(tx.in().internals().identity)));
     }
-    const std::uint64_t dropped = is_immediate ? node.tail - node.head : 0;
+    const std::uint64_t dropped = is_immediate ? queued_count(node) : 0;
     if (dropped != 0) tx.store(node.done, std::min(node.tail, node.done + dropped));
     wake_all(tx, queue_has_item);
     wake_all(tx, queue_has_room);
     wake_all(tx, queue_all_done);
-    if (dropped != 0) drop_items(tx, node, node.tail);
+    if (dropped != 0) drop_items(tx, node, node.tail, true);
     else tx.commit();
 }
 

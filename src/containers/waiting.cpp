@@ -65,27 +65,28 @@ root_wait::root_wait(root_slot& slot, std::uint64_t generation, std::uint32_t ev
 
 root_wait::~root_wait() = default;
 
-void root_wait::pause(const std::uint64_t& word, std::uint64_t seen) {
+bool root_wait::pause_once(const std::uint64_t& word, std::uint64_t seen) {
     if (!is_registered_) {
         // The next look registers, if this was in vain.
         if (may_spin_ && !stop_.stop_requested()) static_cast<void>(spin_if_it_pays(word, seen, deadline_));
         may_spin_ = false;
-        return;
+        return false;
     }
-    is_registered_ = false;
     // After the sequence was read: a stop that comes later bumps it. A wake that a dead sleeper has taken with it has done
     // so, too; where none has come since, a tick goes without the lock, and with the old sequence.
-    do {
-        if (stop_.stop_requested()) return;
+    if (!stop_.stop_requested()) {
         sleep(slot_, event_, sequence_, deadline_);
-    } while (is_nothing_new(word, seen));
+        if (is_nothing_new(word, seen)) return true;
+    }
+    is_registered_ = false;
     may_spin_ = load_word(slot_.events[event_].sequence) != sequence_;
+    return false;
 }
 
 bool root_wait::is_nothing_new(const std::uint64_t& word, std::uint64_t seen) const noexcept {
     // The object may have gone with a remover that was killed before it woke anybody.
-    return load_word(slot_.events[event_].sequence) == sequence_ && !has_changed(word, seen) &&
-           load_word(slot_.generation) == generation_ &&
+    return !stop_.stop_requested() && load_word(slot_.events[event_].sequence) == sequence_ &&
+           !has_changed(word, seen) && load_word(slot_.generation) == generation_ &&
            load_word(slot_.state) == static_cast<std::uint32_t>(root_state::live) &&
            (deadline_ == some_day || std::chrono::steady_clock::now() < deadline_);
 }

@@ -228,7 +228,7 @@ std::string check_queue_operation(const segment& s, const stored_operation& op) 
     if (std::string problem = check_queue_node(s, *node); !problem.empty()) return problem;
     if (op.kind != static_cast<std::uint32_t>(operation_kind::queue_drop))
         return "its unfinished operation is of no known kind";
-    if (op.arguments[0] < node->head || op.arguments[0] > node->tail)
+    if (op.arguments[1] > 1 || op.arguments[0] < node->head || op.arguments[0] > node->tail)
         return "its unfinished operation makes no sense";
     return {};
 }

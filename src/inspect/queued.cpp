@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <cairn/detail/containers/queue_leases.hpp>
+
 namespace cairn::inline v0::detail::inspecting {
 
 bool is_queue(const root_slot& slot) noexcept {
@@ -22,21 +24,26 @@ queue_node* queue_node_in(image& in, const root_slot& slot) {
     return node->head <= node->tail && queued_count(*node) <= in.limit() / node->stride ? node : nullptr;
 }
 
-std::uint64_t queued_count(const queue_node& node) noexcept {
-    return node.tail - node.head;
-}
-
 void walk_items(const segment& s, const queue_node& node, std::uint64_t first, std::uint64_t count,
                 const std::function<void(const std::byte*)>& each) {
     const std::uint64_t size = queued_count(node);
     const std::uint64_t end = first >= size ? size : first + std::min(count, size - first);
-    queue_walk walk(s, node);
+    std::uint64_t i = 0;
     bool is_lost = false;  // behind a link that leads nowhere there is nothing to be found
-    for (std::uint64_t i = 0; i < end; ++i) {
-        const std::byte* item = is_lost ? nullptr : walk.next();
+    const auto visit = [&](const std::byte* item) {
         is_lost = item == nullptr;
-        if (i >= first) each(item);
+        if (i++ >= first) each(item);
+    };
+    segment_offset at = node.returned;
+    const std::uint64_t returned = std::min<std::uint64_t>(node.returned_count, end);
+    while (i < returned) {
+        auto* record = is_lost ? nullptr : s.find<lease_record>(at, sizeof(lease_record) + node.stride);
+        if (record != nullptr) at = record->next;
+        visit(record == nullptr ? nullptr : slot_of(*record));
     }
+    is_lost = false;
+    queue_walk walk(s, node);
+    while (i < end) visit(is_lost ? nullptr : walk.next());
 }
 
 const std::byte* find_item_bytes(const segment& s, const queue_node& node, const std::byte* item,

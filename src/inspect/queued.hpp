@@ -14,9 +14,6 @@ bool is_queue(const root_slot& slot) noexcept;
 /// The node of a queue, judged alone: its form and stride make sense, and the segment has room for its items. Or null.
 queue_node* queue_node_in(image& in, const root_slot& slot);
 
-/// How many items wait to be taken.
-std::uint64_t queued_count(const queue_node& node) noexcept;
-
 /// Calls `each` with the slots of items first, first + 1 ... in the order in which they would be taken, `count` at most; with
 /// null for one that links do not lead to. Ends whatever the links are.
 void walk_items(const segment& s, const queue_node& node, std::uint64_t first, std::uint64_t count,

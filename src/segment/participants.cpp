@@ -71,6 +71,19 @@ std::uint32_t count_live_participants(const segment& s) noexcept {
     return alive;
 }
 
+bool is_participant_alive(const segment& s, std::uint64_t number) noexcept {
+    if (number == s.participant_number()) return true;
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        const participant_slot& slot = participant_at(s, i);
+        // Claimed before it is numbered: while a newcomer shows a dead one's number, that one seems to live. Once more at the
+        // next tick. Nobody else takes over a living one's slot.
+        const std::uint64_t identity = identity_in(slot);
+        if (__atomic_load_n(&slot.number, __ATOMIC_SEQ_CST) == number)
+            return identity != 0 && os::is_alive(identity);
+    }
+    return false;
+}
+
 std::uint32_t forget_dead_participants(segment& s) noexcept {
     std::uint32_t forgotten = 0;
     for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {

@@ -21,6 +21,9 @@ std::uint32_t count_live_participants(const segment& s) noexcept;
 /// does when it needs a slot.
 std::uint32_t forget_dead_participants(segment& s) noexcept;
 
+/// Whether the participant of that number is a living process. Cost: a look at all slots, and system calls.
+bool is_participant_alive(const segment& s, std::uint64_t number) noexcept;
+
 participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept;
 
 }  // namespace cairn::inline v0::detail

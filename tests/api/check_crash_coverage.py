@@ -39,7 +39,8 @@ READS = {
         name manager validate type_name""",
     "list": "at get front back slice index count",
     "dict": "at get count keys values items",
-    "queue": "full maxsize is_closed join join_for",
+    "queue": "full maxsize is_closed join join_for leased dead_letters",
+    "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
     "manager": "find objects stats is_anonymous operator=",
@@ -54,6 +55,8 @@ READS = {
 SAME_AS = {
     # Finds with reads, erases with list::erase, one element at a time.
     "erase_if": "list::erase",
+    # A step of the queue's operation of that name.
+    "item_lease::item_lease": "queue::lease",
     # Another name for the same.
     "queue::push": "queue::put",
     "queue::pop": "queue::get",

@@ -21,6 +21,8 @@ struct queue_picture {
     std::vector<T> items;
     std::uint64_t unfinished = 0;  // put, and not done
     bool is_closed = false;
+    std::uint64_t leased = 0;
+    std::vector<T> dead_letters;
     friend bool operator==(const queue_picture&, const queue_picture&) = default;
 };
 
@@ -31,8 +33,8 @@ struct queue_kind;
 template <typename T>
 struct queue_kind<cairn::queue<T>> {
     static constexpr const char* word = "queue";
-    static cairn::queue<T> open(const cairn::manager& m, std::int64_t maxsize) {
-        return m.queue<T>(subject_name, maxsize);
+    static cairn::queue<T> open(const cairn::manager& m, const cairn::queue_options& options) {
+        return m.queue<T>(subject_name, options);
     }
     static void put(std::vector<T>& model, const T& item) { model.push_back(item); }
 };
@@ -44,7 +46,7 @@ struct queue_row {
 
     picture before;
     picture after;
-    std::int64_t maxsize = 0;
+    cairn::queue_options made_with;
     /// Beyond the contents: takes something away, closes, fills the segment. Null: nothing.
     std::function<void(const cairn::manager&, const Q&)> shape;
     std::function<void(const cairn::manager&, std::optional<Q>&)> operation;
@@ -78,7 +80,7 @@ public:
     outcome look() override { return compare(read()); }
 
     void go_on() override {
-        const Q q = kind::open(manager_, row_->maxsize);
+        const Q q = kind::open(manager_, row_->made_with);
         std::vector<item> model = q.snapshot();
         const auto same = [&](const char* after) {
             if (q.snapshot() != model) throw lab_failure(std::string("going on: wrong items after ") + after);
@@ -131,7 +133,7 @@ public:
 
     void neighbour() override {
         try {
-            if (!handle_) handle_ = kind::open(manager_, row_->maxsize);
+            if (!handle_) handle_ = kind::open(manager_, row_->made_with);
             if (row_->neighbour_takes) taken_ = handle_->try_get();
             else has_put_ = handle_->try_put(element<item>::make(7777));
         } catch (const cairn::queue_closed&) {
@@ -145,11 +147,16 @@ private:
         const auto found = manager_.find<Q>(subject_name);
         if (!found) return std::nullopt;
         const opened_queue<Q> open(*found);
-        queue_picture<item> all{open.snapshot(), open.node_ref().tail - open.node_ref().done,
-                                open.is_closed()};
+        queue_picture<item> all;
+        all.items = open.snapshot();
+        all.unfinished = open.node_ref().tail - open.node_ref().done;
+        all.is_closed = open.is_closed();
+        all.leased = open.leased();
+        if (const auto dead = open.dead_letters()) all.dead_letters = dead->snapshot();
         if (open.size() != all.items.size()) throw lab_failure("size() and snapshot() differ");
         if (open.empty() != all.items.empty()) throw lab_failure("empty() and snapshot() differ");
-        if (open.maxsize() != static_cast<std::size_t>(row_->maxsize)) throw lab_failure("another maxsize");
+        if (open.maxsize() != static_cast<std::size_t>(row_->made_with.maxsize))
+            throw lab_failure("another maxsize");
         return all;
     }
 
@@ -196,7 +203,8 @@ private:
             for (std::size_t i = 0; i < std::min<std::size_t>(p->items.size(), 6); ++i)
                 text += (i == 0 ? "" : ", ") + cairn::repr(p->items[i]).substr(0, 24);
         }
-        return text + "), " + std::to_string(p->unfinished) + " unfinished" +
+        return text + "), " + std::to_string(p->unfinished) + " unfinished, " + std::to_string(p->leased) +
+               " leased, " + std::to_string(p->dead_letters.size()) + " dead letters" +
                (p->is_closed ? ", closed" : "");
     }
 
@@ -219,6 +227,7 @@ public:
     struct options {
         std::int64_t maxsize = 0;
         shape prepare = {};
+        std::uint32_t max_deliveries = 0;
         cairn::segment_options segment = small_segment();
     };
 
@@ -235,27 +244,29 @@ public:
         on_model(after);
         row.before = before;
         row.after = std::move(after);
-        row.maxsize = more.maxsize;
+        row.made_with = {more.maxsize, more.max_deliveries};
         row.shape = std::move(more.prepare);
         row.neighbour_takes = member.starts_with("put") || member.starts_with("try_put");
         row.operation = [operation](const cairn::manager&, std::optional<Q>& q) { operation(*q); };
-        add_row(type_ + " " + member + ", " + state, std::string(queue_kind<Q>::word) + "::" + member,
+        const bool is_of_lease = member == "ack" || member == "release";
+        add_row(type_ + " " + member + ", " + state,
+                (is_of_lease ? std::string("item_lease") : std::string(queue_kind<Q>::word)) + "::" + member,
                 std::move(row), more.segment);
     }
 
-    void add_creation(std::int64_t maxsize) {
+    void add_creation(std::int64_t maxsize, std::uint32_t max_deliveries = 0) {
         queue_row<Q> row;
         row.after = picture{};
-        row.maxsize = maxsize;
-        row.operation = [maxsize](const cairn::manager& m, std::optional<Q>& q) {
-            q = queue_kind<Q>::open(m, maxsize);
+        row.made_with = {maxsize, max_deliveries};
+        row.operation = [options = row.made_with](const cairn::manager& m, std::optional<Q>& q) {
+            q = queue_kind<Q>::open(m, options);
         };
         add_row("manager " + type_ + ", maxsize " + std::to_string(maxsize),
                 std::string("manager::") + queue_kind<Q>::word, std::move(row), small_segment());
     }
 
     /// So many items, none of them taken.
-    static picture with(std::size_t count) { return {element<item>::some(count), count, false}; }
+    static picture with(std::size_t count) { return {element<item>::some(count), count, false, 0, {}}; }
 
 private:
     void add_row(std::string name, std::string covers, queue_row<Q> row,
@@ -267,7 +278,7 @@ private:
         e.options = segment;
         e.prepare = [shared](const cairn::manager& m) {
             if (!shared->before) return;
-            const Q q = queue_kind<Q>::open(m, shared->maxsize);
+            const Q q = queue_kind<Q>::open(m, shared->made_with);
             if (shared->shape) shared->shape(m, q);
             else q.put_many(shared->before->items);
         };

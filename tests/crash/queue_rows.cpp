@@ -17,7 +17,7 @@ using shape_of = typename queue_rows<Q>::shape;
 template <typename Q>
 typename queue_rows<Q>::picture after_taking(std::size_t put, std::size_t taken, std::size_t done = 0) {
     using item = typename Q::value_type;
-    return {element<item>::some(put - taken, taken), put - done, false};
+    return {element<item>::some(put - taken, taken), put - done, false, 0, {}};
 }
 
 template <typename Q>
@@ -120,9 +120,105 @@ void add_all(experiment_table& table, const std::string& type) {
     rows.add(
         "shutdown", "three dropped", after_taking<Q>(4, 1), [](const Q& q) { q.shutdown(true); },
         [](picture& p) {
-            p = {{}, p.unfinished - p.items.size(), true};
+            p = {{}, p.unfinished - p.items.size(), true, 0, {}};
         },
         {.prepare = take<Q>(4, 1)});
+}
+
+// Leases of the victim. The guard is kept beyond the operation: its end would be another one.
+template <typename Q>
+struct leases {
+    std::vector<cairn::item_lease<typename Q::value_type>> held;
+};
+
+template <typename T>
+void add_leases(experiment_table& table, const std::string& type) {
+    using Q = cairn::queue<T>;
+    using rows_of = queue_rows<Q>;
+    using picture = typename rows_of::picture;
+    rows_of rows(table, type);
+    const auto kept = std::make_shared<leases<Q>>();
+    const auto keep = [kept](auto lease) { kept->held.push_back(std::move(lease)); };
+    const auto lease_first = [](picture& p) {
+        p.items.erase(p.items.begin());
+        ++p.leased;
+    };
+    // So many put, so many of these leased, the first `back` of them given back.
+    const auto lease = [=](std::size_t put, std::size_t leased, std::size_t back) {
+        return [=](const cairn::manager&, const Q& q) {
+            kept->held.clear();
+            q.put_many(element<T>::some(put));
+            for (std::size_t i = 0; i < leased; ++i) keep(q.lease());
+            for (std::size_t i = 0; i < back; ++i) kept->held[i].release();
+            kept->held.erase(kept->held.begin(), kept->held.begin() + static_cast<std::ptrdiff_t>(back));
+        };
+    };
+    const auto leased = [](std::size_t put, std::size_t out) {
+        return picture{element<T>::some(put - out, out), put, false, out, {}};
+    };
+    rows.add(
+        "lease", "one of three", rows.with(3), [=](const Q& q) { keep(q.lease()); }, lease_first);
+    rows.add(
+        "lease", "the only one", rows.with(1), [=](const Q& q) { keep(q.lease()); }, lease_first);
+    rows.add("lease", "one that came back", rows.with(3), [=](const Q& q) { keep(q.lease()); }, lease_first,
+             {.prepare = lease(3, 1, 1)});
+    rows.add("lease", "one more", leased(4, 2), [=](const Q& q) { keep(q.lease()); }, lease_first,
+             {.prepare = lease(4, 2, 0)});
+    rows.add(
+        "lease_for", "one of three", rows.with(3),
+        [=](const Q& q) { keep(*q.lease_for(std::chrono::hours(1))); }, lease_first);
+    rows.add(
+        "lease_until", "one of three", rows.with(3),
+        [=](const Q& q) { keep(*q.lease_until(std::chrono::steady_clock::now() + std::chrono::hours(1))); },
+        lease_first);
+    rows.add(
+        "try_lease", "one of three", rows.with(3), [=](const Q& q) { keep(*q.try_lease()); }, lease_first);
+    rows.add(
+        "get", "one that came back", rows.with(3), [](const Q& q) { q.get(); },
+        [](picture& p) { p.items.erase(p.items.begin()); }, {.prepare = lease(3, 2, 2)});
+    rows.add(
+        "shutdown", "some came back", leased(5, 1), [](const Q& q) { q.shutdown(true); },
+        [](picture& p) {
+            p = {{}, 1, true, 1, {}};
+        },
+        {.prepare = [=](const cairn::manager&, const Q& q) {
+            kept->held.clear();
+            q.put_many(element<T>::some(5));
+            for (int i = 0; i < 3; ++i) keep(q.lease());
+            while (kept->held.size() > 1) {
+                kept->held.back().release();
+                kept->held.pop_back();
+            }
+        }});
+    const auto ack = [](picture& p) {
+        --p.unfinished;
+        --p.leased;
+    };
+    rows.add("ack", "the only lease", leased(3, 1), [=](const Q&) { kept->held.front().ack(); }, ack,
+             {.prepare = lease(3, 1, 0)});
+    rows.add("ack", "the last of three, all done", leased(1, 1), [=](const Q&) { kept->held.front().ack(); },
+             ack, {.prepare = lease(1, 1, 0)});
+    rows.add("ack", "one of three leases", leased(3, 3), [=](const Q&) { kept->held[1].ack(); }, ack,
+             {.prepare = lease(3, 3, 0)});
+    rows.add(
+        "release", "the only lease", leased(3, 1), [=](const Q&) { kept->held.front().release(); },
+        [=](picture& p) { p = rows_of::with(3); }, {.prepare = lease(3, 1, 0)});
+    rows.add(
+        "release", "one that belongs behind another", {element<T>::some(1), 3, false, 2, {}},
+        [=](const Q&) { kept->held.front().release(); },
+        [](picture& p) {
+            p.items = element<T>::some(2);
+            --p.leased;
+        },
+        {.prepare = lease(3, 3, 1)});
+    rows.add(
+        "release", "to the dead letters", leased(3, 1), [=](const Q&) { kept->held.front().release(); },
+        [](picture& p) {
+            p.dead_letters = element<T>::some(1);
+            --p.unfinished;
+            --p.leased;
+        },
+        {.prepare = lease(3, 1, 0), .max_deliveries = 1});
 }
 
 // Where chunks begin and end.
@@ -161,7 +257,7 @@ void add_chunks(experiment_table& table) {
     rows.add(
         "shutdown", "three chunks", rows.with(16), [](const Q& q) { q.shutdown(true); },
         [](picture& p) {
-            p = {{}, 0, true};
+            p = {{}, 0, true, 0, {}};
         });
     rows.add("put", "needing growth", rows.with(3), [=](const Q& q) { q.put(one); }, put,
              {.prepare = in_full_segment<Q>(3, 0)});
@@ -179,7 +275,7 @@ void add_chunks(experiment_table& table) {
     rows.add(
         "shutdown", "a full segment", rows.with(12), [](const Q& q) { q.shutdown(true); },
         [](picture& p) {
-            p = {{}, 0, true};
+            p = {{}, 0, true, 0, {}};
         },
         {.prepare = in_full_segment<Q>(12, 0), .segment = smallest_segment()});
 }
@@ -198,7 +294,7 @@ void add_strings(experiment_table& table) {
     rows.add("put", "pages of its own, needing growth", rows.with(2), [=](const Q& q) { q.put(large); },
              put_large, {.prepare = in_full_segment<Q>(2, 0)});
     rows.add(
-        "get", "pages of its own", {{large, "next"}, 2, false}, [](const Q& q) { q.get(); },
+        "get", "pages of its own", {{large, "next"}, 2, false, 0, {}}, [](const Q& q) { q.get(); },
         [](picture& p) { p.items.erase(p.items.begin()); });
     rows.add(
         "get_many", "seven with blocks and without", rows.with(9), [](const Q& q) { q.get_many(7); },
@@ -206,7 +302,7 @@ void add_strings(experiment_table& table) {
     rows.add(
         "shutdown", "a chunk and more", rows.with(70), [](const Q& q) { q.shutdown(true); },
         [](picture& p) {
-            p = {{}, 0, true};
+            p = {{}, 0, true, 0, {}};
         });
 }
 
@@ -215,10 +311,13 @@ void add_strings(experiment_table& table) {
 void add_queue_rows(experiment_table& table) {
     add_all<long>(table, "int64");
     add_all<std::string>(table, "str");
+    add_leases<long>(table, "int64");
+    add_leases<std::string>(table, "str");
     add_chunks(table);
     add_strings(table);
     queue_rows<cairn::queue<long>>(table, "int64").add_creation(0);
     queue_rows<cairn::queue<std::string>>(table, "str").add_creation(7);
+    queue_rows<cairn::queue<long>>(table, "int64").add_creation(0, 3);
 }
 
 }  // namespace cairn_test

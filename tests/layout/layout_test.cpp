@@ -252,7 +252,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 1 h
 }
 
 TEST_CASE("the node of a queue and its chunks have their size and their fields where format 1 has them") {
-    check_layout<queue_node>(112, {
+    check_layout<queue_node>(152, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
                                       AT(queue_node, head_base, 16),
@@ -261,17 +261,33 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
                                       AT(queue_node, tail_base, 40),
                                       AT(queue_node, done, 48),
                                       AT(queue_node, maxsize, 56),
-                                      AT(queue_node, head_chunk, 64),
-                                      AT(queue_node, tail_chunk, 72),
-                                      AT(queue_node, spare_chunk, 80),
-                                      AT(queue_node, closed_nanoseconds, 88),
-                                      AT(queue_node, closed_pid, 96),
-                                      AT(queue_node, stride, 100),
-                                      AT(queue_node, form, 104),
-                                      AT(queue_node, state, 105),
-                                      AT(queue_node, has_batch_waiters, 106),
-                                      AT(queue_node, reserved_, 108),
+                                      AT(queue_node, returned_count, 64),
+                                      AT(queue_node, leased_count, 68),
+                                      AT(queue_node, returned, 72),
+                                      AT(queue_node, leased, 80),
+                                      AT(queue_node, last_lease, 88),
+                                      AT(queue_node, dead_letters, 96),
+                                      AT(queue_node, head_chunk, 104),
+                                      AT(queue_node, tail_chunk, 112),
+                                      AT(queue_node, spare_chunk, 120),
+                                      AT(queue_node, closed_nanoseconds, 128),
+                                      AT(queue_node, closed_pid, 136),
+                                      AT(queue_node, stride, 140),
+                                      AT(queue_node, form, 144),
+                                      AT(queue_node, state, 145),
+                                      AT(queue_node, has_batch_waiters, 146),
+                                      AT(queue_node, shares_events, 147),
+                                      AT(queue_node, max_deliveries, 148),
                                   });
+    check_layout<lease_record>(48, {
+                                       AT(lease_record, next, 0),
+                                       AT(lease_record, previous, 8),
+                                       AT(lease_record, lease, 16),
+                                       AT(lease_record, participant, 24),
+                                       AT(lease_record, ticket, 32),
+                                       AT(lease_record, deliveries, 40),
+                                       AT(lease_record, reserved_, 44),
+                                   });
     check_layout<queue_chunk>(16, {
                                       AT(queue_chunk, next, 0),
                                       AT(queue_chunk, slot_count, 8),
@@ -281,6 +297,7 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
     CHECK(queue_all_done == 2);
     CHECK(static_cast<int>(queue_state::open) == 0);
     CHECK(static_cast<int>(queue_state::closed) == 1);
+    CHECK(static_cast<int>(queue_state::shut) == 2);
 }
 
 TEST_CASE("the slot of a blob has its size and its fields where format 1 has them") {

@@ -277,6 +277,120 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("what a killed process had on lease comes back at once to who looks, and to who sleeps by the next "
+          "tick") {
+    for (const bool is_asleep : {false, true}) {
+        const cairn::manager m;
+        const opened_queue q(m.queue<std::string>("q"));
+        const gate leased;
+        q.put_many({"first", "second"});
+        child worker([&] {
+            const auto first = q.lease();
+            const auto second = q.lease();
+            leased.open();
+            for (;;) ::pause();
+        });
+        REQUIRE(leased.wait());
+        CHECK_FALSE(q.try_get().has_value());  // a living one keeps it
+        if (is_asleep) {
+            child getter([&] {
+                CHILD_CHECK(q.get_for(watchdog) == "first");
+                auto second = q.lease_for(watchdog);
+                CHILD_CHECK(second.has_value() && **second == "second" && second->deliveries() == 2);
+                second->ack();
+            });
+            wait_until_asleep(getter.pid());
+            worker.kill();
+            CHECK(getter.join() == 0);
+        } else {
+            worker.kill();
+            static_cast<void>(worker.join());
+            CHECK(q.size() == 0);
+            CHECK(q.try_get() == "first");
+            auto second = q.try_lease();
+            REQUIRE(second.has_value());
+            CHECK(**second == "second");
+            CHECK(second->deliveries() == 2);
+            second->ack();
+        }
+        CHECK(q.leased() == 0);
+        CHECK(broken_queue(q) == "");
+    }
+}
+
+TEST_CASE("who finds a closed queue empty takes what the dead have left before it says that it is the end") {
+    const cairn::manager m;
+    const auto q = m.queue<long>("q");
+    q.put_many({1, 2});
+    q.close();
+    CHECK(in_child([&] {
+              auto lease = q.lease();
+              ::_exit(0);  // with it in its hands
+          }) == 0);
+    CHECK(q.get() == 2);
+    CHECK(q.get() == 1);
+    CHECK_THROWS_AS(static_cast<void>(q.get()), cairn::queue_closed);
+    // A living one's lease does not keep others waiting.
+    const auto other = m.queue<long>("other");
+    other.put(1);
+    const auto lease = other.lease();
+    other.close();
+    CHECK_THROWS_AS(static_cast<void>(other.get()), cairn::queue_closed);
+    CHECK_THROWS_AS(static_cast<void>(other.try_get()), cairn::queue_closed);
+}
+
+TEST_CASE("workers that lease and are killed again and again: every item is done once, or delivered again") {
+    const cairn::manager m;
+    const auto jobs = m.queue<long>("jobs", 10);
+    const auto done = m.list<long>("done");
+    const long count = static_cast<long>(scaled(600));
+    child producer([&] {
+        for (long i = 0; i < count; ++i) jobs.put(i);
+        jobs.close();
+    });
+    const auto work = [&] {
+        try {
+            for (;;) {
+                auto job = jobs.lease();
+                if (job.deliveries() == 1 && *job % 7 == 0) std::this_thread::sleep_for(100us);
+                done.push_back(*job);
+                job.ack();
+            }
+        } catch (const cairn::queue_closed&) {}
+    };
+    std::vector<child> workers;
+    for (int i = 0; i < 3; ++i) workers.emplace_back(work);
+    for (int kill = 0; kill < 30; ++kill) {
+        std::this_thread::sleep_for(500us);
+        workers[static_cast<std::size_t>(kill) % 3].kill();
+        static_cast<void>(workers[static_cast<std::size_t>(kill) % 3].join());
+        std::vector<child> next;
+        for (std::size_t i = 0; i < 3; ++i) {
+            if (i == static_cast<std::size_t>(kill) % 3) next.emplace_back(work);
+            else next.push_back(std::move(workers[i]));
+        }
+        workers.swap(next);
+    }
+    CHECK(producer.join() == 0);
+    for (child& each : workers) CHECK(each.join() == 0);
+    // What the last ones to be killed had, when nobody else was left to look.
+    try {
+        for (;;) {
+            auto job = jobs.lease();
+            done.push_back(*job);
+            job.ack();
+        }
+    } catch (const cairn::queue_closed&) {}
+    CHECK(jobs.join_for(std::chrono::seconds(0)));
+    std::vector<long> all = done.snapshot();
+    CHECK(all.size() <= static_cast<std::size_t>(
+                            count + 30));  // twice only when the kill fell between the work and the ack
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    CHECK(all.size() == static_cast<std::size_t>(count));
+    CHECK(broken_queue(jobs) == "");
+}
+
 TEST_CASE("close and shutdown wake the sleepers of all processes") {
     for (const bool is_immediate : {false, true}) {
         const cairn::manager m;

@@ -17,8 +17,10 @@
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/containers/item_lease.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/detail/containers/queue_items.hpp>
+#include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/waiting.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
@@ -34,6 +36,8 @@ public:
     using value_type = T;
     using size_type = std::size_t;
     using is_cairn_handle = void;
+    using lease_type = item_lease<T>;
+    using dead_letter_queue = typename Order::dead_letter_queue;
 
     static constexpr object_kind kind = Order::kind;
     /// "str": recorded with the queue, and checked when it is opened.
@@ -99,6 +103,36 @@ public:
         return get_batch(most, stop);
     }
 
+    // ---- leasing -----------------------------------------------------------------------------------------------------
+
+    /// Takes the next item for as long as it is worked on, waiting while there is none: it is gone for good with ack(), and
+    /// comes back to the front of the queue with release(), with the end of the guard, and with the death of this process.
+    /// @throws queue_closed  it is closed, and nothing is left
+    /// @throws segment_full  no room for the record of the lease; the queue is unchanged
+    lease_type lease() const { return *lease_before(some_day, {}); }
+    /// As lease(). Nothing when a stop was requested first.
+    std::optional<lease_type> lease(const std::stop_token& stop) const {
+        return lease_before(some_day, stop);
+    }
+    /// As lease(), waiting no longer than that. Nothing when the time was up first.
+    template <typename Rep, typename Period>
+    std::optional<lease_type> lease_for(std::chrono::duration<Rep, Period> timeout,
+                                        const std::stop_token& stop = {}) const {
+        return lease_before(wait_until(timeout), stop);
+    }
+    template <typename Clock, typename Duration>
+    std::optional<lease_type> lease_until(std::chrono::time_point<Clock, Duration> deadline,
+                                          const std::stop_token& stop = {}) const {
+        return lease_before(wait_until(deadline - Clock::now()), stop);
+    }
+    /// Nothing when the queue is empty. @throws queue_closed, segment_full
+    std::optional<lease_type> try_lease() const { return lease_before(at_once, {}); }
+    /// Items that somebody works on. They are not among size(), and join() waits for them.
+    [[nodiscard]] size_type leased() const;
+    /// Where items go that were leased max_deliveries times and never acknowledged: they are done, as far as join() is
+    /// concerned. Nothing when the queue was made without max_deliveries.
+    [[nodiscard]] std::optional<dead_letter_queue> dead_letters() const;
+
     /// The names of the standard library.
     void push(parameter value) const { put(value); }
     bool try_push(parameter value) const { return try_put(value); }
@@ -154,8 +188,8 @@ public:
     static void validate(const segment& s, segment_offset node) {
         static_cast<void>(queue_at(s, node, Order::stride, Order::form));
     }
-    static segment_offset create(root_transaction& tx, std::uint64_t maxsize) {
-        return Order::create(tx, maxsize);
+    static segment_offset create(root_transaction& tx, std::uint64_t maxsize, std::uint32_t max_deliveries) {
+        return Order::create(tx, maxsize, max_deliveries);
     }
 
 private:
@@ -174,7 +208,11 @@ private:
     template <typename Range>
     size_type put_batches(const Range& values, const std::stop_token& stop) const;
     std::optional<T> get_before(steady_time deadline, const std::stop_token& stop) const;
+    template <typename Attempt>
+    bool attempt_get(steady_time deadline, const std::stop_token& stop, const Attempt& take) const;
+    static void take_returned(root_transaction& tx, queue_node& n, taken_item<T>& item);
     std::vector<T> get_batch(size_type most, const std::stop_token& stop) const;
+    std::optional<lease_type> lease_before(steady_time deadline, const std::stop_token& stop) const;
     bool join_before(steady_time deadline, const std::stop_token& stop) const;
     template <typename Get>
     [[nodiscard]] auto read(Get value) const;

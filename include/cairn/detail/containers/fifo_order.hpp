@@ -5,16 +5,24 @@
 
 #include <cairn/detail/containers/queue_items.hpp>
 
+namespace cairn::inline v0 {
+
+template <typename T>
+class queue;
+
+}  // namespace cairn::inline v0
+
 namespace cairn::inline v0::detail {
 
 template <typename T>
 struct fifo_order {
+    using dead_letter_queue = queue<T>;
     static constexpr object_kind kind = object_kind::queue;
     static constexpr std::uint32_t stride = element_traits<T>::stride;
     static constexpr element_form form = element_traits<T>::form;
 
-    static segment_offset create(root_transaction& tx, std::uint64_t maxsize) {
-        return create_queue(tx, stride, form, maxsize);
+    static segment_offset create(root_transaction& tx, std::uint64_t maxsize, std::uint32_t max_deliveries) {
+        return create_queue(tx, stride, form, maxsize, max_deliveries);
     }
 
     /// Each of these commits; there is room, and there are items.
@@ -40,6 +48,12 @@ struct fifo_order {
         commit_many_taken(tx, node, count);
     }
 
+    /// To `slot`, outside the chunks; the caller commits.
+    static void move_first(root_transaction& tx, queue_node& node, std::byte* slot) {
+        detail::move_first(tx, node, slot);
+    }
+
+    /// Behind what is in `items`, in the order in which they would be taken.
     static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
         // acquire: pairs with the release of a put, which moves no version; the items are there
         const std::uint64_t tail = __atomic_load_n(&node.tail, __ATOMIC_ACQUIRE);
@@ -49,13 +63,13 @@ struct fifo_order {
 private:
     static read_result copy(const segment& s, const queue_node& node, std::uint64_t count,
                             std::vector<taken_item<T>>& items) {
-        items.clear();
         // Torn or damaged: no queue has more items than its segment has bytes.
         if (count > s.committed_bytes() / stride) return read_result::torn;
-        items.resize(count);
+        const std::size_t before = items.size();
+        items.resize(before + count);
         queue_walk walk(s, node);
         std::uint64_t left = s.committed_bytes();  // blobs do not overlap
-        for (taken_item<T>& item : items) {
+        for (taken_item<T>& item : std::span(items).subspan(before)) {
             const std::byte* slot = walk.next();
             if (slot == nullptr || item.copy(s, slot) == read_result::torn) return read_result::torn;
             if (item.byte_count() > left) return read_result::torn;

@@ -33,7 +33,7 @@ CAIRN_INLINE Enum load_enum(const Enum& from) noexcept {
 
 /// A new queue node, no items.
 CAIRN_API segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_form form,
-                                      std::uint64_t maxsize);
+                                      std::uint64_t maxsize, std::uint32_t max_deliveries = 0);
 
 /// Throws corrupt_segment when the node makes no sense for that stride and form.
 CAIRN_API queue_node& queue_at(const segment& s, segment_offset node, std::uint32_t stride,
@@ -49,8 +49,13 @@ CAIRN_INLINE std::byte* find_queue_slot(const segment& s, std::uint64_t base, st
     return s.at<std::byte>(at);
 }
 
+/// Items that wait to be taken.
+CAIRN_INLINE std::uint64_t queued_count(const queue_node& node) noexcept {
+    return load_word(node.tail) - load_word(node.head) + load_word(node.returned_count);
+}
+
 CAIRN_INLINE bool has_room(const queue_node& node, std::uint64_t count = 1) noexcept {
-    return node.maxsize == 0 || (count <= node.maxsize && node.tail - node.head <= node.maxsize - count);
+    return node.maxsize == 0 || (count <= node.maxsize && queued_count(node) <= node.maxsize - count);
 }
 
 CAIRN_API CAIRN_COLD void wake_sleeping_putters(root_transaction& tx, queue_node& node,
@@ -71,9 +76,10 @@ CAIRN_INLINE void expect_batch_waiters(root_transaction& tx, queue_node& node) n
 }
 
 /// Before the commit of a change that makes `count` items available.
-CAIRN_INLINE void wake_getters(root_transaction& tx, std::uint64_t count) noexcept {
+CAIRN_INLINE void wake_getters(root_transaction& tx, const queue_node& node, std::uint64_t count) noexcept {
     if (load_word(tx.slot().events[queue_has_item].waiters) == 0) [[likely]]
         return;
+    if (node.shares_events != 0) return wake_all(tx, queue_has_item);
     wake(tx, queue_has_item,
          static_cast<std::uint32_t>(
              std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max())));
@@ -100,7 +106,7 @@ CAIRN_INLINE std::byte* next_queue_slot(root_transaction& tx, queue_node& node, 
 
 /// What was written to the slots from tail on becomes items.
 CAIRN_INLINE void commit_items(root_transaction& tx, queue_node& node, std::uint64_t count) {
-    wake_getters(tx, count);
+    wake_getters(tx, node, count);
     tx.publish(node.tail, node.tail + count);
     tx.commit();
 }
@@ -136,6 +142,9 @@ CAIRN_INLINE void commit_taken(root_transaction& tx, queue_node& node, element_f
     }
 }
 
+/// Moves the next item to `slot`, outside the chunks, with its block. The caller commits.
+CAIRN_API void move_first(root_transaction& tx, queue_node& node, std::byte* slot);
+
 /// As commit_taken() for the first `count` items.
 CAIRN_API void commit_many_taken(root_transaction& tx, queue_node& node, std::uint64_t count);
 
@@ -155,8 +164,10 @@ private:
     segment_offset chunk_;
 };
 
-/// Drops all items below `target`, in small steps; the first commit decides. Needs no memory.
-CAIRN_API void drop_items(root_transaction& tx, queue_node& node, std::uint64_t target);
+/// Drops all items below `target`, and those that came back if told so, in small steps; the first commit decides. Needs no
+/// memory.
+CAIRN_API void drop_items(root_transaction& tx, queue_node& node, std::uint64_t target,
+                          bool returned_too = false);
 /// Carries a drop to its end.
 void go_on_dropping_items(root_transaction& tx);
 

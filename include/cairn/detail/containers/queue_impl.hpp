@@ -7,7 +7,51 @@
 
 namespace cairn::inline v0::detail {
 
+constexpr auto nothing_to_do = [] { return false; };
+
+/// Items that came back from leases, in order.
+template <typename T>
+read_result copy_returned(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+    std::uint64_t left = load_word(node.returned_count);
+    std::uint64_t bytes_left = s.committed_bytes();  // blobs do not overlap
+    for (segment_offset at = load_word(node.returned); at != 0 && left != 0; --left) {
+        auto* record = s.find<lease_record>(at, sizeof(lease_record) + element_traits<T>::stride);
+        taken_item<T> item;
+        if (record == nullptr || item.copy(s, slot_of(*record)) == read_result::torn ||
+            item.byte_count() > bytes_left)
+            return read_result::torn;
+        bytes_left -= item.byte_count();
+        items.push_back(std::move(item));
+        at = load_word(record->next);
+    }
+    return read_result::done;
+}
+
 // ---- putting -------------------------------------------------------------------------------------------------------
+
+template <typename T, typename Order>
+template <typename Attempt>
+bool basic_queue<T, Order>::attempt_get(steady_time deadline, const std::stop_token& stop,
+                                        const Attempt& take) const {
+    this->require_writable();
+    queue_node& n = node_in(in());
+    bool is_swept = false;  // since the queue was closed
+    const auto attempt = [&](root_transaction& tx) {
+        if (queued_count(n) == 0) {
+            if (n.leased_count == 0 || is_swept) require_open("get from", tx, n);
+            return false;
+        }
+        take(tx, n);
+        return true;
+    };
+    // What the dead have on lease is not lost: whoever finds nothing looks for it, and only then believes that it is the end.
+    const auto sweep = [&] {
+        if (load_word(n.leased_count) == 0) return false;
+        is_swept = load_enum(n.state) != queue_state::open;
+        return return_leases_of_dead(in(), slot(), generation(), n) || is_swept;
+    };
+    return attempt_until(in(), slot(), generation(), queue_has_item, n.tail, deadline, stop, attempt, sweep);
+}
 
 template <typename T, typename Order>
 bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
@@ -15,13 +59,14 @@ bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
     this->require_writable();
     const item_to_put<T> item(value);
     queue_node& n = node_in(in());
-    return attempt_until(in(), slot(), generation(), queue_has_room, n.head, deadline, stop,
-                         [&](root_transaction& tx) {
-                             require_open("put into", tx, n);
-                             if (!has_room(n)) return false;
-                             Order::put(tx, n, item);
-                             return true;
-                         });
+    const auto attempt = [&](root_transaction& tx) {
+        require_open("put into", tx, n);
+        if (!has_room(n)) return false;
+        Order::put(tx, n, item);
+        return true;
+    };
+    return attempt_until(in(), slot(), generation(), queue_has_room, n.head, deadline, stop, attempt,
+                         nothing_to_do);
 }
 
 template <typename T, typename Order>
@@ -44,8 +89,8 @@ basic_queue<T, Order>::put_batches(const Range& values, const std::stop_token& s
         first += count;
         return true;
     };
-    while (first != items.count() &&
-           attempt_until(in(), slot(), generation(), queue_has_room, n.head, some_day, stop, put_next)) {}
+    while (first != items.count() && attempt_until(in(), slot(), generation(), queue_has_room, n.head,
+                                                   some_day, stop, put_next, nothing_to_do)) {}
     return first;
 }
 
@@ -53,42 +98,58 @@ basic_queue<T, Order>::put_batches(const Range& values, const std::stop_token& s
 
 template <typename T, typename Order>
 std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const std::stop_token& stop) const {
-    this->require_writable();
-    queue_node& n = node_in(in());
     taken_item<T> item;
-    const bool is_there = attempt_until(in(), slot(), generation(), queue_has_item, n.tail, deadline, stop,
-                                        [&](root_transaction& tx) {
-                                            if (n.head == n.tail) {
-                                                require_open("get from", tx, n);
-                                                return false;
-                                            }
-                                            Order::take(tx, n, item);
-                                            return true;
-                                        });
+    const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+        if (n.returned_count == 0) [[likely]]
+            Order::take(tx, n, item);
+        else take_returned(tx, n, item);
+    });
     if (!is_there) return std::nullopt;
     return item.get();
 }
 
 template <typename T, typename Order>
+void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, taken_item<T>& item) {
+    if (item.copy(tx.in(), slot_of(first_returned(tx.in(), n))) == read_result::torn)
+        throw_damaged(tx.in(), tx.slot());
+    wake_putters(tx, n, 1);
+    drop_returned(tx, n);
+    tx.commit();
+}
+
+template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_token& stop) const {
-    this->require_writable();
-    queue_node& n = node_in(in());
     std::vector<taken_item<T>> items;
     if (most != 0) {
-        attempt_until(in(), slot(), generation(), queue_has_item, n.tail, some_day, stop,
-                      [&](root_transaction& tx) {
-                          if (n.head == n.tail) {
-                              require_open("get from", tx, n);
-                              return false;
-                          }
-                          Order::take_many(tx, n, std::min<std::uint64_t>(most, n.tail - n.head), items);
-                          return true;
-                      });
+        attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
+            // What came back does not lie with the others: it makes a batch of its own.
+            if (n.returned_count != 0) take_returned(tx, n, items.emplace_back());
+            else Order::take_many(tx, n, std::min<std::uint64_t>(most, queued_count(n)), items);
+        });
     }
     std::vector<T> values;
     values.reserve(items.size());
     for (const taken_item<T>& item : items) values.push_back(item.get());
     return values;
+}
+
+template <typename T, typename Order>
+std::optional<typename basic_queue<T, Order>::lease_type>
+basic_queue<T, Order>::lease_before(steady_time deadline, const std::stop_token& stop) const {
+    taken_item<T> item;
+    lease_ticket ticket;
+    const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+        tx.begin_change();
+        const bool came_back = n.returned_count != 0;
+        lease_record& record = came_back ? first_returned(tx.in(), n) : new_lease_record(tx, n);
+        if (!came_back) Order::move_first(tx, n, slot_of(record));
+        if (item.copy(tx.in(), slot_of(record)) == read_result::torn) throw_damaged(tx.in(), tx.slot());
+        ticket = begin_lease(tx, n, record, came_back);
+        wake_putters(tx, n, 1);
+        tx.commit();
+    });
+    if (!is_there) return std::nullopt;
+    return lease_type(root_reference{this->hold(), &slot(), generation(), node()}, ticket, item);
 }
 
 // ---- counting --------------------------------------------------------------------------------------------------------
@@ -113,12 +174,25 @@ auto basic_queue<T, Order>::read(Get value) const {
 template <typename T, typename Order>
 typename basic_queue<T, Order>::size_type basic_queue<T, Order>::size() const {
     // Only putting moves no version, and tail alone: what is whole is the size at the moment when tail was read.
-    return read([](const queue_node& n) -> std::uint64_t { return load_word(n.tail) - load_word(n.head); });
+    return read([](const queue_node& n) { return queued_count(n); });
 }
 
 template <typename T, typename Order>
 typename basic_queue<T, Order>::size_type basic_queue<T, Order>::maxsize() const {
     return read([](const queue_node& n) -> std::uint64_t { return load_word(n.maxsize); });
+}
+
+template <typename T, typename Order>
+typename basic_queue<T, Order>::size_type basic_queue<T, Order>::leased() const {
+    return read([](const queue_node& n) { return load_word(n.leased_count); });
+}
+
+template <typename T, typename Order>
+std::optional<typename basic_queue<T, Order>::dead_letter_queue> basic_queue<T, Order>::dead_letters() const {
+    const segment_offset dead = read([](const queue_node& n) { return load_word(n.dead_letters); });
+    if (dead == 0) return std::nullopt;
+    dead_letter_queue::validate(in(), dead);
+    return dead_letter_queue(root_reference{this->hold(), &slot(), generation(), dead});
 }
 
 template <typename T, typename Order>
@@ -129,7 +203,12 @@ bool basic_queue<T, Order>::is_closed() const {
 template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::snapshot() const {
     std::vector<taken_item<T>> items;
-    read_root(in(), slot(), generation(), [&](segment& s) { return Order::copy_all(s, node_in(s), items); });
+    read_root(in(), slot(), generation(), [&](segment& s) {
+        items.clear();
+        return copy_returned(s, node_in(s), items) == read_result::torn
+                   ? read_result::torn
+                   : Order::copy_all(s, node_in(s), items);
+    });
     std::vector<T> values;
     values.reserve(items.size());
     for (const taken_item<T>& item : items) values.push_back(item.get());
@@ -158,8 +237,9 @@ template <typename T, typename Order>
 bool basic_queue<T, Order>::join_before(steady_time deadline, const std::stop_token& stop) const {
     this->require_writable();
     queue_node& n = node_in(in());
-    return attempt_until(in(), slot(), generation(), queue_all_done, n.done, deadline, stop,
-                         [&](root_transaction&) { return n.done == n.tail; });
+    return attempt_until(
+        in(), slot(), generation(), queue_all_done, n.done, deadline, stop,
+        [&](root_transaction&) { return n.done == n.tail; }, nothing_to_do);
 }
 
 // ---- ending ------------------------------------------------------------------------------------------------------------

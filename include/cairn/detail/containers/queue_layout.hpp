@@ -10,6 +10,8 @@
 //   head_chunk                          tail_chunk            spare_chunk
 //   | . . . taken, head ... | -next-> | ..., tail, unused | | kept for the next chunk to be linked |
 //
+// An item that is leased lies in a lease_record of its own, and stays there when it comes back to the front of the queue.
+//
 // A chunk whose last item is taken becomes the spare one, or is freed. The only chunk of an empty queue is used again from
 // its beginning when it is full: a queue that is emptied as fast as it is filled lives in one chunk.
 #pragma once
@@ -34,6 +36,7 @@ enum queue_event : std::uint32_t {
 enum class queue_state : std::uint8_t {
     open = 0,
     closed = 1,  // takes no more items; gives out what it has
+    shut = 2     // ... and what comes back from a lease is dropped
 };
 
 /// Everything but maxsize, stride and form is written under the root's lock, and logged, except head, tail and done where
@@ -46,9 +49,15 @@ struct queue_node {
     std::uint64_t tail;       // ticket to fill next: as many items have been put. Only grows
     std::uint64_t tail_limit;
     std::uint64_t tail_base;
-    std::uint64_t done;        // items that need not be waited for any more; at most tail. Only grows
-    std::uint64_t maxsize;     // 0: no limit. Set by create, then constant
-    std::uint64_t head_chunk;  // offset; 0: none yet
+    std::uint64_t done;            // items that need not be waited for any more; at most tail. Only grows
+    std::uint64_t maxsize;         // 0: no limit. Set by create, then constant
+    std::uint32_t returned_count;  // items that were leased and came back: they are taken first
+    std::uint32_t leased_count;    // items that somebody works on
+    std::uint64_t returned;        // offset of the first lease_record of these, by ticket; 0: none
+    std::uint64_t leased;          // ... and of those, the newest lease first
+    std::uint64_t last_lease;      // number given to a lease; never reused
+    std::uint64_t dead_letters;    // offset of another queue_node; 0: none. Set by create, then constant
+    std::uint64_t head_chunk;      // offset; 0: none yet
     std::uint64_t tail_chunk;
     std::uint64_t spare_chunk;        // 0: none
     std::int64_t closed_nanoseconds;  // since 1970
@@ -56,12 +65,26 @@ struct queue_node {
     std::uint32_t stride;  // bytes from item to item. Set by create, then constant
     element_form form;     // set by create, then constant
     queue_state state;
-    std::uint16_t
+    std::uint8_t
         has_batch_waiters;  // who waits for room may wait for more than one place; may be wrongly 1. Not logged
+    std::uint8_t
+        shares_events;  // 1: with its dead letters, or with the queue whose dead letters it has. Constant
+    std::uint32_t max_deliveries;  // after so many leases an item is a dead letter; 0: never. Constant
+};
+static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 152);
+static_assert(offsetof(queue_node, head_chunk) == 104);  // format 1; a change needs a new format number
+
+/// An item outside the chunks: leased, or come back. Its slot follows, as in a chunk.
+struct lease_record {
+    std::uint64_t next;  // offset, in the chain of its kind; 0: none
+    std::uint64_t previous;
+    std::uint64_t lease;        // its number; 0: it came back
+    std::uint64_t participant;  // who has it, or had it last
+    std::uint64_t ticket;       // that it was taken with: those that come back keep their order
+    std::uint32_t deliveries;   // how often it was leased
     std::uint32_t reserved_;
 };
-static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 112);
-static_assert(offsetof(queue_node, head_chunk) == 64);  // format 1; a change needs a new format number
+static_assert(std::is_standard_layout_v<lease_record> && sizeof(lease_record) == 48);
 
 /// Beginning of a chunk. `next` says nothing in the tail chunk and in the spare one.
 struct queue_chunk {

@@ -33,8 +33,14 @@ public:
     root_wait& operator=(const root_wait&) = delete;
     ~root_wait();
 
-    /// Without the lock: returns when `word` is not `seen` any more, or somebody was woken, or it is time to look again.
-    void pause(const std::uint64_t& word, std::uint64_t seen);
+    /// Without the lock: returns when `word` is not `seen` any more, or somebody was woken, or it is time to look again:
+    /// at a tick, when `at_tick` says so.
+    template <typename Tick>
+    void pause(const std::uint64_t& word, std::uint64_t seen, const Tick& at_tick) {
+        do {
+            if (!pause_once(word, seen)) return;
+        } while (!at_tick());
+    }
 
     /// Under the lock, after what is waited for was not there: false when the time is up.
     bool may_go_on(root_transaction& tx);
@@ -46,6 +52,8 @@ private:
         void operator()() const noexcept { disturb_sleepers(slot, event); }
     };
 
+    /// True after a tick at which nothing was new.
+    bool pause_once(const std::uint64_t& word, std::uint64_t seen);
     [[nodiscard]] bool is_nothing_new(const std::uint64_t& word, std::uint64_t seen) const noexcept;
 
     root_slot& slot_;
@@ -61,22 +69,28 @@ private:
 
 /// Calls attempt(root_transaction&), which is true when it has done (and committed) its work, under the lock, until it has or
 /// the time is up; between two attempts waits for `event`, watching `word`. What attempt throws ends it; a wake that had come
-/// for it goes on to the next sleeper.
-template <typename Attempt>
+/// for it goes on to the next sleeper. `idle` is called without the lock after an attempt in vain, and at each tick: true when
+/// it has done something that is worth another attempt.
+template <typename Attempt, typename Idle>
 bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::uint32_t event,
                    const std::uint64_t& word, steady_time deadline, const std::stop_token& stop,
-                   const Attempt& attempt) {
+                   const Attempt& attempt, const Idle& idle) {
     std::uint64_t seen = 0;
     {
         root_transaction tx(s, slot, generation);
         if (attempt(tx)) [[likely]]
             return true;
-        if (deadline == at_once) return false;
         seen = load_word(word);
     }
+    if (idle()) {
+        root_transaction tx(s, slot, generation);
+        if (attempt(tx)) return true;
+        seen = load_word(word);
+    }
+    if (deadline == at_once) return false;
     root_wait wait(slot, generation, event, deadline, stop);
     for (;;) {
-        wait.pause(word, seen);
+        wait.pause(word, seen, idle);
         root_transaction tx(s, slot, generation);
         try {
             if (attempt(tx)) return true;

@@ -1,0 +1,60 @@
+#include "cairn/detail/containers/item_lease.hpp"
+
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+lease_hold::lease_hold(root_reference root, lease_ticket ticket) noexcept
+    : object_handle(std::move(root)), ticket_(ticket), participant_(in().participant_number()) {}
+
+lease_hold::lease_hold(lease_hold&& other) noexcept
+    : object_handle(other), ticket_(std::exchange(other.ticket_, {})), participant_(other.participant_) {}
+
+lease_hold& lease_hold::operator=(lease_hold&& other) noexcept {
+    if (this != &other) {
+        end_quietly();
+        object_handle::operator=(other);
+        ticket_ = std::exchange(other.ticket_, {});
+        participant_ = other.participant_;
+    }
+    return *this;
+}
+
+lease_hold::~lease_hold() {
+    end_quietly();
+}
+
+void lease_hold::ack() {
+    end("ack of an item of", &finish_lease);
+}
+
+void lease_hold::release() {
+    end("release of an item of", &return_lease);
+}
+
+void lease_hold::end(const char* operation, bool (*by)(root_transaction&, queue_node&, std::uint64_t)) {
+    const std::string what = std::string(operation) + " ";
+    if (ticket_.lease == 0)
+        throw invalid_state(what + describe_object(in(), slot()) +
+                            ": it was acknowledged or released before");
+    if (!is_own()) {
+        throw invalid_state(
+            what + describe_object(in(), slot()) +
+            ": it was leased by the parent of this forked process, and is its parent's alone");
+    }
+    root_transaction tx(in(), slot(), generation());
+    if (!by(tx, *in().at<queue_node>(node()), ticket_.lease))
+        throw invalid_state(what + describe_object(in(), slot()) + ": there is no such lease any more");
+    ticket_ = {0, ticket_.deliveries};
+}
+
+void lease_hold::end_quietly() noexcept {
+    if (ticket_.lease == 0 || !is_own()) return;
+    try {
+        end("release of an item of", &return_lease);
+    } catch (...) {
+        // The queue is gone, or this thread is inside another operation: then the item comes back when this process ends.
+    }
+}
+
+}  // namespace cairn::inline v0::detail
