@@ -151,6 +151,35 @@ public:
         return queue<T>(generate_name("queue"), maxsize);
     }
 
+    /// The queue of that name from which what was put last is taken first. As queue().
+    template <typename T>
+    cairn::lifo_queue<T> lifo_queue(std::string_view name, std::int64_t maxsize = 0) const {
+        return find_or_create_queue<cairn::lifo_queue<T>>(name, {.maxsize = maxsize});
+    }
+    template <typename T>
+    cairn::lifo_queue<T> lifo_queue(std::string_view name, const queue_options& options) const {
+        return find_or_create_queue<cairn::lifo_queue<T>>(name, options);
+    }
+    template <typename T>
+    cairn::lifo_queue<T> lifo_queue(std::int64_t maxsize = 0) const {
+        return lifo_queue<T>(generate_name("lifo_queue"), maxsize);
+    }
+
+    /// The queue of that name from which the smallest is taken first. As queue(); all who use it must compare alike.
+    template <typename T, typename Compare = std::less<T>>
+    cairn::priority_queue<T, Compare> priority_queue(std::string_view name, std::int64_t maxsize = 0) const {
+        return find_or_create_queue<cairn::priority_queue<T, Compare>>(name, {.maxsize = maxsize});
+    }
+    template <typename T, typename Compare = std::less<T>>
+    cairn::priority_queue<T, Compare> priority_queue(std::string_view name,
+                                                     const queue_options& options) const {
+        return find_or_create_queue<cairn::priority_queue<T, Compare>>(name, options);
+    }
+    template <typename T, typename Compare = std::less<T>>
+    cairn::priority_queue<T, Compare> priority_queue(std::int64_t maxsize = 0) const {
+        return priority_queue<T, Compare>(generate_name("priority_queue"), maxsize);
+    }
+
     [[nodiscard]] bool contains(std::string_view name) const;
     /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
     /// @throws type_mismatch

@@ -19,12 +19,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include <cairn/detail/containers/basic_queue.hpp>
 #include <cairn/detail/containers/fifo_order.hpp>
+#include <cairn/detail/containers/lifo_order.hpp>
+#include <cairn/detail/containers/priority_order.hpp>
 
 namespace cairn::inline v0 {
 
@@ -59,6 +62,22 @@ template <typename T>
 class queue : public detail::basic_queue<T, detail::fifo_order<T>> {
 public:
     using detail::basic_queue<T, detail::fifo_order<T>>::basic_queue;
+};
+
+/// Last in, first out: what was put last is taken first.
+template <typename T>
+class lifo_queue : public detail::basic_queue<T, detail::lifo_order<T>> {
+public:
+    using detail::basic_queue<T, detail::lifo_order<T>>::basic_queue;
+};
+
+/// The smallest first; of equals the one that was put first. `Compare` is a type that is made where it is needed, and runs
+/// under the queue's lock: it may not use Cairn. put() and get() compare about as often as the number of items has digits in
+/// base 2. What comes back from a lease is taken first, whatever it is.
+template <typename T, typename Compare = std::less<T>>
+class priority_queue : public detail::basic_queue<T, detail::priority_order<T, Compare>> {
+public:
+    using detail::basic_queue<T, detail::priority_order<T, Compare>>::basic_queue;
 };
 
 /// Generic code asks for this: a queue of T, whatever keeps it.

@@ -1,9 +1,24 @@
 // queue_check.cpp - what must hold of a queue, for recovery's tests and for shmctl.
 #include <cstring>
 
-#include "cairn/detail/containers/queue_leases.hpp"
+#include "cairn/detail/containers/queue_core.hpp"
+#include <cairn/detail/containers/queue_leases.hpp>
+#include <cairn/detail/containers/queue_lists.hpp>
 
 namespace cairn::inline v0::detail {
+
+namespace {
+
+std::string check_counts(const segment& s, const queue_node& node) {
+    if (std::uint64_t{node.returned_count} + node.leased_count > s.committed_bytes() / sizeof(lease_record) ||
+        node.returned_count + std::uint64_t{node.leased_count} > node.head)
+        return "queue: it has more leases than it can have given";
+    if ((node.dead_letters != 0) != (node.max_deliveries != 0))
+        return "queue: its dead letters make no sense";
+    return {};
+}
+
+}  // namespace
 
 std::string check_queue_node(const segment& s, const queue_node& node) {
     const bool is_blob = node.form == element_form::blob;
@@ -12,20 +27,21 @@ std::string check_queue_node(const segment& s, const queue_node& node) {
         node.stride != stride_for(node.stride) || (is_blob && node.stride != sizeof(blob_slot)))
         return "queue: its items have no possible size";
     if (node.state > queue_state::shut) return "queue: its state is no known one";
-    if (node.head > node.tail || node.done > node.tail || node.head > node.head_limit ||
-        node.tail > node.tail_limit || node.head_limit > node.tail_limit)
+    if (node.order > queue_order::priority) return "queue: its order is no known one";
+    const bool is_fifo = node.order == queue_order::fifo;
+    if (node.head > node.tail || node.done > node.tail || (!is_fifo && node.head_chunk == 0))
+        return "queue: head, tail and done make no sense";
+    if (!is_fifo && node.tail - node.head > s.committed_bytes())
+        return "queue: it has more items than there is room";
+    if (!is_fifo) return check_counts(s, node);
+    if (node.head > node.head_limit || node.tail > node.tail_limit || node.head_limit > node.tail_limit)
         return "queue: head, tail and their limits make no sense";
-    if (std::uint64_t{node.returned_count} + node.leased_count > s.committed_bytes() / sizeof(lease_record) ||
-        node.returned_count + std::uint64_t{node.leased_count} > node.head)
-        return "queue: it has more leases than it can have given";
-    if ((node.dead_letters != 0) != (node.max_deliveries != 0))
-        return "queue: its dead letters make no sense";
     // No queue has more items than its segment has bytes: loops over them have an end.
     if (node.tail_limit - node.head > s.committed_bytes())
         return "queue: it has more items than there is room";
     if ((node.head_chunk == 0) != (node.tail_chunk == 0) || (node.head_chunk == 0 && node.tail_limit != 0))
         return "queue: it has one end only";
-    return {};
+    return check_counts(s, node);
 }
 
 namespace {
@@ -42,11 +58,12 @@ public:
         if (node_.dead_letters != 0) {
             auto* dead = s_.find<queue_node>(node_.dead_letters);
             if (dead == nullptr || dead->dead_letters != 0 || dead == &node_ ||
-                dead->stride != node_.stride || dead->form != node_.form)
+                dead->stride != node_.stride || dead->form != node_.form || dead->order != queue_order::fifo)
                 return "queue: its dead letters are no queue of its items";
             if (std::string problem = queue_checker(s_, *dead, audit_).run(); !problem.empty())
                 return "dead letters of the " + problem;
         }
+        if (node_.order != queue_order::fifo) return check_list_items(s_, node_, audit_);
         if (node_.spare_chunk != 0) static_cast<void>(enter(node_.spare_chunk));
         if (node_.head_chunk != 0) check_chunks();
         if (problem_.empty() && node_.form == element_form::blob) check_blobs();

@@ -8,6 +8,7 @@
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
 #include <cairn/detail/containers/queue_leases.hpp>
+#include <cairn/detail/containers/queue_lists.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline v0::detail {
@@ -67,7 +68,7 @@ void leave_head_chunk(root_transaction& tx, queue_node& node) {
 
 }  // namespace
 
-segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_form form,
+segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_form form, queue_order order,
                             std::uint64_t maxsize, std::uint32_t max_deliveries) {
     const segment_offset offset = allocate(tx, sizeof(queue_node));
     queue_node& node = *tx.in().at<queue_node>(offset);
@@ -75,22 +76,26 @@ segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_
     store_word(node.maxsize, maxsize);
     store_word(node.stride, stride);
     copy_in_fixed<sizeof form>(&node.form, &form);
+    copy_in_fixed<sizeof order>(&node.order, &order);
+    if (order == queue_order::lifo)
+        store_word(node.head_chunk, create_list(tx, stride, element_form::in_place));
+    if (order == queue_order::priority)
+        store_word(node.head_chunk, create_list(tx, sizeof(heap_entry), element_form::in_place));
     if (max_deliveries != 0) {
         store_word(node.max_deliveries, max_deliveries);
-        store_word(node.dead_letters, create_queue(tx, stride, form, 0));
+        store_word(node.dead_letters, create_queue(tx, stride, form, queue_order::fifo, 0));
         store_word(node.shares_events, 1);
         store_word(tx.in().at<queue_node>(node.dead_letters)->shares_events, 1);
     }
     return offset;
 }
 
-queue_node& queue_at(const segment& s, segment_offset offset, std::uint32_t stride, element_form form) {
+queue_node& queue_at(const segment& s, segment_offset offset, std::uint32_t stride, element_form form,
+                     queue_order order) {
     auto* node = s.find<queue_node>(offset);
     // Word by word: a read-only process holds no lock here.
-    std::uint8_t stored_form = 0;
-    if (node != nullptr) copy_out_fixed<sizeof stored_form>(&stored_form, &node->form);
-    if (node == nullptr || load_word(node->stride) != stride ||
-        stored_form != static_cast<std::uint8_t>(form))
+    if (node == nullptr || load_word(node->stride) != stride || load_enum(node->form) != form ||
+        load_enum(node->order) != order)
         throw_corrupt(s, "the node of a queue makes no sense");
     return *node;
 }
@@ -132,6 +137,7 @@ void extend_queue(root_transaction& tx, queue_node& node, std::uint64_t ticket) 
 
 void drop_first(root_transaction& tx, queue_node& node) {
     tx.begin_change();
+    if (node.order != queue_order::fifo) return drop_any(tx, node);
     const bool is_blob = node.form == element_form::blob;
     const std::byte* item = first_queue_slot(tx, node, is_blob ? sizeof(blob_slot) : node.stride);
     blob_slot blob{0, 0};
@@ -194,8 +200,9 @@ void go_on_dropping_items(root_transaction& tx) {
     while (op.arguments[1] != 0 && drop_one_returned(tx, node)) tx.commit();
     while (node.head != target) {
         // What has no blocks goes up to the end of the chunk at once.
-        const std::uint64_t until = std::min(target, node.head_limit);
-        if (node.form == element_form::in_place) {
+        const bool is_fifo = node.order == queue_order::fifo;
+        const std::uint64_t until = is_fifo ? std::min(target, node.head_limit) : target;
+        if (node.form == element_form::in_place && is_fifo) {
             if (until <= node.head) throw_corrupt(tx.in(), "the head of a queue lies in no chunk");
             tx.store(node.head, until - 1);
             drop_first(tx, node);

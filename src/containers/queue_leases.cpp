@@ -77,7 +77,7 @@ void forget(root_transaction& tx, queue_node& node, lease_record& record) {
 
 // The item goes to the dead letters, whole; its record is freed. Throws segment_full.
 void bury(root_transaction& tx, queue_node& node, lease_record& record) {
-    queue_node& dead = queue_at(tx.in(), node.dead_letters, node.stride, node.form);
+    queue_node& dead = queue_at(tx.in(), node.dead_letters, node.stride, node.form, queue_order::fifo);
     std::byte* slot = next_queue_slot(tx, dead, dead.stride, dead.tail);
     copy_across(slot, slot_of(record), node.stride);
     forget(tx, node, record);

@@ -338,7 +338,9 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
         case object_kind::dict:
         case object_kind::set: return check_dict_object(s, slot, who, deep, audit, problems);
-        case object_kind::queue: return check_queue_object(s, slot, who, deep, audit, problems);
+        case object_kind::queue:
+        case object_kind::lifo_queue:
+        case object_kind::priority_queue: return check_queue_object(s, slot, who, deep, audit, problems);
         default: problems.add(who + "it is of no known kind"); return 0;
     }
 }

@@ -4,11 +4,14 @@
 #include <cstring>
 
 #include <cairn/detail/containers/queue_leases.hpp>
+#include <cairn/detail/containers/queue_lists.hpp>
 
 namespace cairn::inline v0::detail::inspecting {
 
 bool is_queue(const root_slot& slot) noexcept {
-    return static_cast<object_kind>(slot.kind) == object_kind::queue;
+    const auto kind = static_cast<object_kind>(slot.kind);
+    return kind == object_kind::queue || kind == object_kind::lifo_queue ||
+           kind == object_kind::priority_queue;
 }
 
 queue_node* queue_node_in(image& in, const root_slot& slot) {
@@ -42,6 +45,16 @@ void walk_items(const segment& s, const queue_node& node, std::uint64_t first, s
         visit(record == nullptr ? nullptr : slot_of(*record));
     }
     is_lost = false;
+    if (node.order != queue_order::fifo) {
+        // A priority queue's as they lie in its heap: only its users know how to compare them.
+        const std::uint64_t stored = node.tail - node.head;
+        const std::uint64_t before = i;
+        while (i < end) {
+            const std::uint64_t k = i - before;
+            visit(find_list_item(s, node, node.order == queue_order::lifo ? stored - 1 - k : k));
+        }
+        return;
+    }
     queue_walk walk(s, node);
     while (i < end) visit(is_lost ? nullptr : walk.next());
 }

@@ -39,7 +39,7 @@ READS = {
         name manager validate type_name""",
     "list": "at get front back slice index count",
     "dict": "at get count keys values items",
-    "queue": "full maxsize is_closed join join_for leased dead_letters",
+    **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed join join_for leased dead_letters"),
     "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
@@ -58,10 +58,11 @@ SAME_AS = {
     # A step of the queue's operation of that name.
     "item_lease::item_lease": "queue::lease",
     # Another name for the same.
-    "queue::push": "queue::put",
-    "queue::pop": "queue::get",
-    "queue::try_push": "queue::try_put",
-    "queue::try_pop": "queue::try_get",
+    **{
+        f"{q}::{other}": f"{q}::{name}"
+        for q in ("queue", "lifo_queue", "priority_queue")
+        for other, name in {"push": "put", "pop": "get", "try_push": "try_put", "try_pop": "try_get"}.items()
+    },
     "set::insert": "set::add",
     "set::erase": "set::discard",
     "set::operator&=": "set::intersection_update",

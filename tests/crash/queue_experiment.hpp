@@ -39,6 +39,26 @@ struct queue_kind<cairn::queue<T>> {
     static void put(std::vector<T>& model, const T& item) { model.push_back(item); }
 };
 
+template <typename T>
+struct queue_kind<cairn::lifo_queue<T>> {
+    static constexpr const char* word = "lifo_queue";
+    static cairn::lifo_queue<T> open(const cairn::manager& m, const cairn::queue_options& options) {
+        return m.lifo_queue<T>(subject_name, options);
+    }
+    static void put(std::vector<T>& model, const T& item) { model.insert(model.begin(), item); }
+};
+
+template <typename T>
+struct queue_kind<cairn::priority_queue<T>> {
+    static constexpr const char* word = "priority_queue";
+    static cairn::priority_queue<T> open(const cairn::manager& m, const cairn::queue_options& options) {
+        return m.priority_queue<T>(subject_name, options);
+    }
+    static void put(std::vector<T>& model, const T& item) {
+        model.insert(std::upper_bound(model.begin(), model.end(), item), item);
+    }
+};
+
 template <typename Q>
 struct queue_row {
     using item = typename Q::value_type;
@@ -266,7 +286,15 @@ public:
     }
 
     /// So many items, none of them taken.
-    static picture with(std::size_t count) { return {element<item>::some(count), count, false, 0, {}}; }
+    static picture with(std::size_t count) {
+        picture p;
+        put_all(p, element<item>::some(count));
+        return p;
+    }
+    static void put_all(picture& p, const items& all) {
+        for (const item& each : all) queue_kind<Q>::put(p.items, each);
+        p.unfinished += all.size();
+    }
 
 private:
     void add_row(std::string name, std::string covers, queue_row<Q> row,
@@ -280,7 +308,7 @@ private:
             if (!shared->before) return;
             const Q q = queue_kind<Q>::open(m, shared->made_with);
             if (shared->shape) shared->shape(m, q);
-            else q.put_many(shared->before->items);
+            else q.put_many(element<item>::some(shared->before->items.size()));
         };
         e.visit = [shared](const cairn::manager& m) { return std::make_unique<queue_visitor<Q>>(m, shared); };
         table_.push_back(std::move(e));

@@ -16,8 +16,10 @@ using shape_of = typename queue_rows<Q>::shape;
 /// Items 0 ... put - 1, of which the first `taken` were taken, and so many are done.
 template <typename Q>
 typename queue_rows<Q>::picture after_taking(std::size_t put, std::size_t taken, std::size_t done = 0) {
-    using item = typename Q::value_type;
-    return {element<item>::some(put - taken, taken), put - done, false, 0, {}};
+    auto p = queue_rows<Q>::with(put);
+    p.items.erase(p.items.begin(), p.items.begin() + static_cast<std::ptrdiff_t>(taken));
+    p.unfinished -= done;
+    return p;
 }
 
 template <typename Q>
@@ -46,22 +48,17 @@ shape_of<Q> in_full_segment(std::size_t put, std::uint32_t pages) {
     };
 }
 
-template <typename T>
+// What all orders have in common.
+template <typename Q>
 void add_all(experiment_table& table, const std::string& type) {
-    using Q = cairn::queue<T>;
+    using T = typename Q::value_type;
     using rows_of = queue_rows<Q>;
     using picture = typename rows_of::picture;
     rows_of rows(table, type);
     const T one = element<T>::make(500);
     const std::vector<T> some = element<T>::some(5, 600);
-    const auto put = [=](picture& p) {
-        p.items.push_back(one);
-        ++p.unfinished;
-    };
-    const auto put_some = [=](picture& p) {
-        p.items.insert(p.items.end(), some.begin(), some.end());
-        p.unfinished += some.size();
-    };
+    const auto put = [=](picture& p) { rows_of::put_all(p, {one}); };
+    const auto put_some = [=](picture& p) { rows_of::put_all(p, some); };
     const auto take_first = [](picture& p) { p.items.erase(p.items.begin()); };
 
     rows.add(
@@ -295,7 +292,10 @@ void add_strings(experiment_table& table) {
              put_large, {.prepare = in_full_segment<Q>(2, 0)});
     rows.add(
         "get", "pages of its own", {{large, "next"}, 2, false, 0, {}}, [](const Q& q) { q.get(); },
-        [](picture& p) { p.items.erase(p.items.begin()); });
+        [](picture& p) { p.items.erase(p.items.begin()); },
+        {.prepare = [=](const cairn::manager&, const Q& q) {
+            q.put_many({large, "next"});
+        }});
     rows.add(
         "get_many", "seven with blocks and without", rows.with(9), [](const Q& q) { q.get_many(7); },
         [](picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 7); });
@@ -306,11 +306,51 @@ void add_strings(experiment_table& table) {
         });
 }
 
+// Leases of the other orders: how an item leaves their lists. What becomes of it then is the same for all.
+template <typename Q>
+void add_lists(experiment_table& table, const std::string& type) {
+    using T = typename Q::value_type;
+    using rows_of = queue_rows<Q>;
+    using picture = typename rows_of::picture;
+    rows_of rows(table, type);
+    const auto kept = std::make_shared<leases<Q>>();
+    const auto keep = [kept](auto lease) { kept->held.push_back(std::move(lease)); };
+    const auto lease_first = [](picture& p) {
+        p.items.erase(p.items.begin());
+        ++p.leased;
+    };
+    rows.add(
+        "lease", "one of three", rows.with(3), [=](const Q& q) { keep(q.lease()); }, lease_first);
+    rows.add(
+        "lease", "the only one", rows.with(1), [=](const Q& q) { keep(q.lease()); }, lease_first);
+    rows.add(
+        "lease_for", "one of three", rows.with(3),
+        [=](const Q& q) { keep(*q.lease_for(std::chrono::hours(1))); }, lease_first);
+    rows.add(
+        "lease_until", "one of three", rows.with(3),
+        [=](const Q& q) { keep(*q.lease_until(std::chrono::steady_clock::now() + std::chrono::hours(1))); },
+        lease_first);
+    rows.add(
+        "try_lease", "one of three", rows.with(3), [=](const Q& q) { keep(*q.try_lease()); }, lease_first);
+    rows.add(
+        "put", "a chunk that is full, the smallest", rows.with(48),
+        [](const Q& q) { q.put(element<T>::make(0)); },
+        [](picture& p) { rows_of::put_all(p, {element<T>::make(0)}); });
+    rows.add(
+        "get", "many levels", rows.with(40), [](const Q& q) { q.get(); },
+        [](picture& p) { p.items.erase(p.items.begin()); });
+    rows.add(
+        "get_many", "leaving a chunk", rows.with(50), [](const Q& q) { q.get_many(5); },
+        [](picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 5); });
+    rows.add_creation(5);
+    rows.add_creation(0, 2);
+}
+
 }  // namespace
 
 void add_queue_rows(experiment_table& table) {
-    add_all<long>(table, "int64");
-    add_all<std::string>(table, "str");
+    add_all<cairn::queue<long>>(table, "int64");
+    add_all<cairn::queue<std::string>>(table, "str");
     add_leases<long>(table, "int64");
     add_leases<std::string>(table, "str");
     add_chunks(table);
@@ -318,6 +358,12 @@ void add_queue_rows(experiment_table& table) {
     queue_rows<cairn::queue<long>>(table, "int64").add_creation(0);
     queue_rows<cairn::queue<std::string>>(table, "str").add_creation(7);
     queue_rows<cairn::queue<long>>(table, "int64").add_creation(0, 3);
+    add_all<cairn::lifo_queue<long>>(table, "int64");
+    add_all<cairn::lifo_queue<std::string>>(table, "str");
+    add_lists<cairn::lifo_queue<std::string>>(table, "str");
+    add_all<cairn::priority_queue<long>>(table, "int64");
+    add_all<cairn::priority_queue<std::string>>(table, "str");
+    add_lists<cairn::priority_queue<long>>(table, "int64");
 }
 
 }  // namespace cairn_test

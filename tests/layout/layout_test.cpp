@@ -252,7 +252,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 1 h
 }
 
 TEST_CASE("the node of a queue and its chunks have their size and their fields where format 1 has them") {
-    check_layout<queue_node>(152, {
+    check_layout<queue_node>(160, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
                                       AT(queue_node, head_base, 16),
@@ -278,7 +278,18 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
                                       AT(queue_node, has_batch_waiters, 146),
                                       AT(queue_node, shares_events, 147),
                                       AT(queue_node, max_deliveries, 148),
+                                      AT(queue_node, order, 152),
+                                      AT(queue_node, reserved_, 153),
                                   });
+    check_layout<heap_entry>(16, {
+                                     AT(heap_entry, sequence, 0),
+                                     AT(heap_entry, item, 8),
+                                 });
+    CHECK(static_cast<int>(queue_order::fifo) == 0);
+    CHECK(static_cast<int>(queue_order::lifo) == 1);
+    CHECK(static_cast<int>(queue_order::priority) == 2);
+    CHECK(static_cast<int>(object_kind::lifo_queue) == 5);
+    CHECK(static_cast<int>(object_kind::priority_queue) == 6);
     check_layout<lease_record>(48, {
                                        AT(lease_record, next, 0),
                                        AT(lease_record, previous, 8),

@@ -201,6 +201,8 @@ private:
                 if (auto* node = s_.find<dict_node>(slot.node)) return check_dict(s_, *node, audit);
                 return "its node lies outside";
             case object_kind::queue:
+            case object_kind::lifo_queue:
+            case object_kind::priority_queue:
                 if (auto* node = s_.find<queue_node>(slot.node)) return check_queue(s_, *node, audit);
                 return "its node lies outside";
             default: return "it is of no kind that has a check here";

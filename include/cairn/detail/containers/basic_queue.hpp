@@ -186,7 +186,7 @@ public:
     /// For the manager.
     explicit basic_queue(root_reference root) noexcept : object_handle(std::move(root)) {}
     static void validate(const segment& s, segment_offset node) {
-        static_cast<void>(queue_at(s, node, Order::stride, Order::form));
+        static_cast<void>(queue_at(s, node, Order::stride, Order::form, Order::order));
     }
     static segment_offset create(root_transaction& tx, std::uint64_t maxsize, std::uint32_t max_deliveries) {
         return Order::create(tx, maxsize, max_deliveries);

@@ -18,11 +18,12 @@ template <typename T>
 struct fifo_order {
     using dead_letter_queue = queue<T>;
     static constexpr object_kind kind = object_kind::queue;
+    static constexpr queue_order order = queue_order::fifo;
     static constexpr std::uint32_t stride = element_traits<T>::stride;
     static constexpr element_form form = element_traits<T>::form;
 
     static segment_offset create(root_transaction& tx, std::uint64_t maxsize, std::uint32_t max_deliveries) {
-        return create_queue(tx, stride, form, maxsize, max_deliveries);
+        return create_queue(tx, stride, form, order, maxsize, max_deliveries);
     }
 
     /// Each of these commits; there is room, and there are items.

@@ -33,11 +33,12 @@ CAIRN_INLINE Enum load_enum(const Enum& from) noexcept {
 
 /// A new queue node, no items.
 CAIRN_API segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_form form,
-                                      std::uint64_t maxsize, std::uint32_t max_deliveries = 0);
+                                      queue_order order, std::uint64_t maxsize,
+                                      std::uint32_t max_deliveries = 0);
 
 /// Throws corrupt_segment when the node makes no sense for that stride and form.
-CAIRN_API queue_node& queue_at(const segment& s, segment_offset node, std::uint32_t stride,
-                               element_form form);
+CAIRN_API queue_node& queue_at(const segment& s, segment_offset node, std::uint32_t stride, element_form form,
+                               queue_order order);
 
 /// Where the item with that ticket lies, or null where the words that lead there are damaged.
 CAIRN_INLINE std::byte* find_queue_slot(const segment& s, std::uint64_t base, std::uint64_t ticket,
@@ -122,7 +123,8 @@ CAIRN_INLINE const std::byte* first_queue_slot(const root_transaction& tx, const
     return slot;
 }
 
-/// Takes the next item away: its block is freed, a chunk left behind becomes the spare one. The caller commits.
+/// Takes the next item of a fifo away, or any of another queue: its block is freed, a chunk left behind becomes the spare
+/// one. The caller commits.
 CAIRN_API void drop_first(root_transaction& tx, queue_node& node);
 
 CAIRN_INLINE bool has_block(element_form form, const std::byte* slot) noexcept {

@@ -203,15 +203,17 @@ bool basic_queue<T, Order>::is_closed() const {
 template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::snapshot() const {
     std::vector<taken_item<T>> items;
+    std::size_t returned = 0;
     read_root(in(), slot(), generation(), [&](segment& s) {
         items.clear();
-        return copy_returned(s, node_in(s), items) == read_result::torn
-                   ? read_result::torn
-                   : Order::copy_all(s, node_in(s), items);
+        if (copy_returned(s, node_in(s), items) == read_result::torn) return read_result::torn;
+        returned = items.size();
+        return Order::copy_all(s, node_in(s), items);
     });
     std::vector<T> values;
     values.reserve(items.size());
     for (const taken_item<T>& item : items) values.push_back(item.get());
+    if constexpr (Order::order == queue_order::priority) Order::arrange(std::span(values).subspan(returned));
     return values;
 }
 

@@ -39,6 +39,10 @@ enum class queue_state : std::uint8_t {
     shut = 2     // ... and what comes back from a lease is dropped
 };
 
+enum class queue_order : std::uint8_t { fifo = 0, lifo = 1, priority = 2 };
+
+/// A node of another order than fifo has a list_node at head_chunk, of slots or of heap_entries, and none of the words about
+/// chunks; head and tail count, too.
 /// Everything but maxsize, stride and form is written under the root's lock, and logged, except head, tail and done where
 /// they are the whole change.
 struct queue_node {
@@ -70,9 +74,18 @@ struct queue_node {
     std::uint8_t
         shares_events;  // 1: with its dead letters, or with the queue whose dead letters it has. Constant
     std::uint32_t max_deliveries;  // after so many leases an item is a dead letter; 0: never. Constant
+    queue_order order;             // set by create, then constant
+    std::uint8_t reserved_[7];
 };
-static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 152);
+static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 160);
 static_assert(offsetof(queue_node, head_chunk) == 104);  // format 1; a change needs a new format number
+
+/// An item of a priority queue, in the heap: the first is the smallest, and none is smaller than the one at half its place.
+struct heap_entry {
+    std::uint64_t sequence;  // that it was put with: of equals the older one comes first
+    std::uint64_t item;      // offset of a block that is its slot
+};
+static_assert(sizeof(heap_entry) == 16);
 
 /// An item outside the chunks: leased, or come back. Its slot follows, as in a chunk.
 struct lease_record {

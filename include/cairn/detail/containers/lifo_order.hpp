@@ -1,0 +1,91 @@
+// lifo_order.hpp - last in, first out: a list of slots (queue_lists.hpp).
+#pragma once
+
+#include <vector>
+
+#include <cairn/detail/containers/fifo_order.hpp>
+#include <cairn/detail/containers/queue_lists.hpp>
+
+namespace cairn::inline v0::detail {
+
+template <typename T>
+struct lifo_order {
+    using dead_letter_queue = queue<T>;
+    static constexpr object_kind kind = object_kind::lifo_queue;
+    static constexpr queue_order order = queue_order::lifo;
+    static constexpr std::uint32_t stride = element_traits<T>::stride;
+    static constexpr element_form form = element_traits<T>::form;
+
+    static segment_offset create(root_transaction& tx, std::uint64_t maxsize, std::uint32_t max_deliveries) {
+        return create_queue(tx, stride, form, order, maxsize, max_deliveries);
+    }
+
+    /// Each of these commits; there is room, and there are items.
+    static void put(root_transaction& tx, queue_node& node, const item_to_put<T>& item) {
+        tx.begin_change();
+        list_node& items = items_of(tx, node);
+        item.write(tx, next_list_slot(tx, items));
+        add_list_item(tx, node, items);
+        wake_getters(tx, node, 1);
+        tx.commit();
+    }
+    static void put_many(root_transaction& tx, queue_node& node, const items_to_put<T>& many,
+                         std::uint64_t first, std::uint64_t count) {
+        tx.begin_change();
+        list_node& items = items_of(tx, node);
+        for (std::uint64_t i = 0; i < count; ++i) {
+            many.write(tx, next_list_slot(tx, items), first + i);
+            add_list_item(tx, node, items);
+        }
+        wake_getters(tx, node, count);
+        tx.commit();
+    }
+    static void take(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+        tx.begin_change();
+        take_last(tx, node, item);
+        wake_putters(tx, node, 1);
+        tx.commit();
+    }
+    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
+                          std::vector<taken_item<T>>& items) {
+        tx.begin_change();
+        for (std::uint64_t i = 0; i < count; ++i) take_last(tx, node, items.emplace_back());
+        wake_putters(tx, node, count);
+        tx.commit();
+    }
+
+    /// To `slot`, outside the list; the caller commits.
+    static void move_first(root_transaction& tx, queue_node& node, std::byte* slot) {
+        tx.begin_change();
+        list_node& items = items_of(tx, node);
+        if (items.size == 0) throw_damaged(tx.in(), tx.slot());
+        copy_across(slot, list_slot_at(tx, items, items.size - 1), stride);
+        remove_last_item(tx, node, items);
+    }
+
+    /// Behind what is in `items`, in the order in which they would be taken.
+    static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+        const std::uint64_t count = load_word(node.tail) - load_word(node.head);
+        if (count > s.committed_bytes() / stride) return read_result::torn;
+        std::uint64_t left = s.committed_bytes();  // blobs do not overlap
+        for (std::uint64_t i = count; i-- != 0;) {
+            const std::byte* slot = find_list_item(s, node, i);
+            if (slot == nullptr || items.emplace_back().copy(s, slot) == read_result::torn ||
+                items.back().byte_count() > left)
+                return read_result::torn;
+            left -= items.back().byte_count();
+        }
+        return read_result::done;
+    }
+
+private:
+    static void take_last(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+        list_node& items = items_of(tx, node);
+        if (items.size == 0 ||
+            item.copy(tx.in(), list_slot_at(tx, items, items.size - 1)) == read_result::torn)
+            throw_damaged(tx.in(), tx.slot());
+        drop_first(tx, node);
+    }
+};
+
+}  // namespace cairn::inline v0::detail
