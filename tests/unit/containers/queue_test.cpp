@@ -430,6 +430,35 @@ TEST_CASE("Queue prints its items, and its maxsize if it has one") {
     CHECK(cairn::repr(m.queue<long>("bounded", 5)) == "queue([], maxsize=5)");
 }
 
+TEST_CASE("who sleeps is woken by the change it waits for, and not by the next tick alone") {
+    const cairn::manager m;
+    const opened_queue q(m.queue<long>("q", 1));
+    const auto sequence_of = [&](cairn::detail::queue_event event) {
+        return cairn::detail::load_word(q.slot().events[event].sequence);
+    };
+    std::jthread getter([&] { CHECK(q.get() == 1); });
+    q.await_sleepers(queue_has_item);
+    std::uint32_t before = sequence_of(queue_has_item);
+    q.put(1);
+    CHECK(sequence_of(queue_has_item) != before);
+    getter.join();
+    q.put(2);
+    std::jthread putter([&] { q.put(3); });
+    q.await_sleepers(queue_has_room);
+    before = sequence_of(queue_has_room);
+    CHECK(q.get() == 2);
+    CHECK(sequence_of(queue_has_room) != before);
+    putter.join();
+    CHECK(q.get() == 3);
+    std::jthread joiner([&] { q.join(); });
+    q.await_sleepers(queue_all_done);
+    before = sequence_of(queue_all_done);
+    for (int i = 0; i < 2; ++i) q.task_done();
+    CHECK(sequence_of(queue_all_done) == before);  // not yet
+    q.task_done();
+    CHECK(sequence_of(queue_all_done) != before);
+}
+
 TEST_CASE("a put without sleepers moves no event count") {
     const cairn::manager m;
     const opened_queue q(m.queue<long>("q", 1));
