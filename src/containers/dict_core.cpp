@@ -187,17 +187,17 @@ void write_padded(std::byte* field, std::span<const std::byte> bytes) noexcept {
 
 }  // namespace
 
-void dict_change::write_fields(std::byte* record, const dict_key& key, std::span<const std::byte> value) {
+void dict_change::write_fields(std::byte* fields, const dict_key& key, std::span<const std::byte> value) {
     const dict_shape shape = node_.shape;
-    std::byte* field = record + shape.key_at();
-    if (shape.has_hash()) copy_in_fixed<8>(record + 8, &key.hash);
+    std::byte* field = fields + shape.key_at();
+    if (shape.has_hash()) copy_in_fixed<8>(fields + 8, &key.hash);
     if (shape.value_form == dict_value_form::beside_key) return write_pair(field, key.bytes, value);
     switch (shape.key_form) {
         case dict_key_form::word: copy_in_fixed<8>(field, &key.word); break;
         case dict_key_form::in_place: write_padded(field, key.bytes); break;
         case dict_key_form::blob: write_blob(tx_, *reinterpret_cast<blob_slot*>(field), key.bytes); break;
     }
-    field = record + shape.value_at();
+    field = fields + shape.value_at();
     if (shape.value_form == dict_value_form::in_place) write_padded(field, value);
     else if (shape.value_form == dict_value_form::blob)
         write_blob(tx_, *reinterpret_cast<blob_slot*>(field), value);

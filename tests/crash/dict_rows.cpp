@@ -74,7 +74,7 @@ void add_small(keyed_rows<cairn::dict<K, V>>& rows) {
         set_there);
     rows.add(
         "update", "a value of a new key", three,
-        [=](const dict& d) { d.update(fresh, [&](const V&) { return value; }); }, set_new);
+        [=](const dict& d) { d.update(fresh, [&](const V&) { return V(value); }); }, set_new);
     rows.add(
         "update", "throwing", three,
         [=](const dict& d) {

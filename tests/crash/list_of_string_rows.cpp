@@ -22,7 +22,7 @@ values all_of(std::size_t count, std::size_t bytes) {
 }
 
 void add_adding(list_rows<std::string>& rows) {
-    auto push = [&](const char* state, values before, std::string value) {
+    auto push = [&](const char* state, values before, const std::string& value) {
         rows.add(
             "push_back", state, std::move(before), [value](list& l) { l.push_back(value); },
             [value](values& v) { v.push_back(value); }, {}, roomy_segment());

@@ -110,7 +110,7 @@ void check_in_children(const experiment& what, const film& of, std::uint32_t thr
     shared_object<checker_progress> progress;
     for (int attempt = 0;; ++attempt) {
         if (attempt == most_checkers) {
-            result.failures.push_back(
+            result.failures.emplace_back(
                 "the rest of the images is not looked at: too many of them kill who does");
             return;
         }
@@ -124,7 +124,7 @@ void check_in_children(const experiment& what, const film& of, std::uint32_t thr
                 tell(words.str());
             },
             [&](const std::string& line) {
-                if (line.starts_with("failure ")) result.failures.push_back(line.substr(8));
+                if (line.starts_with("failure ")) result.failures.emplace_back(line.substr(8));
                 if (!line.starts_with("counts ")) return;
                 std::istringstream words(line.substr(7));
                 checker_counts of_child;
@@ -134,9 +134,9 @@ void check_in_children(const experiment& what, const film& of, std::uint32_t thr
             progress->count);
         if (ended.empty()) return;
         const std::uint32_t next = progress->next_frame;
-        result.failures.push_back(std::string(progress->where) + " [" +
-                                  (next < 2 ? "before the first instruction" : of.describe(next - 2)) +
-                                  "]: the checker " + ended);
+        result.failures.emplace_back(std::string(progress->where) + " [" +
+                                     (next < 2 ? "before the first instruction" : of.describe(next - 2)) +
+                                     "]: the checker " + ended);
         if (next == 0) return;
     }
 }
@@ -150,7 +150,7 @@ void kill_some(const experiment& what, std::uint64_t steps, std::uint64_t count,
         const std::uint64_t step = distance * i + turn * 7919 % distance;
         const kill_outcome killed = kill_for_real(what, step, (i + turn) % 2 == 0);
         ++result.kills;
-        if (!killed.failure.empty()) result.failures.push_back(killed.failure);
+        if (!killed.failure.empty()) result.failures.emplace_back(killed.failure);
         else if (killed.microseconds > 0) result.waits.push_back(killed.microseconds);
     }
 }
@@ -192,7 +192,7 @@ row_result run_row(const experiment& what, const lab_settings& settings) {
         check_in_children(what, made, thread, how_thorough(settings), result);
         kill_some(what, made.steps(), kills_for(made.steps(), settings), settings.seed, result);
     } catch (const std::exception& e) {
-        result.failures.push_back(e.what());
+        result.failures.emplace_back(e.what());
     }
     result.seconds = seconds_since(begin);
     return result;

@@ -23,7 +23,7 @@ constexpr auto how_long = 250ms;
 
 // Writers run for a while, readers until they are done; every exception fails the test.
 void run_beside(std::vector<std::function<void(std::uint64_t)>> writers,
-                std::vector<std::function<void()>> readers) {
+                const std::vector<std::function<void()>>& readers) {
     std::atomic<bool> done{false};
     std::atomic<int> failures{0};
     std::atomic<std::size_t> reads{0};

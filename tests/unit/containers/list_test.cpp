@@ -209,6 +209,7 @@ TEST_CASE("what an update returns is stored if it is an element, what it leaves 
     CHECK(l.at(0) == "ab");
     l.update(0, [](const std::string& s) { return s + "c"; });
     CHECK(l.at(0) == "abc");
+    // NOLINTNEXTLINE(performance-unnecessary-value-param): by value works, too
     l.update(0, [](std::string s) { return s + "d"; });
     CHECK(l.at(0) == "abcd");
     const auto numbers = m.list<long>("n", {5});

@@ -56,7 +56,7 @@ public:
     [[nodiscard]] std::string with(T& word, std::type_identity_t<T> value) const {
         const T before = word;
         word = value;
-        const std::string found = joined(verify_segment(*segment_));
+        std::string found = joined(verify_segment(*segment_));
         word = before;
         return found;
     }
