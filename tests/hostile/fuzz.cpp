@@ -74,7 +74,7 @@ public:
             .make_locks_answer(damaged, sound.map);
         attempt_log log;
         attempts attempt(log);
-        ground_.use_everything(how, sound, damaged, attempt);
+        ground_.use_everything(how, sound, damaged, data[1] / sound_.size(), attempt);
         if (const std::string left_over = left_behind(); !left_over.empty()) attempt.fail(left_over);
         if (log.failure[0] != '\0') {
             std::fprintf(stderr, "%s: %s\n", describe(how), log.failure);

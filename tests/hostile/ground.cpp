@@ -26,6 +26,9 @@ using namespace cairn::literals;
 constexpr cairn::segment_options small = {.max_size = 2_MiB, .initial_size = 200_KiB, .persist = true};
 constexpr cairn::segment_options roomy = {.max_size = 8_MiB, .initial_size = 200_KiB, .persist = true};
 
+// More damage to a part of them finds more than less damage to all of them, in the same time.
+constexpr std::size_t subjects_at_a_time = 6;
+
 void build_all(const cairn::manager& in) {
     for (const subject& each : subjects()) each.build(in, each.name);
     static_cast<void>(in.list<double>("empty"));
@@ -146,18 +149,18 @@ void hostile_ground::place(const std::string& bytes) {
 }
 
 void hostile_ground::use_everything(treatment how, const sound_segment& sound, const std::string& damaged,
-                                    attempts& attempt) {
+                                    std::uint64_t choice, attempts& attempt) {
     place(how == treatment::under_handles ? sound.bytes : damaged);
     switch (how) {
-        case treatment::opened: return use_opened(damaged, nullptr, true, attempt);
-        case treatment::read_only: return use_opened(damaged, nullptr, false, attempt);
-        case treatment::under_handles: return use_opened(damaged, &sound, true, attempt);
+        case treatment::opened: return use_opened(damaged, nullptr, true, choice, attempt);
+        case treatment::read_only: return use_opened(damaged, nullptr, false, choice, attempt);
+        case treatment::under_handles: return use_opened(damaged, &sound, true, choice, attempt);
         case treatment::tidied: return tidy(attempt);
     }
 }
 
 void hostile_ground::use_opened(const std::string& damaged, const sound_segment* sound, bool writes,
-                                attempts& attempt) {
+                                std::uint64_t choice, attempts& attempt) {
     attempt.begin({});
     std::optional<cairn::manager> m;
     attempt("open", [&] {
@@ -165,8 +168,11 @@ void hostile_ground::use_opened(const std::string& damaged, const sound_segment*
     });
     if (!m) return;
     std::vector<std::pair<const char*, std::function<void(attempts&, bool)>>> handles;
-    for (const subject& each : subjects())
+    const std::span<const subject> all = subjects();
+    for (std::size_t i = 0; i < std::min(subjects_at_a_time, all.size()); ++i) {
+        const subject& each = all[(choice + i) % all.size()];
         attempt(each.name, [&] { handles.emplace_back(each.name, each.open(*m, each.name)); });
+    }
     if (sound != nullptr) {
         // Word by word where it differs: what the library has written meanwhile (locks, counts) stays.
         // The end of what is backed is believed once it is checked: who moves it takes the memory away.

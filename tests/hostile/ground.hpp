@@ -42,14 +42,15 @@ public:
     hostile_ground& operator=(const hostile_ground&) = delete;
     ~hostile_ground();
 
-    /// Every operation of the manager, of each subject's handle and of inspection. `sound` is what stands there until
-    /// the damage is done, `damaged` what then does.
+    /// Every operation of the manager, of handles to some of the subjects, which `choice` chooses, and of inspection.
+    /// `sound` is what stands there until the damage is done, `damaged` what then does.
     void use_everything(treatment how, const sound_segment& sound, const std::string& damaged,
-                        attempts& attempt);
+                        std::uint64_t choice, attempts& attempt);
 
 private:
     void place(const std::string& bytes);
-    void use_opened(const std::string& damaged, const sound_segment* sound, bool writes, attempts& attempt);
+    void use_opened(const std::string& damaged, const sound_segment* sound, bool writes, std::uint64_t choice,
+                    attempts& attempt);
     void tidy(attempts& attempt);
 
     scratch_name name_;

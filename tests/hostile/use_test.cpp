@@ -51,7 +51,7 @@ TEST_CASE(
         std::string damaged = chosen.bytes;
         if (how == treatment::under_handles) with.damage(damaged, chosen.map);
         else damaged = with.spoil(std::move(damaged), chosen.map);
-        ground->use_everything(how, chosen, damaged, attempt);
+        ground->use_everything(how, chosen, damaged, seed, attempt);
         if (const std::string left = left_behind(); !left.empty()) attempt.fail(left);
     });
     for (const bad_end& each : result.bad) {
