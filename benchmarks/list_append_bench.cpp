@@ -115,6 +115,7 @@ void add_all() {
     add_string<std::string, plain_vector<std::string>>(1);
     for (const int members : {1, 2}) {
         add_int64<locked_array<std::int64_t>>(members);
+        add_int64<locked_array<std::int64_t, cairn_lock>>(members);
         add_int64<cairn_list<std::int64_t>>(members);
         add_int64<guarded_vector<std::int64_t>>(members);
         add_int64<boost_vector<std::int64_t>>(members);
@@ -136,7 +137,7 @@ void compare_all() {
         compare_with("append int64, warm", "int64_warm", members, "floor", times_the_peer(1.15));
         compare_with("append int64, warm", "int64_warm", members, "boost",
                      nanoseconds(0, members == 1 ? 13 : 15));
-        for (const char* peer : {"vector+mutex", "vector"})
+        for (const char* peer : {"lock", "vector+mutex", "vector"})
             compare_with("append int64, warm", "int64_warm", members, peer);
         for (const char* peer : {"floor", "boost", "vector+mutex", "vector"})
             compare_with("append int64, growing", "int64_growing", members, peer);

@@ -10,8 +10,8 @@
 // Good          DESIGN.md section 9: 100 us (then 45 us). LMDB takes 305 us, iceoryx 1.3 s; with Boost's mutex the next one
 //               waits for ever. The peer is the bare robust mutex: what the kernel and a wake-up need.
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -20,14 +20,13 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/crew.hpp"
+#include "support/locks.hpp"
 #include "support/report.hpp"
-#include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/list.hpp>
 #include <cairn/manager.hpp>
 
@@ -121,23 +120,19 @@ void measure_kills(benchmark::State& state, const std::string& name, Trial trial
 }
 
 void bare_mutex(benchmark::State& state, const std::string& name) {
-    using namespace cairn::detail;
-    const shared_pages pages(sizeof(stored_mutex));
-    auto& mutex = *pages.as<stored_mutex>();
-    initialize(mutex);
+    const shared_pages pages(sizeof(bare_robust_lock));
+    auto& mutex = *new (pages.as<bare_robust_lock>()) bare_robust_lock;
     measure_kills(state, name, [&] {
         return kill_owner(
             kill_when::it_holds,
             [&](board& b) {
-                ::pthread_mutex_lock(&mutex.mutex);
+                mutex.lock();
                 b.is_in = true;
                 hold_for_ever();
             },
             [&] {
-                if (::pthread_mutex_lock(&mutex.mutex) != EOWNERDEAD)
-                    throw std::runtime_error("the mutex was not left by a dead owner");
-                mark_consistent(mutex);
-                unlock(mutex);
+                if (!mutex.lock()) throw std::runtime_error("the mutex was not left by a dead owner");
+                mutex.unlock();
             });
     });
 }

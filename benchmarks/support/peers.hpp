@@ -1,7 +1,8 @@
 // peers.hpp - the lists that Cairn's is compared with, all used in the same way.
 //
 //   cairn_list      cairn::list in an anonymous segment
-//   locked_array    the bare floor: Cairn's robust lock, a counter beside it, an array; grows by touching new pages
+//   locked_array    a lock, a counter beside it, an array; grows by touching new pages. The bare floor is the one with a
+//                   robust mutex of the C library's; the one with Cairn's lock shows what Cairn does beside locking
 //   plain_vector    std::vector without a lock: one thread, or only readers
 //   guarded_vector  std::vector and std::mutex, for threads
 //   boost_vector    boost::interprocess::vector and interprocess_mutex in a managed_shared_memory, for processes; when
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <numeric>
 #include <span>
 #include <string>
@@ -33,8 +35,8 @@
 #include <boost/interprocess/sync/scoped_lock.hpp>
 
 #include "crew.hpp"
+#include "locks.hpp"
 #include "report.hpp"
-#include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/list.hpp>
 #include <cairn/manager.hpp>
 
@@ -74,43 +76,35 @@ private:
     cairn::list<T> list_ = manager_.list<T>("list");
 };
 
-template <typename T>
+template <typename T, typename Lock = bare_robust_lock>
 class locked_array {
     static_assert(std::is_trivially_copyable_v<T>);
 
 public:
-    static constexpr const char* name = "floor";
+    static constexpr const char* name = Lock::name;
     static constexpr crew::as company = processes;
     explicit locked_array(std::size_t room)
-        : pages_(sizeof(header) + room * sizeof(T)), header_(*pages_.as<header>()),
-          elements_(reinterpret_cast<T*>(pages_.as<char>() + sizeof(header))) {
-        cairn::detail::initialize(header_.lock);
-    }
+        : pages_(sizeof(header) + room * sizeof(T)), header_(*new(pages_.as<header>()) header),
+          elements_(reinterpret_cast<T*>(pages_.as<char>() + sizeof(header))) {}
 
     void push(const T& value) const {
-        lock();
+        const std::scoped_lock held(header_.lock);
         elements_[header_.size] = value;
         // release: as a list's, whose readers take no lock
         __atomic_store_n(&header_.size, header_.size + 1, __ATOMIC_RELEASE);
-        cairn::detail::unlock(header_.lock);
     }
     void extend(std::span<const T> values) const {
-        lock();
+        const std::scoped_lock held(header_.lock);
         std::memcpy(elements_ + header_.size, values.data(), values.size_bytes());
         __atomic_store_n(&header_.size, header_.size + values.size(), __ATOMIC_RELEASE);
-        cairn::detail::unlock(header_.lock);
     }
     void reset(std::size_t /*count*/) const { header_.size = 0; }
 
 private:
     struct alignas(64) header {
-        cairn::detail::stored_mutex lock;
-        std::uint64_t size;
+        Lock lock;
+        std::uint64_t size = 0;
     };
-    void lock() const {
-        // Cairn's way of waiting, so that what differs is what Cairn does under the lock.
-        if (cairn::detail::try_lock(header_.lock) != 0) cairn::detail::lock_contended(header_.lock);
-    }
 
     shared_pages pages_;
     header& header_;

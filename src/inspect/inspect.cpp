@@ -36,7 +36,7 @@ void fill_from_slot(object_facts& facts, const root_slot& slot) {
     facts.generation = slot.generation;
     facts.fingerprint = slot.fingerprint;
     facts.created_nanoseconds = slot.created_nanoseconds;
-    facts.acquired_count = slot.acquired_count;
+    facts.acquired_count = slot.lock.acquired_count;
     facts.contended_count = slot.contended_count;
     facts.recovery_count = slot.recovery_count;
     facts.rolled_back_count = slot.rolled_back_count;
@@ -55,7 +55,7 @@ void fill_lock(object_facts& facts, const root_slot& slot, const source& from) {
     facts.lock = holder.state;
     facts.lock_pid = holder.pid;
     facts.lock_thread = holder.thread != 0                       ? holder.thread
-                        : holder.state == lock_state::owner_died ? slot.holder_thread
+                        : holder.state == lock_state::owner_died ? slot.lock.holder
                                                                  : 0;
     facts.has_waiters = facts.has_waiters || holder.has_waiters;
 }
@@ -134,7 +134,7 @@ segment_facts inspection::facts() const {
     if (control == nullptr) return facts;
     facts.is_retired = control->retired != 0;
     facts.recovery_count = control->recovery_count;
-    facts.acquired_count = control->acquired_count;
+    facts.acquired_count = control->lock.acquired_count;
     const lock_holder holder = look_at(control->lock, from);
     facts.lock_thread = holder.state == lock_state::held ? holder.thread : 0;
     facts.lock_owner_died = holder.state == lock_state::owner_died;

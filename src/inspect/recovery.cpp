@@ -62,8 +62,10 @@ bool replay(image& in, const built_in_log& log, std::uint64_t lowest) {
 
 // A lock as the kernel leaves it when its owner dies: whoever takes it is told so.
 void leave_to_next_owner(stored_mutex& lock) {
+    const std::uint32_t holder = lock.holder;
     initialize(lock);
-    lock.mutex.__data.__lock = FUTEX_OWNER_DIED;
+    lock.holder = holder;
+    lock.word = FUTEX_OWNER_DIED;
 }
 
 bool recover_segment(image& in, segment& s, recovery_report& report) {
@@ -135,7 +137,7 @@ void recover_root(image& in, segment& s, root_slot& slot, recovery_report& repor
     try {
         const root_transaction tx(s, slot, slot.generation);
         report.notes.push_back(who + "its last writer died in the middle (thread " +
-                               std::to_string(slot.holder_thread) + "); taken back or finished");
+                               std::to_string(slot.last_dead_thread) + "); taken back or finished");
     } catch (const error& e) {
         report.problems.push_back(who + e.what());
     }

@@ -122,7 +122,8 @@ bool is_same_moment(const root_slot& before, const root_slot& after) noexcept {
     return one.thread_id == two.thread_id && one.owner_died == two.owner_died &&
            before.version == after.version && before.log_head == after.log_head &&
            before.generation == after.generation && before.state == after.state &&
-           before.acquired_count == after.acquired_count && before.recovery_count == after.recovery_count &&
+           before.lock.acquired_count == after.lock.acquired_count &&
+           before.recovery_count == after.recovery_count &&
            before.operation.progress == after.operation.progress && before.extents == after.extents;
 }
 
@@ -165,7 +166,7 @@ bool read_root(const source& from, std::uint32_t link, std::uint64_t generation,
                 if (found == nullptr) return false;
                 if (report.problems.empty()) {
                     notes.emplace_back("its last writer died in the middle (thread " +
-                                       std::to_string(slot->holder_thread) +
+                                       std::to_string(slot->lock.holder) +
                                        "): shown as the next user will find it");
                 } else {
                     notes.emplace_back("its last writer died in the middle, and it cannot be repaired: " +

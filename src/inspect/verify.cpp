@@ -61,8 +61,9 @@ struct segment_moment {
 
 segment_moment moment_of(const segment_control& control) {
     const lock_word lock = inspect(control.lock);
-    return {lock.thread_id,         lock.owner_died,         control.log_bytes,    control.acquired_count,
-            control.recovery_count, control.committed_bytes, control.pending_slot, control.first_slot};
+    return {
+        lock.thread_id,         lock.owner_died,         control.log_bytes,    control.lock.acquired_count,
+        control.recovery_count, control.committed_bytes, control.pending_slot, control.first_slot};
 }
 
 bool read_moment(const source& from, segment_moment& moment) {

@@ -1,14 +1,12 @@
 #include "cairn/detail/os/robust_mutex.hpp"
 
-#include <climits>
-#include <ctime>
+#include <chrono>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cairn/detail/base/words.hpp>
-#include <cairn/error.hpp>
+#include "os/futex.hpp"
 
 namespace cairn::inline v0::detail {
 
@@ -17,7 +15,7 @@ namespace {
 // Spinning for longer than a sleep and a wake-up costs (some 5 us of the two processes' time) would not pay; a hand-over
 // between two spinning processes takes 0.2 us.
 constexpr int spin_rounds = 100;
-constexpr long tick_nanoseconds = 100'000'000;
+constexpr std::chrono::milliseconds tick{100};
 
 inline void pause_processor() noexcept {
 #if defined(__x86_64__)
@@ -27,28 +25,14 @@ inline void pause_processor() noexcept {
 #endif
 }
 
-// ThreadSanitizer (Clang 16) does not know pthread_mutex_clocklock, and would take what the lock protects for races.
-#if defined(CAIRN_THREAD_SANITIZER)
-constexpr clockid_t tick_clock = CLOCK_REALTIME;
-int lock_until(stored_mutex& m, const timespec& deadline) noexcept {
-    return pthread_mutex_timedlock(&m.mutex, &deadline);
-}
-#else
-constexpr clockid_t tick_clock = CLOCK_MONOTONIC;
-int lock_until(stored_mutex& m, const timespec& deadline) noexcept {
-    return pthread_mutex_clocklock(&m.mutex, tick_clock, &deadline);
-}
-#endif
-
-// glibc keeps the futex word first: the kernel's robust list depends on its place, so it cannot move.
-std::uint32_t read_word(const stored_mutex& m) noexcept {
-    // relaxed: only a hint whether trying is worth it
-    return static_cast<std::uint32_t>(__atomic_load_n(&m.mutex.__data.__lock, __ATOMIC_RELAXED));
+// A dead owner's, also if a thread id is left in it, as the kernel never does, and damage may.
+bool can_be_taken(std::uint32_t word) noexcept {
+    return (word & FUTEX_TID_MASK) == 0 || (word & FUTEX_OWNER_DIED) != 0;
 }
 
 bool is_nobody(std::uint32_t word) noexcept {
     const std::uint32_t thread = word & FUTEX_TID_MASK;
-    if (thread == 0 || (word & FUTEX_OWNER_DIED) != 0) return false;
+    if (can_be_taken(word)) return false;
     if (thread == static_cast<std::uint32_t>(::syscall(SYS_gettid))) return true;
     return ::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH;
 }
@@ -57,84 +41,85 @@ bool is_nobody(std::uint32_t word) noexcept {
 // has: a thread that calls exec gets the id of its process's first thread before that, so a lock that it held as another one
 // stays locked by an id that nobody has any more. Here it becomes what the kernel would have made of it.
 void mark_if_held_by_nobody(stored_mutex& m) noexcept {
-    const std::uint32_t word = read_word(m);
+    std::uint32_t word = load_word(m.word);
     if (!is_nobody(word)) return;
     // Only if it is still the same word: the thread may have died, and the kernel marked it, between the two. relaxed:
     // the lock is taken, with acquire, by whoever finds the mark.
-    auto expected = static_cast<int>(word);
-    const auto marked = static_cast<int>((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
-    __atomic_compare_exchange_n(&m.mutex.__data.__lock, &expected, marked, false, __ATOMIC_RELAXED,
-                                __ATOMIC_RELAXED);
+    const std::uint32_t marked = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    __atomic_compare_exchange_n(&m.word, &word, marked, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+// Takes a lock that nobody alive holds, or says EBUSY. `waiters` is kept in the word: others may sleep.
+int take(stored_mutex& m, std::uint32_t waiters) noexcept {
+    announce(&m);
+    int result = EBUSY;
+    std::uint32_t word = load_word(m.word);
+    while (can_be_taken(word)) {
+        const std::uint32_t ours = this_thread.thread_id | (word & FUTEX_WAITERS) | waiters;
+        // acquire: pairs with the release of unlock(), or comes after the owner's death
+        if (!__atomic_compare_exchange_n(&m.word, &word, ours, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        link(m);
+        result = (word & FUTEX_OWNER_DIED) != 0 ? EOWNERDEAD : 0;
+        break;
+    }
+    announce(nullptr);
+    if (result == 0) store_word(m.holder, this_thread.thread_id);
+    if (result != EBUSY) store_word(m.acquired_count, load_word(m.acquired_count) + 1);
+    return result;
 }
 
 }  // namespace
 
 bool is_held_by_nobody(const stored_mutex& m) noexcept {
-    const std::uint32_t word = read_word(m);
+    const std::uint32_t word = load_word(m.word);
     // The word again: the thread may have died, and the kernel marked it, between the two.
-    return is_nobody(word) && read_word(m) == word;
+    return is_nobody(word) && load_word(m.word) == word;
 }
 
-void initialize(stored_mutex& m) {
-    pthread_mutexattr_t attributes;
-    int error = pthread_mutexattr_init(&attributes);
-    if (error == 0) error = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_NORMAL);
-    if (error == 0) error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    // Made here and copied, word by word: a stale reader may look at the place where it is to be. An unlocked mutex of
-    // glibc's is its bytes, whatever their address.
-    pthread_mutex_t fresh;
-    if (error == 0) error = pthread_mutex_init(&fresh, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    if (error == 0 && fresh.__data.__kind != stored_mutex_kind) error = ENOTSUP;
-    if (error != 0)
-        throw system_failure("make a robust mutex: the C library refuses", {error, std::generic_category()});
-    copy_in_fixed<sizeof fresh>(&m.mutex, &fresh);
+void initialize(stored_mutex& m) noexcept {
+    // Word by word: a stale reader may look at the place where it is to be.
+    constexpr stored_mutex fresh = {0, 0, lock_mark, 0, 0, 0, 0};
+    copy_in_fixed<sizeof fresh>(&m, &fresh);
 }
 
-void let_go_of_lost(stored_mutex& m) noexcept {
-    auto* word = reinterpret_cast<std::uint32_t*>(&m.mutex.__data.__lock);
-    const auto self = static_cast<std::uint32_t>(::syscall(SYS_gettid));
-    std::uint32_t seen = read_word(m);
-    // Only from ourselves: a fixed C library has let go, and somebody else may look at it by now.
-    while ((seen & FUTEX_TID_MASK) == self) {
-        // release: as an unlock; those asleep find it lost, one after the other
-        if (!__atomic_compare_exchange_n(word, &seen, 0U, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-            continue;
-        ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-        return;
-    }
+int try_lock_of_dead(stored_mutex& m) noexcept {
+    return take(m, 0);
+}
+
+void wake_one(stored_mutex& m) noexcept {
+    os::futex_wake(&m.word, 1);
 }
 
 int lock_contended(stored_mutex& m) noexcept {
+    if (!is_initialized(m)) return EINVAL;
     for (int round = 0; round < spin_rounds; ++round) {
-        const std::uint32_t word = read_word(m);
-        if ((word & FUTEX_TID_MASK) == 0) {
-            const int result = try_lock(m);
+        if (can_be_taken(load_word(m.word))) {
+            const int result = take(m, 0);
             if (result != EBUSY) return result;
         }
         pause_processor();
     }
+    std::uint32_t waiters =
+        0;  // who has slept may have been woken alone: it passes on that there may be others
     for (;;) {
         // Before each sleep: whoever comes to a damaged lock finds out at once.
         mark_if_held_by_nobody(m);
-        timespec deadline = {};
-        ::clock_gettime(tick_clock, &deadline);
-        deadline.tv_nsec += tick_nanoseconds;
-        if (deadline.tv_nsec >= 1'000'000'000) {
-            deadline.tv_nsec -= 1'000'000'000;
-            ++deadline.tv_sec;
-        }
-        const int result = lock_until(m, deadline);
-        if (result != ETIMEDOUT) {
-            say_taken(&m);
-            return result;
-        }
+        if (const int result = take(m, waiters); result != EBUSY) return result;
+        std::uint32_t word = load_word(m.word);
+        if (can_be_taken(word)) continue;
+        // relaxed: it orders nothing; the holder's exchange sees it, or this fails
+        if ((word & FUTEX_WAITERS) == 0 &&
+            !__atomic_compare_exchange_n(&m.word, &word, word | FUTEX_WAITERS, false, __ATOMIC_RELAXED,
+                                         __ATOMIC_RELAXED))
+            continue;
+        os::futex_wait(&m.word, word | FUTEX_WAITERS, std::chrono::steady_clock::now() + tick);
+        waiters = FUTEX_WAITERS;
     }
 }
 
 lock_word inspect(const stored_mutex& m) noexcept {
-    const std::uint32_t word = read_word(m);
+    const std::uint32_t word = load_word(m.word);
     return {word & FUTEX_TID_MASK, (word & FUTEX_OWNER_DIED) != 0, (word & FUTEX_WAITERS) != 0};
 }
 

@@ -1,13 +1,13 @@
 #include "cairn/detail/os/thread_state.hpp"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/fault.hpp"
 #include "os/identity.hpp"
 #include "os/mapping.hpp"
-#include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline v0::detail {
@@ -18,20 +18,49 @@ std::uint64_t mark_before_first_use = 3;
 std::uint64_t* wiped_page = nullptr;
 std::uint64_t last_mark = 4;
 
-// Locks a robust mutex and looks whether the kernel would find it: it walks the list that get_robust_list names.
-bool kernel_sees_our_locks() {
-    if (os::injected_fault("get_robust_list") != 0) return false;
-    stored_mutex probe = {};
-    initialize(probe);
-    if (pthread_mutex_trylock(&probe.mutex) != 0) return false;
+static_assert(sizeof(robust_list_words) == sizeof(robust_list_head) &&
+              offsetof(robust_list_words, futex_offset) == offsetof(robust_list_head, futex_offset) &&
+              offsetof(robust_list_words, pending) == offsetof(robust_list_head, list_op_pending));
+
+// A robust mutex of the C library's, locked.
+class locked_probe {
+public:
+    locked_probe() noexcept {
+        pthread_mutexattr_t attributes;
+        is_locked_ = pthread_mutexattr_init(&attributes) == 0 &&
+                     pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0 &&
+                     pthread_mutex_init(&mutex_, &attributes) == 0 && pthread_mutex_trylock(&mutex_) == 0;
+    }
+    locked_probe(const locked_probe&) = delete;
+    locked_probe& operator=(const locked_probe&) = delete;
+    ~locked_probe() {
+        if (is_locked_) pthread_mutex_unlock(&mutex_);
+    }
+    [[nodiscard]] bool is_locked() const noexcept { return is_locked_; }
+    [[nodiscard]] const void* entry() const noexcept { return &mutex_.__data.__list.__next; }
+    [[nodiscard]] const void* previous() const noexcept { return mutex_.__data.__list.__prev; }
+    [[nodiscard]] const void* next() const noexcept { return mutex_.__data.__list.__next; }
+
+private:
+    pthread_mutex_t mutex_ = {};
+    bool is_locked_ = false;
+};
+
+// The list that the kernel walks, if it is the C library's, and linked as our locks are. Locks two mutexes of the C
+// library's and looks whether they are there; null if not.
+robust_list_words* list_of_our_locks() {
+    if (os::injected_fault("get_robust_list") != 0) return nullptr;
     robust_list_head* head = nullptr;
     std::size_t bytes = 0;
-    const bool known = ::syscall(SYS_get_robust_list, 0, &head, &bytes) == 0 && head != nullptr;
-    const void* first = known ? head->list.next : nullptr;
-    const bool found = first == static_cast<const void*>(&probe.mutex.__data.__list.__next);
-    pthread_mutex_unlock(&probe.mutex);
-    pthread_mutex_destroy(&probe.mutex);
-    return found;
+    if (::syscall(SYS_get_robust_list, 0, &head, &bytes) != 0 || head == nullptr) return nullptr;
+    const void* const last = head->list.next;
+    const locked_probe outer;
+    const locked_probe inner;
+    const bool is_ours = outer.is_locked() && inner.is_locked() &&
+                         head->futex_offset == robust_futex_offset && head->list.next == inner.entry() &&
+                         inner.previous() == &head->list && inner.next() == outer.entry() &&
+                         outer.previous() == inner.entry() && outer.next() == last;
+    return is_ours ? reinterpret_cast<robust_list_words*>(head) : nullptr;
 }
 
 }  // namespace
@@ -59,11 +88,13 @@ void check_thread() {
                       "know its thread id, "
                       "so its locks could not be told from its parent's; use fork() or cairn::process");
     }
-    if (!kernel_sees_our_locks()) {
+    robust_list_words* const list = list_of_our_locks();
+    if (list == nullptr) {
         throw refused(
             "use of a segment: refused in this thread: another library has replaced its robust list "
             "(set_robust_list), so the kernel would not release its locks when it dies; use another thread");
     }
+    this_thread.robust_list = list;
     this_thread.thread_id = static_cast<std::uint32_t>(os::thread_id());
     this_thread.checked = *process_mark;
 }

@@ -53,8 +53,8 @@ std::uint64_t abi_fingerprint() noexcept {
     const std::uint64_t facts[] = {
         sizeof(void*),
         std::endian::native == std::endian::little ? 1U : 2U,
-        sizeof(pthread_mutex_t),
-        offsetof(pthread_mutex_t, __data.__list),
+        sizeof(stored_mutex),
+        static_cast<std::uint64_t>(robust_futex_offset),
         page_bytes,
         sizeof(root_slot),
         sizeof(segment_control),

@@ -10,7 +10,7 @@
 
 namespace cairn::inline v0::detail {
 
-/// Word size, byte order, the C library's mutex: what must be equal on both sides for format 1 to mean the same.
+/// Word size, byte order, sizes of what is stored: what must be equal on both sides for a format to mean the same.
 std::uint64_t abi_fingerprint() noexcept;
 
 /// The constant part for a new segment of that size.

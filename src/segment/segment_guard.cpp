@@ -40,12 +40,10 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
     try {
         if (result == EOWNERDEAD || !is_clean() || load_word(control().pending_slot) != 0) recover();
     } catch (...) {
-        if (result == EOWNERDEAD) mark_consistent(m);
         leave();
         throw;
     }
-    if (result == EOWNERDEAD) mark_consistent(m);
-    store_word(control().acquired_count, load_word(control().acquired_count) + 1);
+    if (result == EOWNERDEAD) store_word(m.holder, this_thread.thread_id);
 }
 
 segment_guard::~segment_guard() {

@@ -71,11 +71,11 @@ bool is_abandoned(const stored_mutex& lock, bool in_its_namespace) noexcept {
 class segment_at_rest {
 public:
     segment_at_rest(const segment& s, bool in_its_namespace)
-        : segment_(s), in_its_namespace_(in_its_namespace), acquired_(load_word(s.control().acquired_count)) {
-    }
+        : segment_(s), in_its_namespace_(in_its_namespace),
+          acquired_(load_word(s.control().lock.acquired_count)) {}
 
     [[nodiscard]] bool was_all_the_time() const noexcept {
-        return load_word(segment_.control().acquired_count) == acquired_ &&
+        return load_word(segment_.control().lock.acquired_count) == acquired_ &&
                is_abandoned(segment_.control().lock, in_its_namespace_);
     }
 

@@ -79,16 +79,15 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
         throw_corrupt(segment_, "the lock of an object is not a lock");
     }
     const bool owner_died = result == EOWNERDEAD;
-    // No exception may pass between the lock and mark_consistent(): the mutex would be lost for ever.
     try {
         head_ = load_word(slot_.log_head);
         if (owner_died || head_ != 0) recover(owner_died);
         if (load_word(slot_.generation) != generation || !is_live(slot_)) throw_gone(segment_, slot_);
     } catch (...) {
-        leave_without_entering(owner_died);
+        leave_without_entering();
         throw;
     }
-    if (owner_died) mark_consistent(slot_.lock);
+    if (owner_died) store_word(slot_.lock.holder, this_thread.thread_id);
 }
 
 root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result)
@@ -104,8 +103,7 @@ void single_store::enter_slowly(segment& s, std::uint64_t generation, int lock_r
     this_thread.open = this;
 }
 
-void root_transaction::leave_without_entering(bool owner_died) noexcept {
-    if (owner_died) mark_consistent(slot_.lock);
+void root_transaction::leave_without_entering() noexcept {
     unlock(slot_.lock);
     order_stores();
     this_thread.open = nullptr;
@@ -153,7 +151,7 @@ void root_transaction::recover(bool owner_died) {
     }
     if (owner_died) {
         store_word(slot_.recovery_count, load_word(slot_.recovery_count) + 1);
-        store_word(slot_.last_dead_thread, load_word(slot_.holder_thread));
+        store_word(slot_.last_dead_thread, load_word(slot_.lock.holder));
         store_word(slot_.last_recovery_nanoseconds, os::now_since_epoch_nanoseconds());
         store_word(slot_.last_operation, load_word(slot_.operation.kind));
     }

@@ -1,4 +1,4 @@
-// layout_test.cpp - format 1, by number.
+// layout_test.cpp - format 2, by number.
 //
 // Programs of other versions, other compilers and other machines read the same bytes, so the numbers here are the same for
 // all of them: x86-64 and AArch64, GCC and Clang. A number that has to change is a new format: raise segment_format.
@@ -52,13 +52,19 @@ void check_layout(std::size_t pinned_bytes, std::initializer_list<field> fields)
 #define AT(type, name, pinned)                                                                               \
     { #name, offsetof(type, name), sizeof(type::name), pinned }
 
-TEST_CASE("a stored mutex has 48 bytes wherever the C library's is smaller") {
-    CHECK(sizeof(stored_mutex) == 48);
-    CHECK(alignof(stored_mutex) == 8);
-    CHECK(sizeof(pthread_mutex_t) <= 48);
+TEST_CASE("a stored mutex has its size and its fields where format 2 has them") {
+    check_layout<stored_mutex>(40, {
+                                       AT(stored_mutex, word, 0),
+                                       AT(stored_mutex, holder, 4),
+                                       AT(stored_mutex, mark, 8),
+                                       AT(stored_mutex, reserved_, 12),
+                                       AT(stored_mutex, acquired_count, 16),
+                                       AT(stored_mutex, previous, 24),
+                                       AT(stored_mutex, next, 32),
+                                   });
 }
 
-TEST_CASE("the header of a segment has its size and its fields where format 1 has them") {
+TEST_CASE("the header of a segment has its size and its fields where format 2 has them") {
     check_layout<segment_header>(360, {
                                           AT(segment_header, magic, 0),
                                           AT(segment_header, format, 8),
@@ -87,7 +93,7 @@ TEST_CASE("the header of a segment has its size and its fields where format 1 ha
                                       });
 }
 
-TEST_CASE("an entry of the page map has its size and its fields where format 1 has them") {
+TEST_CASE("an entry of the page map has its size and its fields where format 2 has them") {
     check_layout<page_entry>(16, {
                                      AT(page_entry, tag, 0),
                                      AT(page_entry, owner, 4),
@@ -96,30 +102,29 @@ TEST_CASE("an entry of the page map has its size and its fields where format 1 h
                                  });
 }
 
-TEST_CASE("the control block of a segment has its size and its fields where format 1 has them") {
-    check_layout<segment_control>(8520, {
+TEST_CASE("the control block of a segment has its size and its fields where format 2 has them") {
+    check_layout<segment_control>(8512, {
                                             AT(segment_control, lock, 0),
-                                            AT(segment_control, log_bytes, 48),
-                                            AT(segment_control, committed_bytes, 56),
-                                            AT(segment_control, retired, 64),
-                                            AT(segment_control, pending_slot, 68),
-                                            AT(segment_control, first_free_slot, 72),
-                                            AT(segment_control, first_slot, 76),
-                                            AT(segment_control, last_generation, 80),
-                                            AT(segment_control, last_participant, 88),
-                                            AT(segment_control, last_generated_name, 96),
-                                            AT(segment_control, free_pages, 104),
-                                            AT(segment_control, slot_count, 112),
-                                            AT(segment_control, live_root_count, 116),
-                                            AT(segment_control, free_heads, 120),
-                                            AT(segment_control, recovery_count, 248),
-                                            AT(segment_control, acquired_count, 256),
-                                            AT(segment_control, reserved_, 264),
-                                            AT(segment_control, log, 328),
+                                            AT(segment_control, log_bytes, 40),
+                                            AT(segment_control, committed_bytes, 48),
+                                            AT(segment_control, retired, 56),
+                                            AT(segment_control, pending_slot, 60),
+                                            AT(segment_control, first_free_slot, 64),
+                                            AT(segment_control, first_slot, 68),
+                                            AT(segment_control, last_generation, 72),
+                                            AT(segment_control, last_participant, 80),
+                                            AT(segment_control, last_generated_name, 88),
+                                            AT(segment_control, free_pages, 96),
+                                            AT(segment_control, slot_count, 104),
+                                            AT(segment_control, live_root_count, 108),
+                                            AT(segment_control, free_heads, 112),
+                                            AT(segment_control, recovery_count, 240),
+                                            AT(segment_control, reserved_, 248),
+                                            AT(segment_control, log, 320),
                                         });
 }
 
-TEST_CASE("a participant's slot has its size and its fields where format 1 has them") {
+TEST_CASE("a participant's slot has its size and its fields where format 2 has them") {
     check_layout<participant_slot>(64, {
                                            AT(participant_slot, identity, 0),
                                            AT(participant_slot, number, 8),
@@ -129,14 +134,14 @@ TEST_CASE("a participant's slot has its size and its fields where format 1 has t
                                        });
 }
 
-TEST_CASE("an event count has its size and its fields where format 1 has them") {
+TEST_CASE("an event count has its size and its fields where format 2 has them") {
     check_layout<stored_event_count>(8, {
                                             AT(stored_event_count, sequence, 0),
                                             AT(stored_event_count, waiters, 4),
                                         });
 }
 
-TEST_CASE("an unfinished operation has its size and its fields where format 1 has them") {
+TEST_CASE("an unfinished operation has its size and its fields where format 2 has them") {
     check_layout<stored_operation>(64, {
                                            AT(stored_operation, kind, 0),
                                            AT(stored_operation, phase, 4),
@@ -146,7 +151,7 @@ TEST_CASE("an unfinished operation has its size and its fields where format 1 ha
                                        });
 }
 
-TEST_CASE("the words of an arena has its size and its fields where format 1 has them") {
+TEST_CASE("the words of an arena has its size and its fields where format 2 has them") {
     check_layout<arena_header>(320, {
                                         AT(arena_header, bump, 0),
                                         AT(arena_header, bump_end, 8),
@@ -158,53 +163,52 @@ TEST_CASE("the words of an arena has its size and its fields where format 1 has 
                                     });
 }
 
-TEST_CASE("the control block of a root has its size and its fields where format 1 has them") {
-    check_layout<root_slot>(2024, {
+TEST_CASE("the control block of a root has its size and its fields where format 2 has them") {
+    check_layout<root_slot>(2008, {
                                       AT(root_slot, lock, 0),
-                                      AT(root_slot, version, 48),
-                                      AT(root_slot, log_head, 56),
-                                      AT(root_slot, generation, 64),
-                                      AT(root_slot, state, 72),
-                                      AT(root_slot, kind, 76),
-                                      AT(root_slot, node, 80),
-                                      AT(root_slot, acquired_count, 88),
+                                      AT(root_slot, log_head, 40),
+                                      AT(root_slot, contended_count, 48),
+                                      AT(root_slot, rolling_back, 56),
+                                      AT(root_slot, reserved_word_, 60),
+                                      AT(root_slot, version, 64),
+                                      AT(root_slot, generation, 72),
+                                      AT(root_slot, state, 80),
+                                      AT(root_slot, kind, 84),
+                                      AT(root_slot, node, 88),
                                       AT(root_slot, extents, 96),
                                       AT(root_slot, settled, 100),
-                                      AT(root_slot, pending_free, 104),
-                                      AT(root_slot, rolling_back, 108),
-                                      AT(root_slot, extent_pages, 112),
-                                      AT(root_slot, contended_count, 120),
-                                      AT(root_slot, committed, 128),
-                                      AT(root_slot, outstanding, 136),
-                                      AT(root_slot, decided_root, 144),
-                                      AT(root_slot, decided_number, 152),
-                                      AT(root_slot, type_name, 160),
-                                      AT(root_slot, type_name_bytes, 168),
-                                      AT(root_slot, name_bytes, 172),
-                                      AT(root_slot, fingerprint, 176),
-                                      AT(root_slot, name_hash, 184),
-                                      AT(root_slot, next_in_bucket, 192),
-                                      AT(root_slot, next_slot, 196),
-                                      AT(root_slot, next_free_slot, 200),
-                                      AT(root_slot, holder_thread, 204),
-                                      AT(root_slot, created_nanoseconds, 208),
-                                      AT(root_slot, recovery_count, 216),
-                                      AT(root_slot, rolled_back_count, 224),
-                                      AT(root_slot, last_recovery_nanoseconds, 232),
-                                      AT(root_slot, last_dead_thread, 240),
-                                      AT(root_slot, last_operation, 244),
-                                      AT(root_slot, last_undone_bytes, 248),
-                                      AT(root_slot, poison_reason, 256),
-                                      AT(root_slot, events, 264),
-                                      AT(root_slot, operation, 296),
-                                      AT(root_slot, arena, 360),
-                                      AT(root_slot, name, 680),
-                                      AT(root_slot, log, 936),
-                                      AT(root_slot, reserved_, 1960),
+                                      AT(root_slot, extent_pages, 104),
+                                      AT(root_slot, committed, 112),
+                                      AT(root_slot, outstanding, 120),
+                                      AT(root_slot, decided_root, 128),
+                                      AT(root_slot, decided_number, 136),
+                                      AT(root_slot, type_name, 144),
+                                      AT(root_slot, type_name_bytes, 152),
+                                      AT(root_slot, name_bytes, 156),
+                                      AT(root_slot, fingerprint, 160),
+                                      AT(root_slot, name_hash, 168),
+                                      AT(root_slot, next_in_bucket, 176),
+                                      AT(root_slot, next_slot, 180),
+                                      AT(root_slot, next_free_slot, 184),
+                                      AT(root_slot, pending_free, 188),
+                                      AT(root_slot, created_nanoseconds, 192),
+                                      AT(root_slot, recovery_count, 200),
+                                      AT(root_slot, rolled_back_count, 208),
+                                      AT(root_slot, last_recovery_nanoseconds, 216),
+                                      AT(root_slot, last_dead_thread, 224),
+                                      AT(root_slot, last_operation, 228),
+                                      AT(root_slot, last_undone_bytes, 232),
+                                      AT(root_slot, poison_reason, 240),
+                                      AT(root_slot, events, 248),
+                                      AT(root_slot, operation, 280),
+                                      AT(root_slot, arena, 344),
+                                      AT(root_slot, name, 664),
+                                      AT(root_slot, log, 920),
+                                      AT(root_slot, reserved_, 1944),
                                   });
 }
 
-TEST_CASE("the node of a list has its size and its fields where format 1 has them") {
+TEST_CASE("the node of a list has its size and its fields where format 2 has them") {
     check_layout<list_node>(64, {
                                     AT(list_node, size, 0),
                                     AT(list_node, limit, 8),
@@ -218,7 +222,7 @@ TEST_CASE("the node of a list has its size and its fields where format 1 has the
                                 });
 }
 
-TEST_CASE("the node of a dict has its size and its fields where format 1 has them") {
+TEST_CASE("the node of a dict has its size and its fields where format 2 has them") {
     check_layout<dict_shape>(8, {
                                     AT(dict_shape, key_form, 0),
                                     AT(dict_shape, value_form, 1),
@@ -242,7 +246,7 @@ TEST_CASE("the node of a dict has its size and its fields where format 1 has the
                                 });
 }
 
-TEST_CASE("the beginning of a table has its size and its fields where format 1 has them") {
+TEST_CASE("the beginning of a table has its size and its fields where format 2 has them") {
     check_layout<dict_table_header>(32, {
                                             AT(dict_table_header, used, 0),
                                             AT(dict_table_header, live, 4),
@@ -251,7 +255,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 1 h
                                         });
 }
 
-TEST_CASE("the node of a queue and its chunks have their size and their fields where format 1 has them") {
+TEST_CASE("the node of a queue and its chunks have their size and their fields where format 2 has them") {
     check_layout<queue_node>(160, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
@@ -311,14 +315,14 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
     CHECK(static_cast<int>(queue_state::shut) == 2);
 }
 
-TEST_CASE("the slot of a blob has its size and its fields where format 1 has them") {
+TEST_CASE("the slot of a blob has its size and its fields where format 2 has them") {
     check_layout<blob_slot>(16, {
                                     AT(blob_slot, first, 0),
                                     AT(blob_slot, last, 8),
                                 });
 }
 
-TEST_CASE("the beginning of a span has its size and its fields where format 1 has them") {
+TEST_CASE("the beginning of a span has its size and its fields where format 2 has them") {
     check_layout<span_header>(64, {
                                       AT(span_header, state, 0),
                                       AT(span_header, next_partial, 8),
@@ -329,21 +333,21 @@ TEST_CASE("the beginning of a span has its size and its fields where format 1 ha
                                   });
 }
 
-TEST_CASE("the beginning of a spilled log has its size and its fields where format 1 has them") {
+TEST_CASE("the beginning of a spilled log has its size and its fields where format 2 has them") {
     check_layout<log_area_header>(16, {
                                           AT(log_area_header, previous_head, 0),
                                           AT(log_area_header, bytes, 8),
                                       });
 }
 
-TEST_CASE("a block that waits to be given back has its size and its fields where format 1 has them") {
+TEST_CASE("a block that waits to be given back has its size and its fields where format 2 has them") {
     check_layout<pending_block>(16, {
                                         AT(pending_block, next, 0),
                                         AT(pending_block, page_count, 8),
                                     });
 }
 
-TEST_CASE("the parts of a segment begin where format 1 has them") {
+TEST_CASE("the parts of a segment begin where format 2 has them") {
     const segment_header h = make_header("layout", 1 << 20, false, false);
     CHECK(h.control_offset == 4096);
     CHECK(h.participants_offset == 16384);
@@ -356,9 +360,9 @@ TEST_CASE("the parts of a segment begin where format 1 has them") {
     CHECK(h.bucket_count == 1024);
 }
 
-TEST_CASE("numbers that are stored mean what format 1 says") {
+TEST_CASE("numbers that are stored mean what format 2 says") {
     CHECK(segment_magic == 0x314E524941430A89);
-    CHECK(segment_format == 1);
+    CHECK(segment_format == 2);
     CHECK(page_bytes == 4096);
     CHECK(root_slot_bytes == 2048);
     CHECK(root_log_bytes == 1024);
@@ -405,7 +409,7 @@ TEST_CASE("the hash of stored names is XXH3 with the segment's seed") {
     CHECK(hash_bytes("results", 7, 1) == 0xfd386a946e12d99c);
 }
 
-TEST_CASE("elements of a list are where format 1 has them") {
+TEST_CASE("elements of a list are where format 2 has them") {
     const list_geometry words(stride_for(8));
     CHECK(words.base_log2 == 4);    // 16 elements in the first chunk
     CHECK(words.chunk_log2 == 17);  // 1 MiB in the largest

@@ -4,7 +4,7 @@
 // A bounded queue, reduced to its count. Putters wait for the event "not full" and wake "not empty", takers the reverse.
 // What is modelled, with the names of the code:
 //
-//   owner, waiters, died   the lock word of glibc's robust mutex: thread, FUTEX_WAITERS, FUTEX_OWNER_DIED. Unlocking
+//   owner, waiters, died   the lock word: thread, FUTEX_WAITERS, FUTEX_OWNER_DIED. Unlocking
 //                          stores 0, and so drops the waiters bit; who has slept sets it again when it locks.
 //   pending                the kernel's list_op_pending: a death between unlocking and waking, or in a lock's sleep,
 //                          wakes one sleeper if the word is 0, and only then
@@ -34,7 +34,7 @@ constexpr int everybody = 99;
 enum class at : uint8_t {
     done,
     dead,
-    lock,  // pthread_mutex_trylock, or clocklock up to its sleep
+    lock,  // try_lock, or lock_contended up to its sleep
     lock_sleep,
     lock_asleep,
     recover_replay,

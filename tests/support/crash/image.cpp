@@ -21,22 +21,17 @@ constexpr std::size_t page_of(std::uint64_t offset) {
     return static_cast<std::size_t>(offset / page_bytes);
 }
 
-std::uint32_t& lock_word_at(std::byte* mutex) {
-    return *reinterpret_cast<std::uint32_t*>(mutex);
-}
-
 // What of a lock matters: whether it is held. In an image whoever holds it is dead, or about to be marked so.
 void normalize_lock(stored::stored_mutex& lock) {
-    const std::uint32_t word = lock_word_at(reinterpret_cast<std::byte*>(&lock));
-    std::memset(static_cast<void*>(&lock), 0, sizeof lock);
-    lock_word_at(reinterpret_cast<std::byte*>(&lock)) =
-        (word & ~static_cast<std::uint32_t>(FUTEX_WAITERS)) != 0 ? 1 : 0;
+    const std::uint32_t word = lock.word;
+    lock = {};
+    lock.word = (word & ~static_cast<std::uint32_t>(FUTEX_WAITERS)) != 0 ? 1 : 0;
 }
 
 void normalize(stored::segment_control& c) {
     normalize_lock(c.lock);
     c.last_participant = c.last_generated_name = 0;
-    c.recovery_count = c.acquired_count = 0;
+    c.recovery_count = 0;
     const std::uint64_t used = std::min<std::uint64_t>(c.log_bytes, sizeof c.log);
     std::memset(c.log + used, 0, sizeof c.log - used);
 }
@@ -44,8 +39,7 @@ void normalize(stored::segment_control& c) {
 void normalize(stored::root_slot& s) {
     normalize_lock(s.lock);
     s.version &= 1;
-    s.acquired_count = s.contended_count = 0;
-    s.holder_thread = 0;
+    s.contended_count = 0;
     s.created_nanoseconds = 0;
     s.recovery_count = s.rolled_back_count = 0;
     s.last_recovery_nanoseconds = 0;
@@ -103,7 +97,7 @@ std::vector<std::uint64_t> segment_image::slot_offsets() const {
 int segment_image::mark_dead(std::uint32_t thread) {
     int held = 0;
     auto mark = [&](std::uint64_t offset) {
-        std::uint32_t& word = lock_word_at(base() + offset);
+        std::uint32_t& word = reinterpret_cast<stored::stored_mutex*>(base() + offset)->word;
         if ((word & FUTEX_TID_MASK) != thread) return;
         word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
         ++held;

@@ -159,7 +159,7 @@ TEST_CASE("every kind of damage is found, and named") {
         CHECK(contains(sound.with(slot.name_hash, 1), "does not lead to it"));
         CHECK(contains(sound.with(slot.state, static_cast<std::uint32_t>(root_state::poisoned)), "poisoned"));
         CHECK(contains(sound.with(slot.state, 17U), "no known state"));
-        CHECK(contains(sound.with(slot.lock.mutex.__data.__lock, 4711), "lock is not free"));
+        CHECK(contains(sound.with(slot.lock.word, 4711), "lock is not free"));
         CHECK(contains(sound.with(slot.node, 12), "node"));
     }
     SUBCASE("an arena") {

@@ -1,4 +1,5 @@
 // robust_mutex_test.cpp - the lock that every root has: who holds it, who waits, and what becomes of it when its holder dies.
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 #include "os/child.hpp"
 #include "support/scratch.hpp"
 #include <cairn/detail/os/robust_mutex.hpp>
+#include <cairn/manager.hpp>
 
 using namespace cairn_test;
 using namespace cairn::detail;
@@ -35,6 +38,7 @@ struct shared_state {
 };
 
 struct shared_lock {
+    cairn::manager any;  // as for every lock there is: from the first on, forked children are told from their parents
     shared_state* state = nullptr;
     shared_lock() {
         void* memory = nullptr;
@@ -48,8 +52,19 @@ struct shared_lock {
     [[nodiscard]] stored_mutex& mutex() const { return state->mutex; }
 };
 
+// As every operation does first; in a forked child again.
+int try_it(stored_mutex& m) {
+    require_usable_thread();
+    return try_lock(m);
+}
+
+int wait_for(stored_mutex& m) {
+    require_usable_thread();
+    return lock_contended(m);
+}
+
 int lock(stored_mutex& m) {
-    const int result = try_lock(m);
+    const int result = try_it(m);
     return result == EBUSY ? lock_contended(m) : result;
 }
 
@@ -78,18 +93,15 @@ bool comes_true(Condition condition) {
 
 }  // namespace
 
-TEST_CASE("a lock is initialized by initialize, and neither zeros nor a lock of another kind look like it") {
+TEST_CASE("a lock is initialized by initialize, and neither zeros nor noise look like it") {
     stored_mutex m = {};
     CHECK_FALSE(is_initialized(m));
     initialize(m);
     CHECK(is_initialized(m));
-    CHECK(try_lock(m) == 0);
+    CHECK(try_it(m) == 0);
     CHECK(is_initialized(m));  // whatever its state
     unlock(m);
 
-    stored_mutex plain = {};
-    REQUIRE(pthread_mutex_init(&plain.mutex, nullptr) == 0);
-    CHECK_FALSE(is_initialized(plain));
     stored_mutex noise = {};
     std::memset(&noise, 0x5a, sizeof noise);
     CHECK_FALSE(is_initialized(noise));
@@ -98,20 +110,20 @@ TEST_CASE("a lock is initialized by initialize, and neither zeros nor a lock of 
 TEST_CASE("one holder at a time, and the word says which") {
     const shared_lock shared;
     CHECK(inspect(shared.mutex()).thread_id == 0);
-    CHECK(try_lock(shared.mutex()) == 0);
+    CHECK(try_it(shared.mutex()) == 0);
     CHECK(inspect(shared.mutex()).thread_id == own_thread());
     CHECK_FALSE(inspect(shared.mutex()).owner_died);
-    CHECK(try_lock(shared.mutex()) == EBUSY);
-    std::thread other([&] { CHECK(try_lock(shared.mutex()) == EBUSY); });
+    CHECK(try_it(shared.mutex()) == EBUSY);
+    std::thread other([&] { CHECK(try_it(shared.mutex()) == EBUSY); });
     other.join();
     CHECK(in_child([&] {
-              CHILD_CHECK(try_lock(shared.mutex()) == EBUSY);
+              CHILD_CHECK(try_it(shared.mutex()) == EBUSY);
               CHILD_CHECK(inspect(shared.mutex()).thread_id == static_cast<std::uint32_t>(::getppid()));
           }) == 0);
     unlock(shared.mutex());
     CHECK(inspect(shared.mutex()).thread_id == 0);
     CHECK(in_child([&] {
-              CHILD_CHECK(try_lock(shared.mutex()) == 0);
+              CHILD_CHECK(try_it(shared.mutex()) == 0);
               unlock(shared.mutex());
           }) == 0);
 }
@@ -142,12 +154,12 @@ TEST_CASE("threads and processes that fight for a lock exclude each other") {
 
 TEST_CASE("who waits for a lock gets it after its holder has given it back, not before") {
     const shared_lock shared;
-    REQUIRE(try_lock(shared.mutex()) == 0);
+    REQUIRE(try_it(shared.mutex()) == 0);
     std::atomic<bool> is_free{false};
     std::atomic<bool> was_free{false};
     std::atomic<int> result{-1};
     std::thread waiter([&] {
-        result = lock_contended(shared.mutex());
+        result = wait_for(shared.mutex());
         was_free = is_free.load();
         unlock(shared.mutex());
     });
@@ -164,17 +176,17 @@ TEST_CASE("who waits for a lock gets it after its holder has given it back, not 
 
 TEST_CASE("a lock whose holder sleeps on shows its waiters, and one that nobody waits for shows none") {
     const shared_lock shared;
-    REQUIRE(try_lock(shared.mutex()) == 0);
+    REQUIRE(try_it(shared.mutex()) == 0);
     CHECK_FALSE(inspect(shared.mutex()).has_waiters);
     child waiter([&] {
-        CHILD_CHECK(lock_contended(shared.mutex()) == 0);
+        CHILD_CHECK(wait_for(shared.mutex()) == 0);
         unlock(shared.mutex());
     });
     CHECK(comes_true([&] { return inspect(shared.mutex()).has_waiters; }));
     CHECK(inspect(shared.mutex()).thread_id == own_thread());
     unlock(shared.mutex());
     CHECK(waiter.join() == 0);
-    CHECK(try_lock(shared.mutex()) == 0);
+    CHECK(try_it(shared.mutex()) == 0);
     unlock(shared.mutex());
     CHECK_FALSE(inspect(shared.mutex()).has_waiters);
 }
@@ -184,7 +196,7 @@ TEST_CASE("a thread that ends with the lock hands it to the next one as EOWNERDE
     std::uint32_t dead = 0;
     std::thread owner([&] {
         dead = own_thread();
-        CHECK(try_lock(shared.mutex()) == 0);
+        CHECK(try_it(shared.mutex()) == 0);
     });
     owner.join();
     // The kernel marks it when the thread has really gone, which join() does not promise.
@@ -192,8 +204,7 @@ TEST_CASE("a thread that ends with the lock hands it to the next one as EOWNERDE
     CHECK(inspect(shared.mutex()).thread_id == 0);
     CHECK(lock(shared.mutex()) == EOWNERDEAD);
     CHECK(inspect(shared.mutex()).thread_id == own_thread());
-    CHECK(try_lock(shared.mutex()) == EBUSY);
-    mark_consistent(shared.mutex());
+    CHECK(try_it(shared.mutex()) == EBUSY);
     unlock(shared.mutex());
     CHECK(lock(shared.mutex()) == 0);
     unlock(shared.mutex());
@@ -202,28 +213,26 @@ TEST_CASE("a thread that ends with the lock hands it to the next one as EOWNERDE
 TEST_CASE("a process that is killed with the lock hands it to who tries next as EOWNERDEAD") {
     const shared_lock shared;
     child owner([&] {
-        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        CHILD_CHECK(try_it(shared.mutex()) == 0);
         ::kill(::getpid(), SIGKILL);
     });
     CHECK(owner.join() == -SIGKILL);
-    CHECK(try_lock(shared.mutex()) == EOWNERDEAD);
-    mark_consistent(shared.mutex());
+    CHECK(try_it(shared.mutex()) == EOWNERDEAD);
     unlock(shared.mutex());
-    CHECK(try_lock(shared.mutex()) == 0);
+    CHECK(try_it(shared.mutex()) == 0);
     unlock(shared.mutex());
 }
 
 TEST_CASE("a sleeper is woken by the death of the holder, in this and in another process") {
     const shared_lock shared;
     child owner([&] {
-        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        CHILD_CHECK(try_it(shared.mutex()) == 0);
         wait_for_a_signal();
     });
     CHECK(comes_true([&] { return inspect(shared.mutex()).thread_id != 0; }));
     const auto take_over = [&] {
-        const int result = lock_contended(shared.mutex());
+        const int result = wait_for(shared.mutex());
         if (result == EOWNERDEAD) {
-            mark_consistent(shared.mutex());
             ++shared.state->entered;
         }
         unlock(shared.mutex());
@@ -251,45 +260,119 @@ TEST_CASE("a death in the repair is another EOWNERDEAD") {
         child owner([&] {
             const int result = lock(shared.mutex());
             CHILD_CHECK(result == (i == 0 ? 0 : EOWNERDEAD));
-            ::kill(::getpid(), SIGKILL);  // before mark_consistent
+            ::kill(::getpid(), SIGKILL);  // in the repair
         });
         CHECK(owner.join() == -SIGKILL);
         CHECK(inspect(shared.mutex()).owner_died);
     }
     CHECK(lock(shared.mutex()) == EOWNERDEAD);
-    mark_consistent(shared.mutex());
     unlock(shared.mutex());
 }
 
-TEST_CASE("a lock that is given back unrepaired is lost, which everybody is told") {
+TEST_CASE(
+    "the holder is known by its number also when it has died, until the next one has repaired what it left") {
     const shared_lock shared;
     child owner([&] {
-        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        CHILD_CHECK(try_it(shared.mutex()) == 0);
+        ::kill(::getpid(), SIGKILL);
+    });
+    const auto dead = static_cast<std::uint32_t>(owner.pid());
+    CHECK(owner.join() == -SIGKILL);
+    CHECK(inspect(shared.mutex()).thread_id == 0);
+    CHECK(shared.mutex().holder == dead);
+    CHECK(lock(shared.mutex()) == EOWNERDEAD);
+    CHECK(shared.mutex().holder == dead);
+    unlock(shared.mutex());
+    CHECK(lock(shared.mutex()) == 0);
+    CHECK(shared.mutex().holder == own_thread());
+    unlock(shared.mutex());
+}
+
+TEST_CASE("a thread's locks and those of the C library are in one list, in whatever order they are taken and "
+          "given back") {
+    require_usable_thread();
+    pthread_mutexattr_t attributes;
+    REQUIRE(pthread_mutexattr_init(&attributes) == 0);
+    REQUIRE(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0);
+    pthread_mutexattr_t inheriting = attributes;  // their links have a bit of their own
+    REQUIRE(pthread_mutexattr_setprotocol(&inheriting, PTHREAD_PRIO_INHERIT) == 0);
+    pthread_mutex_t theirs[2];
+    REQUIRE(pthread_mutex_init(&theirs[0], &attributes) == 0);
+    REQUIRE(pthread_mutex_init(&theirs[1], &inheriting) == 0);
+    stored_mutex ours[2];
+    for (stored_mutex& m : ours) initialize(m);
+    const auto take = [&](int which) {
+        if (which < 2) REQUIRE(try_it(ours[which]) == 0);
+        else REQUIRE(pthread_mutex_trylock(&theirs[which - 2]) == 0);
+    };
+    const auto give_back = [&](int which) {
+        if (which < 2) unlock(ours[which]);
+        else REQUIRE(pthread_mutex_unlock(&theirs[which - 2]) == 0);
+    };
+    const auto entry_of = [&](int which) {
+        return which < 2 ? reinterpret_cast<std::uint64_t>(&ours[which].next)
+                         : reinterpret_cast<std::uint64_t>(&theirs[which - 2].__data.__list.__next);
+    };
+    // What the kernel would walk: the one taken last comes first.
+    const auto walk = [&] {
+        std::vector<std::uint64_t> entries;
+        const std::uint64_t end = reinterpret_cast<std::uint64_t>(&this_thread.robust_list->first);
+        for (std::uint64_t at = this_thread.robust_list->first & ~std::uint64_t{1};
+             at != end && entries.size() < 8; at = *reinterpret_cast<std::uint64_t*>(at) & ~std::uint64_t{1})
+            entries.push_back(at);
+        return entries;
+    };
+    REQUIRE(walk().empty());
+    std::vector<int> order = {0, 1, 2, 3};
+    do {
+        std::vector<int> back = {0, 1, 2, 3};
+        do {
+            std::vector<std::uint64_t> expected;
+            for (const int which : order) {
+                take(which);
+                expected.insert(expected.begin(), entry_of(which));
+            }
+            REQUIRE(walk() == expected);
+            for (const int which : back) {
+                give_back(which);
+                expected.erase(std::find(expected.begin(), expected.end(), entry_of(which)));
+                REQUIRE(walk() == expected);
+            }
+        } while (std::next_permutation(back.begin(), back.end()));
+    } while (std::next_permutation(order.begin(), order.end()));
+    for (pthread_mutex_t& m : theirs) pthread_mutex_destroy(&m);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+TEST_CASE("a process that dies with several locks leaves all of them to others") {
+    const shared_lock first;
+    const shared_lock second;
+    const shared_lock third;
+    child owner([&] {
+        CHILD_CHECK(try_it(first.mutex()) == 0);
+        CHILD_CHECK(try_it(second.mutex()) == 0);
+        CHILD_CHECK(try_it(third.mutex()) == 0);
+        unlock(second.mutex());
         ::kill(::getpid(), SIGKILL);
     });
     CHECK(owner.join() == -SIGKILL);
-    CHECK(lock(shared.mutex()) == EOWNERDEAD);
-    unlock(shared.mutex());
-    // Again and again, by whomever: who is told does not keep it.
-    for (int i = 0; i < 3; ++i) {
-        REQUIRE(try_lock(shared.mutex()) == ENOTRECOVERABLE);
-        REQUIRE(inspect(shared.mutex()).thread_id == 0);
-        REQUIRE(lock_contended(shared.mutex()) == ENOTRECOVERABLE);
-        CHECK(in_child([&] { CHILD_CHECK(lock(shared.mutex()) == ENOTRECOVERABLE); }) == 0);
-    }
+    CHECK(lock(third.mutex()) == EOWNERDEAD);
+    CHECK(lock(second.mutex()) == 0);
+    CHECK(lock(first.mutex()) == EOWNERDEAD);
+    for (const shared_lock* each : {&first, &second, &third}) unlock(each->mutex());
 }
 
 TEST_CASE("a sleeper whose wake-up got lost finds the free lock at its next tick") {
     const shared_lock shared;
     // Holds it without being in our way: the word can be changed behind its back.
     child owner([&] {
-        CHILD_CHECK(try_lock(shared.mutex()) == 0);
+        CHILD_CHECK(try_it(shared.mutex()) == 0);
         wait_for_a_signal();
     });
     CHECK(comes_true([&] { return inspect(shared.mutex()).thread_id != 0; }));
     std::atomic<int> result{-1};
     std::thread sleeper([&] {
-        result = lock_contended(shared.mutex());
+        result = wait_for(shared.mutex());
         unlock(shared.mutex());
     });
     CHECK(comes_true([&] { return inspect(shared.mutex()).has_waiters; }));
@@ -309,8 +392,8 @@ TEST_CASE("sleepers are not lost when wakers barge in and are killed") {
     std::atomic<int> through{0};
     const auto sleep_and_pass = [&] {
         while (!stop) {
-            const int result = lock_contended(shared.mutex());
-            if (result == EOWNERDEAD) mark_consistent(shared.mutex());
+            if (const int result = wait_for(shared.mutex()); result != 0 && result != EOWNERDEAD)
+                std::abort();
             unlock(shared.mutex());
             ++through;
         }
@@ -321,7 +404,7 @@ TEST_CASE("sleepers are not lost when wakers barge in and are killed") {
         child barging([&] {
             for (;;) {
                 const int result = lock(shared.mutex());
-                if (result == EOWNERDEAD) mark_consistent(shared.mutex());
+                CHILD_CHECK(result == 0 || result == EOWNERDEAD);
                 unlock(shared.mutex());
             }
         });
@@ -336,6 +419,18 @@ TEST_CASE("sleepers are not lost when wakers barge in and are killed") {
     for (std::thread& each : sleepers) each.join();
 }
 
+TEST_CASE("a dead owner's lock can be taken whatever thread its word names besides") {
+    const shared_lock shared;
+    for (const std::uint32_t thread : {std::uint32_t{0}, std::uint32_t{1}, std::uint32_t{FUTEX_TID_MASK}}) {
+        for (const std::uint32_t waiters : {std::uint32_t{0}, std::uint32_t{FUTEX_WAITERS}}) {
+            __atomic_store_n(word_of(shared.mutex()), thread | waiters | FUTEX_OWNER_DIED, __ATOMIC_SEQ_CST);
+            CHECK(wait_for(shared.mutex()) == EOWNERDEAD);
+            unlock(shared.mutex());
+            CHECK(*word_of(shared.mutex()) == 0);
+        }
+    }
+}
+
 TEST_CASE("a lock that says it is held by a thread that there is not, or by the one that wants it, has lost "
           "its owner, and nobody waits for ever") {
     const shared_lock shared;
@@ -343,9 +438,8 @@ TEST_CASE("a lock that says it is held by a thread that there is not, or by the 
     for (const auto thread : {own_thread(), std::uint32_t{FUTEX_TID_MASK}}) {
         __atomic_store_n(word_of(shared.mutex()), thread, __ATOMIC_SEQ_CST);
         CHECK(is_held_by_nobody(shared.mutex()));
-        CHECK(lock_contended(shared.mutex()) == EOWNERDEAD);
+        CHECK(wait_for(shared.mutex()) == EOWNERDEAD);
         CHECK_FALSE(inspect(shared.mutex()).owner_died);
-        mark_consistent(shared.mutex());
         unlock(shared.mutex());
         CHECK_FALSE(is_held_by_nobody(shared.mutex()));
         CHECK(lock(shared.mutex()) == 0);

@@ -43,7 +43,7 @@ struct list_node {
     std::uint16_t reserved_;
 };
 static_assert(std::is_standard_layout_v<list_node> && sizeof(list_node) == 64);
-static_assert(offsetof(list_node, stride) == 56);  // format 1; a change needs a new format number
+static_assert(offsetof(list_node, stride) == 56);  // format 2; a change needs a new format number
 
 /// A value of any length. Up to 15 bytes live in the slot: bytes 0..14, and the length (below 16) in the last byte;
 /// a longer one in a block of the arena: `first` its offset, `last` its length below a top byte of 0xff.

@@ -78,7 +78,7 @@ struct queue_node {
     std::uint8_t reserved_[7];
 };
 static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 160);
-static_assert(offsetof(queue_node, head_chunk) == 104);  // format 1; a change needs a new format number
+static_assert(offsetof(queue_node, head_chunk) == 104);  // format 2; a change needs a new format number
 
 /// An item of a priority queue, in the heap: the first is the smallest, and none is smaller than the one at half its place.
 struct heap_entry {

@@ -18,11 +18,23 @@ struct open_transaction {
         false;  // made by the parent of a forked child: nothing in it is the child's to undo or unlock
 };
 
+/// What the kernel reads when a thread dies, in words of our own: struct robust_list_head. A null link does not occur: an
+/// empty list leads to itself.
+struct robust_list_words {
+    std::uint64_t first;        // entry of the lock taken last
+    std::int64_t futex_offset;  // from an entry to the lock's word
+    std::uint64_t pending;      // entry of the lock that is being taken or given back
+};
+
+/// The C library's futex_offset, the same for all locks of a thread.
+constexpr std::int64_t robust_futex_offset = -32;
+
 struct thread_state {
     open_transaction* open = nullptr;  // the innermost transaction this thread is in
-    std::uint64_t checked = 1;     // equals *process_mark once this thread's robust list was found in order
-    std::uint32_t thread_id = 0;   // of the kernel; valid once checked
-    bool in_segment_lock = false;  // holds or waits for a segment\'s own lock
+    std::uint64_t checked = 1;  // equals *process_mark once this thread's robust list was found in order
+    robust_list_words* robust_list = nullptr;  // of this thread; valid once checked
+    std::uint32_t thread_id = 0;               // of the kernel; valid once checked
+    bool in_segment_lock = false;              // holds or waits for a segment\'s own lock
 };
 
 // initial-exec: one instruction instead of a call; the library is loaded with the program.

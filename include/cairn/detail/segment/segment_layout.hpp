@@ -1,4 +1,4 @@
-// segment_layout.hpp - format 1: everything that is stored in a segment, outside the arenas of the roots.
+// segment_layout.hpp - format 2: everything that is stored in a segment, outside the arenas of the roots.
 //
 //   0            4096          (header)    (header)      (header)      (header)
 //   | header     | control     | participant | buckets   | page map    | data: extents ...        -> max_bytes
@@ -23,7 +23,7 @@
 
 namespace cairn::inline v0::detail {
 
-constexpr std::uint32_t segment_format = 1;
+constexpr std::uint32_t segment_format = 2;
 constexpr std::uint64_t segment_magic = 0x314E524941430A89;  // "\x89\nCAIRN1": text tools damage it visibly
 constexpr std::uint64_t page_bytes = 4096;                   // unit of extents, whatever the system's page is
 constexpr std::size_t cache_line_bytes = 64;
@@ -63,7 +63,7 @@ struct segment_header {
     std::uint64_t checksum;  // XXH3 of all bytes before it
 };
 static_assert(std::is_standard_layout_v<segment_header> && sizeof(segment_header) == 360);
-static_assert(offsetof(segment_header, checksum) == 352);  // format 1; a change needs a new format number
+static_assert(offsetof(segment_header, checksum) == 352);  // format 2; a change needs a new format number
 
 /// What the bytes of an extent are for.
 enum class extent_purpose : std::uint32_t { none = 0, slots = 1, loose = 2, span = 3, large = 4, log = 5 };
@@ -116,8 +116,7 @@ struct segment_control {
     std::uint32_t live_root_count;
     std::uint32_t free_heads[32];  // by order: 1 + page number of the first free extent
     std::uint64_t recovery_count;  // not logged
-    std::uint64_t acquired_count;  // not logged
-    std::uint64_t reserved_[8];
+    std::uint64_t reserved_[9];
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);
@@ -202,25 +201,23 @@ constexpr std::size_t root_log_bytes = 1024;
 /// The control block of a root: never moves, and its memory is never used for anything but a later root's.
 /// lock, version, generation, the event counts' sequences and `committed` only ever grow, across reuse too.
 struct root_slot {
-    // Hot: one line.
+    // The line of whoever changes something: an append touches no other in here but to read it.
     stored_mutex lock;
-    std::uint64_t version;  // odd while what a reader may look at is being changed
     std::uint64_t
         log_head;  // area << 32 | bytes; 0: empty, which is the commit. area 0 is `log`, else 1 + page
-    // What an operation checks first.
-    std::uint64_t generation;      // of the root that lives here; handles carry it
-    std::uint32_t state;           // root_state
-    std::uint32_t kind;            // object_kind
-    std::uint64_t node;            // offset of the container's node
-    std::uint64_t acquired_count;  // not logged, as all statistics
+    std::uint64_t contended_count;  // not logged, as all statistics
+    std::uint32_t rolling_back;     // 1: the log has been replayed, extents in doubt are being given back
+    std::uint32_t reserved_word_;
+    // The line that readers look at.
+    std::uint64_t version;     // odd while what a reader may look at is being changed
+    std::uint64_t generation;  // of the root that lives here; handles carry it
+    std::uint32_t state;       // root_state
+    std::uint32_t kind;        // object_kind
+    std::uint64_t node;        // offset of the container's node
     // Extents. extents and settled are written under both locks, logged by the segment.
     std::uint32_t extents;  // 1 + page: chain of all extents of this root, newest first
     std::uint32_t settled;  // ... as it was when the last transaction was committed; newer ones are in doubt
-    std::uint32_t
-        pending_free;  // 1 + page: chain of large blocks unlinked by a commit, not yet given back; logged
-    std::uint32_t rolling_back;  // 1: the log has been replayed, extents in doubt are being given back
     std::uint64_t extent_pages;  // sum of the chain; logged by the segment
-    std::uint64_t contended_count;
     // Two-root transactions.
     std::uint64_t committed;
     std::uint64_t outstanding;
@@ -235,7 +232,8 @@ struct root_slot {
     std::uint32_t next_in_bucket;  // 1 + slot number; written under the segment's lock
     std::uint32_t next_slot;       // 1 + slot number: chain of all slots; set once
     std::uint32_t next_free_slot;  // 1 + slot number
-    std::uint32_t holder_thread;   // thread id of the last one to lock it; not logged
+    std::uint32_t
+        pending_free;  // 1 + page: chain of large blocks unlinked by a commit, not yet given back; logged
     std::int64_t created_nanoseconds;
     // Deaths, for shmctl.
     std::uint64_t recovery_count;
@@ -254,7 +252,7 @@ struct root_slot {
 };
 static_assert(std::is_standard_layout_v<root_slot>);
 static_assert(sizeof(root_slot) <= root_slot_bytes);
-static_assert(offsetof(root_slot, generation) == 64 && offsetof(root_slot, log) % 8 == 0);
+static_assert(offsetof(root_slot, version) == 64 && offsetof(root_slot, log) % 8 == 0);
 
 /// A run of memory that a block of the arena (or a spilled log) starts with while it waits to be given back.
 struct pending_block {

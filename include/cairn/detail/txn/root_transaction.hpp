@@ -89,7 +89,7 @@ private:
     CAIRN_API CAIRN_COLD void settle();
     CAIRN_API CAIRN_COLD void log_slowly(void* address, std::uint64_t bytes);
     [[noreturn]] CAIRN_API CAIRN_COLD static void throw_inert(const segment& s, const root_slot& slot);
-    void leave_without_entering(bool owner_died) noexcept;
+    void leave_without_entering() noexcept;
     void recover(bool owner_died);
     void repair(segment_guard& guard);
     void settle(segment_guard& guard);
@@ -160,8 +160,6 @@ CAIRN_INLINE root_transaction::root_transaction(segment& s, root_slot& slot, std
     if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
         load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) [[unlikely]]
         enter_slowly(result, generation);
-    store_word(slot.holder_thread, this_thread.thread_id);
-    store_word(slot.acquired_count, load_word(slot.acquired_count) + 1);
 }
 
 CAIRN_INLINE single_store::single_store(segment& s, root_slot& slot, std::uint64_t generation) : slot_(slot) {
@@ -175,8 +173,6 @@ CAIRN_INLINE single_store::single_store(segment& s, root_slot& slot, std::uint64
     if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
         load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) [[unlikely]]
         enter_slowly(s, generation, result);
-    store_word(slot.holder_thread, this_thread.thread_id);
-    store_word(slot.acquired_count, load_word(slot.acquired_count) + 1);
 }
 
 CAIRN_INLINE single_store::~single_store() {
