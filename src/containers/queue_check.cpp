@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "cairn/detail/containers/queue_core.hpp"
+#include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
@@ -55,6 +56,7 @@ public:
         if (std::string problem = check_queue_node(s_, node_); !problem.empty()) return problem;
         audit_.reached(s_.offset_of(&node_), sizeof node_);
         if (std::string problem = check_leases(s_, node_, audit_); !problem.empty()) return problem;
+        if (std::string problem = check_holders(s_, node_, audit_); !problem.empty()) return problem;
         if (node_.dead_letters != 0) {
             auto* dead = s_.find<queue_node>(node_.dead_letters);
             if (dead == nullptr || dead->dead_letters != 0 || dead == &node_ ||

@@ -7,6 +7,7 @@
 #include "segment/internals.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
+#include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 #include <cairn/error.hpp>
@@ -77,6 +78,10 @@ segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_
     store_word(node.stride, stride);
     copy_in_fixed<sizeof form>(&node.form, &form);
     copy_in_fixed<sizeof order>(&node.order, &order);
+    const segment_offset holders = allocate(tx, first_queue_holders * sizeof(queue_holder));
+    zero_shared(tx.in().at<std::byte>(holders), first_queue_holders * sizeof(queue_holder));
+    store_word(node.holders, holders);
+    store_word(node.holder_count, first_queue_holders);
     if (order == queue_order::lifo)
         store_word(node.head_chunk, create_list(tx, stride, element_form::in_place));
     if (order == queue_order::priority)
@@ -219,17 +224,28 @@ void commit_many_taken(root_transaction& tx, queue_node& node, std::uint64_t cou
     wake_putters(tx, node, count);
     if (node.form == element_form::in_place && node.head_limit - node.head > count) {
         tx.overwrite(node.head, node.head + count);
+        tx.commit();
         return;
     }
     drop_items(tx, node, node.head + count);
 }
 
 void finish_item(root_transaction& tx, queue_node& node) {
+    queue_holder* holder = find_unfinished(tx, node, true);
+    if (holder == nullptr && node.lost != 0) {
+        // It was written off, and is done after all.
+        tx.begin_change();
+        tx.store(node.lost, node.lost - 1);
+        tx.commit();
+        return;
+    }
+    if (holder == nullptr) holder = find_unfinished(tx, node, false);
     if (node.done == node.tail) {
         throw invalid_state("task_done of " + describe_object(tx.in(), tx.slot()) +
                             ": called more often than items were put (" + std::to_string(node.tail) + ")");
     }
     if (node.done + 1 == node.tail) wake_all(tx, queue_all_done);
+    if (holder != nullptr) tx.store(holder->taken, holder->taken - 1);
     tx.publish(node.done, node.done + 1);
     tx.commit();
 }

@@ -39,7 +39,7 @@ READS = {
         name manager validate type_name""",
     "list": "at get front back slice index count",
     "dict": "at get count keys values items",
-    **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed join join_for leased dead_letters"),
+    **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed lost leased dead_letters"),
     "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
@@ -61,7 +61,13 @@ SAME_AS = {
     **{
         f"{q}::{other}": f"{q}::{name}"
         for q in ("queue", "lifo_queue", "priority_queue")
-        for other, name in {"push": "put", "pop": "get", "try_push": "try_put", "try_pop": "try_get"}.items()
+        for other, name in {
+            "push": "put",
+            "pop": "get",
+            "try_push": "try_put",
+            "try_pop": "try_get",
+            "join_for": "join",
+        }.items()
     },
     "set::insert": "set::add",
     "set::erase": "set::discard",

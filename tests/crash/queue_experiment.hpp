@@ -23,6 +23,7 @@ struct queue_picture {
     bool is_closed = false;
     std::uint64_t leased = 0;
     std::vector<T> dead_letters;
+    std::uint64_t lost = 0;
     friend bool operator==(const queue_picture&, const queue_picture&) = default;
 };
 
@@ -93,7 +94,10 @@ public:
         if (how == approach::manager_first) static_cast<void>(manager_.contains("nobody"));
         // Takes the lock, changes nothing.
         if (!handle_) handle_ = manager_.find<Q>(subject_name);
-        if (handle_) static_cast<void>(handle_->join_for(std::chrono::seconds(0)));
+        if (handle_) {
+            const opened_queue<Q> open(*handle_);
+            const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+        }
         return seen;
     }
 
@@ -173,6 +177,12 @@ private:
         all.is_closed = open.is_closed();
         all.leased = open.leased();
         if (const auto dead = open.dead_letters()) all.dead_letters = dead->snapshot();
+        all.lost = open.node_ref().lost;
+        // Each item that was taken, and is not done, is remembered as somebody's.
+        std::uint64_t taken = 0;
+        for (const cairn::detail::queue_holder& each : open.holders()) taken += each.taken;
+        if (taken != all.unfinished - all.items.size() - all.leased)
+            throw lab_failure(std::to_string(taken) + " items are remembered as taken, of " + describe(all));
         if (open.size() != all.items.size()) throw lab_failure("size() and snapshot() differ");
         if (open.empty() != all.items.empty()) throw lab_failure("empty() and snapshot() differ");
         if (open.maxsize() != static_cast<std::size_t>(row_->made_with.maxsize))
@@ -225,6 +235,7 @@ private:
         }
         return text + "), " + std::to_string(p->unfinished) + " unfinished, " + std::to_string(p->leased) +
                " leased, " + std::to_string(p->dead_letters.size()) + " dead letters" +
+               (p->lost != 0 ? ", " + std::to_string(p->lost) + " lost" : "") +
                (p->is_closed ? ", closed" : "");
     }
 

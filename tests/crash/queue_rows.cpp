@@ -2,6 +2,7 @@
 //
 // The first chunk of a queue of words has 126 slots, the next one 254; of strings 63 and 127; of `wide` 3, 7 and 15.
 #include "crash/queue_experiment.hpp"
+#include "support/scratch.hpp"
 
 namespace cairn_test {
 
@@ -120,6 +121,73 @@ void add_all(experiment_table& table, const std::string& type) {
             p = {{}, p.unfinished - p.items.size(), true, 0, {}};
         },
         {.prepare = take<Q>(4, 1)});
+}
+
+// So many put; then `dead` processes that end, and, if told so, this one, take an item each.
+template <typename Q>
+shape_of<Q> taken_by_others(std::size_t put, std::size_t dead, bool one_here = false) {
+    return [=](const cairn::manager&, const Q& q) {
+        q.put_many(element<typename Q::value_type>::some(put));
+        for (std::size_t i = 0; i < dead; ++i) {
+            child taker([&] { static_cast<void>(q.get()); });
+            if (taker.join() != 0) throw lab_failure("a child could not take an item");
+        }
+        if (one_here) static_cast<void>(q.get());
+    };
+}
+
+// As if living processes had taken an item each, so many that there is no place for one more. (Numbers of this one.)
+template <typename Q>
+shape_of<Q> taken_by_many(std::size_t put) {
+    return [=](const cairn::manager& m, const Q& q) {
+        constexpr std::size_t places = cairn::detail::first_queue_holders;
+        take<Q>(put, places)(m, q);
+        const auto holders = opened_queue<Q>(q).holders();
+        const std::uint64_t self = holders[0].participant;
+        for (cairn::detail::queue_holder& each : holders) each = {self, 1};
+    };
+}
+
+// What was taken by whom, and what becomes of it.
+template <typename Q>
+void add_holders(experiment_table& table, const std::string& type) {
+    using rows_of = queue_rows<Q>;
+    using picture = typename rows_of::picture;
+    rows_of rows(table, type);
+    constexpr std::size_t places = cairn::detail::first_queue_holders;
+    const auto take_first = [](picture& p) { p.items.erase(p.items.begin()); };
+    const auto finish = [](picture& p) { --p.unfinished; };
+    const auto write_off_two = [](picture& p) {
+        p.unfinished -= 2;
+        p.lost = 2;
+    };
+    rows.add("join", "two written off", after_taking<Q>(5, 2),
+             [](const Q& q) { static_cast<void>(q.join_for(std::chrono::seconds(0))); }, write_off_two,
+             {.prepare = taken_by_others<Q>(5, 2)});
+    rows.add("join", "the last two written off", after_taking<Q>(2, 2),
+             [](const Q& q) { static_cast<void>(q.join_for(std::chrono::seconds(0))); }, write_off_two,
+             {.prepare = taken_by_others<Q>(2, 2)});
+    rows.add("task_done", "one's own, others have taken, too", after_taking<Q>(5, 3),
+             [](const Q& q) { q.task_done(); }, finish, {.prepare = taken_by_others<Q>(5, 2, true)});
+    picture lost = after_taking<Q>(5, 2, 2);
+    lost.lost = 2;
+    rows.add(
+        "task_done", "one that was written off", lost, [](const Q& q) { q.task_done(); },
+        [](picture& p) { --p.lost; }, {.prepare = [](const cairn::manager& m, const Q& q) {
+            taken_by_others<Q>(5, 2)(m, q);
+            if (q.join_for(std::chrono::seconds(0)) || q.lost() != 2) throw lab_failure("not written off");
+        }});
+    rows.add("get", "all places taken by the living", after_taking<Q>(7, places), [](const Q& q) { q.get(); },
+             take_first, {.prepare = taken_by_many<Q>(7)});
+    rows.add(
+        "get_many", "all places taken by the dead", after_taking<Q>(8, places),
+        [](const Q& q) { q.get_many(2); },
+        [](picture& p) {
+            p.items.erase(p.items.begin(), p.items.begin() + 2);
+            p.unfinished -= places;
+            p.lost = places;
+        },
+        {.prepare = taken_by_others<Q>(8, places)});
 }
 
 // Leases of the victim. The guard is kept beyond the operation: its end would be another one.
@@ -351,6 +419,8 @@ void add_lists(experiment_table& table, const std::string& type) {
 void add_queue_rows(experiment_table& table) {
     add_all<cairn::queue<long>>(table, "int64");
     add_all<cairn::queue<std::string>>(table, "str");
+    add_holders<cairn::queue<long>>(table, "int64");
+    add_holders<cairn::priority_queue<std::string>>(table, "str");
     add_leases<long>(table, "int64");
     add_leases<std::string>(table, "str");
     add_chunks(table);

@@ -256,7 +256,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 2 h
 }
 
 TEST_CASE("the node of a queue and its chunks have their size and their fields where format 2 has them") {
-    check_layout<queue_node>(160, {
+    check_layout<queue_node>(176, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
                                       AT(queue_node, head_base, 16),
@@ -284,6 +284,9 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
                                       AT(queue_node, max_deliveries, 148),
                                       AT(queue_node, order, 152),
                                       AT(queue_node, reserved_, 153),
+                                      AT(queue_node, holder_count, 156),
+                                      AT(queue_node, holders, 160),
+                                      AT(queue_node, lost, 168),
                                   });
     check_layout<heap_entry>(16, {
                                      AT(heap_entry, sequence, 0),

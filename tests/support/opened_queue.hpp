@@ -2,12 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
+#include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/manager.hpp>
 
 namespace cairn_test {
@@ -22,6 +24,9 @@ public:
     using Q::slot;
     [[nodiscard]] cairn::detail::queue_node& node_ref() const {
         return *this->in().template at<cairn::detail::queue_node>(this->node());
+    }
+    [[nodiscard]] std::span<cairn::detail::queue_holder> holders() const {
+        return {cairn::detail::find_holders(this->in(), node_ref()), node_ref().holder_count};
     }
     /// Somebody has registered as a sleeper of that event.
     [[nodiscard]] bool has_sleepers(cairn::detail::queue_event event) const {

@@ -19,6 +19,7 @@
 #include <cairn/codec.hpp>
 #include <cairn/detail/containers/item_lease.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/detail/containers/queue_items.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/waiting.hpp>
@@ -152,10 +153,11 @@ public:
 
     // ---- what was taken is done ----------------------------------------------------------------------------------------
 
-    /// Says that an item that was taken has been dealt with: join() waits for one of these for each item put.
+    /// Says that an item that was taken has been dealt with: join() waits for one of these for each item put. For an item
+    /// of this process if it has one, else for somebody else's.
     /// @throws invalid_state  once more than items were put
     void task_done() const;
-    /// Waits until task_done() has been called for every item that was put.
+    /// Waits until task_done() has been called for every item that was put, but for those that lost() counts.
     void join() const { static_cast<void>(join_before(some_day, {})); }
     /// As join(). False when a stop was requested first.
     bool join(const std::stop_token& stop) const { return join_before(some_day, stop); }
@@ -164,6 +166,11 @@ public:
     bool join_for(std::chrono::duration<Rep, Period> timeout, const std::stop_token& stop = {}) const {
         return join_before(wait_until(timeout), stop);
     }
+
+    /// Items that were taken with get() by processes that have ended without a task_done() for them. They are not waited for:
+    /// use lease() where the item must not end with its worker. A task_done() that comes for one after all makes it done.
+    /// Takes no lock; asks the system for each process that has taken something.
+    [[nodiscard]] size_type lost() const;
 
     // ---- ending ------------------------------------------------------------------------------------------------------
 

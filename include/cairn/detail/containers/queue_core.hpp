@@ -138,6 +138,7 @@ CAIRN_INLINE void commit_taken(root_transaction& tx, queue_node& node, element_f
     wake_putters(tx, node, 1);
     if (node.head + 1 != node.head_limit && !has_block(form, slot)) [[likely]] {
         tx.overwrite(node.head, node.head + 1);
+        tx.commit();
     } else {
         drop_first(tx, node);
         tx.commit();

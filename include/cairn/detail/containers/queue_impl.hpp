@@ -100,6 +100,7 @@ template <typename T, typename Order>
 std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const std::stop_token& stop) const {
     taken_item<T> item;
     const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+        remember_taken(tx, n, 1);
         if (n.returned_count == 0) [[likely]]
             Order::take(tx, n, item);
         else take_returned(tx, n, item);
@@ -123,8 +124,11 @@ std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_
     if (most != 0) {
         attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
             // What came back does not lie with the others: it makes a batch of its own.
-            if (n.returned_count != 0) take_returned(tx, n, items.emplace_back());
-            else Order::take_many(tx, n, std::min<std::uint64_t>(most, queued_count(n)), items);
+            const bool has_returned = n.returned_count != 0;
+            const std::uint64_t count = has_returned ? 1 : std::min<std::uint64_t>(most, queued_count(n));
+            remember_taken(tx, n, count);
+            if (has_returned) take_returned(tx, n, items.emplace_back());
+            else Order::take_many(tx, n, count, items);
         });
     }
     std::vector<T> values;
@@ -241,7 +245,14 @@ bool basic_queue<T, Order>::join_before(steady_time deadline, const std::stop_to
     queue_node& n = node_in(in());
     return attempt_until(
         in(), slot(), generation(), queue_all_done, n.done, deadline, stop,
-        [&](root_transaction&) { return n.done == n.tail; }, nothing_to_do);
+        [&](root_transaction&) { return n.done == n.tail; },
+        [&] { return write_off_dead(in(), slot(), generation(), n); });
+}
+
+template <typename T, typename Order>
+typename basic_queue<T, Order>::size_type basic_queue<T, Order>::lost() const {
+    const size_type written_off = read([](const queue_node& n) { return load_word(n.lost); });
+    return written_off + count_of_dead(in(), slot(), generation(), node());
 }
 
 // ---- ending ------------------------------------------------------------------------------------------------------------

@@ -75,10 +75,23 @@ struct queue_node {
         shares_events;  // 1: with its dead letters, or with the queue whose dead letters it has. Constant
     std::uint32_t max_deliveries;  // after so many leases an item is a dead letter; 0: never. Constant
     queue_order order;             // set by create, then constant
-    std::uint8_t reserved_[7];
+    std::uint8_t reserved_[3];
+    std::uint32_t holder_count;  // places in the array of queue_holder
+    std::uint64_t holders;       // offset of the array
+    std::uint64_t lost;          // items of processes that ended before they were done; they are among `done`
 };
-static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 160);
+static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 176);
 static_assert(offsetof(queue_node, head_chunk) == 104);  // format 2; a change needs a new format number
+
+/// What a process has taken with a plain get, and not said to be done.
+struct queue_holder {
+    std::uint64_t participant;  // its number; 0: of nobody yet
+    std::uint64_t taken;        // 0: the place is free
+};
+static_assert(sizeof(queue_holder) == 16);
+
+constexpr std::uint32_t first_queue_holders = 4;
+constexpr std::uint32_t most_queue_holders = 4096;  // as many as there can be participants, and more
 
 /// An item of a priority queue, in the heap: the first is the smallest, and none is smaller than the one at half its place.
 struct heap_entry {

@@ -1,0 +1,162 @@
+#include "cairn/detail/containers/queue_holders.hpp"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "os/identity.hpp"
+#include "segment/participants.hpp"
+#include "segment/segment_guard.hpp"
+#include <cairn/error.hpp>
+
+namespace cairn::inline v0::detail {
+
+namespace {
+
+// Written off in one transaction: its log fits the control block, together with that of a get.
+constexpr std::size_t most_in_transaction = 4;
+
+std::span<queue_holder> holders_of(root_transaction& tx, const queue_node& node) {
+    queue_holder* holders = find_holders(tx.in(), node);
+    if (holders == nullptr) throw_damaged(tx.in(), tx.slot());
+    return {holders, node.holder_count};
+}
+
+void write_off(root_transaction& tx, queue_node& node, queue_holder& dead) {
+    // At most: task_done() may have been called for what is leased.
+    const std::uint64_t count = std::min(dead.taken, node.tail - node.done);
+    if (count != 0 && node.done + count == node.tail) wake_all(tx, queue_all_done);
+    tx.store(node.done, node.done + count);
+    tx.store(node.lost, node.lost + dead.taken);
+    tx.store(dead.taken, 0);
+}
+
+// Asks the system, under the lock: only when the array is full, which it rarely is twice.
+void write_off_some(root_transaction& tx, queue_node& node) {
+    std::size_t left = most_in_transaction;
+    for (queue_holder& each : holders_of(tx, node)) {
+        if (each.taken == 0 || is_participant_alive(tx.in(), each.participant)) continue;
+        write_off(tx, node, each);
+        if (--left == 0) return;
+    }
+}
+
+queue_holder* find_free(root_transaction& tx, const queue_node& node) {
+    for (queue_holder& each : holders_of(tx, node))
+        if (each.taken == 0) return &each;
+    return nullptr;
+}
+
+// Twice as many places; null when there is no memory for them. Committed before the get: the queue is the same with them,
+// and the log stays short.
+queue_holder* add_places(root_transaction& tx, queue_node& node) {
+    const std::span<queue_holder> old = holders_of(tx, node);
+    const std::uint64_t old_bytes = old.size_bytes();
+    if (old.size() * 2 > most_queue_holders) return nullptr;
+    segment_offset grown = 0;
+    try {
+        grown = allocate(tx, 2 * old_bytes);
+    } catch (const segment_full&) {
+        return nullptr;
+    }
+    auto* to = tx.in().at<std::byte>(grown);
+    copy_across(to, old.data(), old_bytes);
+    zero_shared(to + old_bytes, old_bytes);
+    const segment_offset before = node.holders;
+    const auto count = static_cast<std::uint32_t>(old.size());
+    tx.store(node.holders, grown);
+    tx.store(node.holder_count, 2 * count);
+    deallocate(tx, before, old_bytes);
+    tx.commit();
+    return tx.in().at<queue_holder>(grown) + count;
+}
+
+// What each has taken, copied as one.
+std::vector<queue_holder> copy_holders(segment& s, root_slot& slot, std::uint64_t generation,
+                                       segment_offset node) {
+    std::vector<queue_holder> copies;
+    read_root(s, slot, generation, [&](segment& in) {
+        const queue_node& seen = *in.at<queue_node>(node);
+        const queue_holder* holders = find_holders(in, seen);
+        const std::uint32_t count = load_word(seen.holder_count);
+        if (holders == nullptr || count > most_queue_holders) return read_result::torn;
+        copies.resize(count);
+        copy_out(copies.data(), holders, count * sizeof(queue_holder));
+        return read_result::done;
+    });
+    return copies;
+}
+
+std::vector<queue_holder> dead_holders(segment& s, root_slot& slot, std::uint64_t generation,
+                                       segment_offset node) {
+    std::vector<queue_holder> dead = copy_holders(s, slot, generation, node);
+    std::erase_if(dead, [&](const queue_holder& each) {
+        return each.taken == 0 || is_participant_alive(s, each.participant);
+    });
+    return dead;
+}
+
+}  // namespace
+
+void add_new_holder(root_transaction& tx, queue_node& node, std::uint64_t count) {
+    queue_holder* place = find_free(tx, node);
+    if (place == nullptr) {
+        write_off_some(tx, node);
+        place = find_free(tx, node);
+    }
+    if (place == nullptr) place = add_places(tx, node);
+    if (place == nullptr) return;
+    tx.store(place->participant, tx.in().participant_number());
+    tx.store(place->taken, count);
+}
+
+queue_holder* find_unfinished(root_transaction& tx, const queue_node& node, bool own_only) {
+    const std::uint64_t self = tx.in().participant_number();
+    for (queue_holder& each : holders_of(tx, node))
+        if (each.taken != 0 && (!own_only || each.participant == self)) return &each;
+    return nullptr;
+}
+
+bool write_off_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node) {
+    if (load_word(node.done) == load_word(node.tail)) return false;
+    // 1. Who is dead, without the lock: that asks the system.
+    const std::vector<queue_holder> dead = dead_holders(s, slot, generation, s.offset_of(&node));
+    if (dead.empty()) return false;
+    // 2. What they still have, under it. Numbers are never used again, so they are as dead as they were.
+    root_transaction tx(s, slot, generation);
+    std::size_t in_transaction = 0;
+    bool is_any = false;
+    for (queue_holder& each : holders_of(tx, node)) {
+        const auto is_it = [&](const queue_holder& one) { return one.participant == each.participant; };
+        if (each.taken == 0 || std::none_of(dead.begin(), dead.end(), is_it)) continue;
+        tx.begin_change();
+        write_off(tx, node, each);
+        is_any = true;
+        if (++in_transaction % most_in_transaction == 0) tx.commit();
+    }
+    tx.commit();
+    return is_any;
+}
+
+std::uint64_t count_of_dead(segment& s, root_slot& slot, std::uint64_t generation, segment_offset node) {
+    // Who lives is not known in another pid namespace.
+    if (s.header().pid_namespace != os::pid_namespace()) return 0;
+    std::uint64_t count = 0;
+    for (const queue_holder& each : dead_holders(s, slot, generation, node)) count += each.taken;
+    return count;
+}
+
+std::string check_holders(const segment& s, const queue_node& node, arena_audit& audit) {
+    const queue_holder* holders = find_holders(s, node);
+    if (holders == nullptr || node.holder_count == 0) return "queue: who has taken its items is nowhere";
+    audit.reached(node.holders, node.holder_count * sizeof(queue_holder));
+    std::uint64_t left = node.head;  // no more than that can have been taken
+    for (const queue_holder& each : std::span(holders, node.holder_count)) {
+        if (each.taken > left) return "queue: more items were taken than it had";
+        left -= each.taken;
+        if (each.taken != 0 && each.participant == 0) return "queue: items were taken by nobody";
+    }
+    return node.lost > node.done ? "queue: it has lost more items than are done" : "";
+}
+
+}  // namespace cairn::inline v0::detail
