@@ -1,5 +1,6 @@
 // manager_fork_test.cpp - what forked children are to a segment: participants of their own, as many as there is room for.
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <numeric>
 #include <optional>
@@ -176,7 +177,11 @@ TEST_CASE(
         MESSAGE("skipped: ", e.what(), " after ", attached.size(), " processes; ", places, " are needed");
         return;
     }
-    CHECK(m.stats().process_count == places);
+    // A child that was forked a moment ago may not have run yet.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (m.stats().process_count != places && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    REQUIRE(m.stats().process_count == places);
 
     CHECK(in_child([&] {
               CHILD_CHECK(l.size() == 1);
