@@ -2,7 +2,8 @@
 //
 // The first chunk of a queue of words has 126 slots, the next one 254; of strings 63 and 127; of `wide` 3, 7 and 15.
 #include "crash/queue_experiment.hpp"
-#include "support/scratch.hpp"
+#include "os/identity.hpp"
+#include "segment/participants.hpp"
 
 namespace cairn_test {
 
@@ -123,28 +124,31 @@ void add_all(experiment_table& table, const std::string& type) {
         {.prepare = take<Q>(4, 1)});
 }
 
-// So many put; then `dead` processes that end, and, if told so, this one, take an item each.
+// So many put; `dead` of them, as if processes had taken one each that have ended since, and one more, if told so, by this one.
 template <typename Q>
-shape_of<Q> taken_by_others(std::size_t put, std::size_t dead, bool one_here = false) {
-    return [=](const cairn::manager&, const Q& q) {
-        q.put_many(element<typename Q::value_type>::some(put));
-        for (std::size_t i = 0; i < dead; ++i) {
-            child taker([&] { static_cast<void>(q.get()); });
-            if (taker.join() != 0) throw lab_failure("a child could not take an item");
-        }
+shape_of<Q> taken_by_dead(std::size_t put, std::size_t dead, bool one_here = false) {
+    return [=](const cairn::manager& m, const Q& q) {
+        take<Q>(put, dead)(m, q);
+        const auto holders = opened_queue<Q>(q).holders();
+        // Numbers that no participant has, or will have for a long time: nobody lives under them.
+        for (std::size_t i = 0; i < dead; ++i) holders[i] = {1'000'000 + i, 1};
         if (one_here) static_cast<void>(q.get());
     };
 }
 
-// As if living processes had taken an item each, so many that there is no place for one more. (Numbers of this one.)
+// As if another living process had taken items, and its places were all that there are.
 template <typename Q>
-shape_of<Q> taken_by_many(std::size_t put) {
+shape_of<Q> taken_by_the_living(std::size_t put) {
     return [=](const cairn::manager& m, const Q& q) {
         constexpr std::size_t places = cairn::detail::first_queue_holders;
         take<Q>(put, places)(m, q);
-        const auto holders = opened_queue<Q>(q).holders();
-        const std::uint64_t self = holders[0].participant;
-        for (cairn::detail::queue_holder& each : holders) each = {self, 1};
+        const opened_queue<Q> open(q);
+        const std::uint64_t number = ++open.in().control().last_participant;
+        // This process, under another number.
+        auto& other = cairn::detail::participant_at(open.in(), cairn::detail::participant_slot_count - 1);
+        other.identity = cairn::detail::os::own_identity();
+        other.number = number;
+        for (cairn::detail::queue_holder& each : open.holders()) each = {number, 1};
     };
 }
 
@@ -163,22 +167,22 @@ void add_holders(experiment_table& table, const std::string& type) {
     };
     rows.add("join", "two written off", after_taking<Q>(5, 2),
              [](const Q& q) { static_cast<void>(q.join_for(std::chrono::seconds(0))); }, write_off_two,
-             {.prepare = taken_by_others<Q>(5, 2)});
+             {.prepare = taken_by_dead<Q>(5, 2)});
     rows.add("join", "the last two written off", after_taking<Q>(2, 2),
              [](const Q& q) { static_cast<void>(q.join_for(std::chrono::seconds(0))); }, write_off_two,
-             {.prepare = taken_by_others<Q>(2, 2)});
+             {.prepare = taken_by_dead<Q>(2, 2)});
     rows.add("task_done", "one's own, others have taken, too", after_taking<Q>(5, 3),
-             [](const Q& q) { q.task_done(); }, finish, {.prepare = taken_by_others<Q>(5, 2, true)});
+             [](const Q& q) { q.task_done(); }, finish, {.prepare = taken_by_dead<Q>(5, 2, true)});
     picture lost = after_taking<Q>(5, 2, 2);
     lost.lost = 2;
     rows.add(
         "task_done", "one that was written off", lost, [](const Q& q) { q.task_done(); },
         [](picture& p) { --p.lost; }, {.prepare = [](const cairn::manager& m, const Q& q) {
-            taken_by_others<Q>(5, 2)(m, q);
+            taken_by_dead<Q>(5, 2)(m, q);
             if (q.join_for(std::chrono::seconds(0)) || q.lost() != 2) throw lab_failure("not written off");
         }});
     rows.add("get", "all places taken by the living", after_taking<Q>(7, places), [](const Q& q) { q.get(); },
-             take_first, {.prepare = taken_by_many<Q>(7)});
+             take_first, {.prepare = taken_by_the_living<Q>(7)});
     rows.add(
         "get_many", "all places taken by the dead", after_taking<Q>(8, places),
         [](const Q& q) { q.get_many(2); },
@@ -187,7 +191,7 @@ void add_holders(experiment_table& table, const std::string& type) {
             p.unfinished -= places;
             p.lost = places;
         },
-        {.prepare = taken_by_others<Q>(8, places)});
+        {.prepare = taken_by_dead<Q>(8, places)});
 }
 
 // Leases of the victim. The guard is kept beyond the operation: its end would be another one.
