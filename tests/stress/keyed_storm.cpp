@@ -269,7 +269,7 @@ public:
                 case 5:
                     if (const auto found = all_.get(key)) check({key, *found});
                     break;
-                case 6: touch(); break;
+                case 6: look_at_all(); break;
                 case 7:
                     for (std::uint64_t i = 0; i < 40; ++i)
                         static_cast<void>(all_.erase(pair_of(by, by.random(keys)).first));
@@ -286,10 +286,10 @@ public:
         });
     }
     void touch() const override {
-        for (const auto& each : all_.snapshot()) check(each);
+        all_.for_each([](const std::string& key, const small_struct& value) { check({key, value}); });
     }
     [[nodiscard]] std::string problem(const ledger&) const override {
-        touch();
+        look_at_all();
         return broken_dict(all_);
     }
 
@@ -297,6 +297,9 @@ protected:
     [[nodiscard]] std::vector<token> present() const override { return {}; }
 
 private:
+    void look_at_all() const {
+        for (const auto& each : all_.snapshot()) check(each);
+    }
     static std::pair<std::string, small_struct> pair_of(actor& by, std::uint64_t number) {
         return {value_of<std::string>::make(number),
                 value_of<small_struct>::make(number + keys * by.random(1000))};
@@ -404,7 +407,7 @@ public:
                     if (by.random(20) == 0) all_.clear();
                     break;
                 case 4: static_cast<void>(token_in(all_.pop())); break;
-                case 5: touch(); break;
+                case 5: look_at_all(); break;
                 case 6:
                 case 7: all_ |= others; break;
                 default: static_cast<void>(all_.add(value_of<std::string>::make(by.random(1000)))); break;
@@ -415,15 +418,20 @@ public:
         look(by, [&] { all_.for_each([&](const std::string&) { fn(); }); });
     }
     void touch() const override {
-        for (const std::string& each : all_.snapshot()) static_cast<void>(token_in(each));
+        all_.for_each([](const std::string& each) { static_cast<void>(token_in(each)); });
     }
     [[nodiscard]] std::string problem(const ledger&) const override {
-        touch();
+        look_at_all();
         return broken_dict(all_);
     }
 
 protected:
     [[nodiscard]] std::vector<token> present() const override { return {}; }
+
+private:
+    void look_at_all() const {
+        for (const std::string& each : all_.snapshot()) static_cast<void>(token_in(each));
+    }
 };
 
 }  // namespace
