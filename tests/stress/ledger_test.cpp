@@ -27,6 +27,17 @@ public:
     void discard(std::uint16_t count, bool dies = false) {
         note(deed::discard, 0, count, dies, [](auto&) {});
     }
+    // Up to `most` at once.
+    void take_several(std::uint16_t most, const tokens& all, bool dies = false) {
+        note(deed::take, 0, most, dies, [&](cairn_test::note& n) { first_.got(n, all); });
+    }
+    void acknowledge(token t, bool dies = false) {
+        note(deed::acknowledge, 0, 1, dies, [&](cairn_test::note& n) { n.result = t; });
+    }
+    void finish(bool dies = false) {
+        note(deed::finish, 0, 1, dies, [](auto&) {});
+    }
+    [[nodiscard]] ledger::finished_count finished() const { return ledger(book_).finished(7); }
     token replace(token old, bool dies = false) {
         const token fresh = first_.new_tokens();
         note(deed::replace, fresh, 1, dies, [&](cairn_test::note& n) { n.result = old; });
@@ -128,4 +139,46 @@ TEST_CASE("a ledger: of a line, what is there is in order and without gaps, and 
     other.take(two[0]);
     CHECK(other.problem({}, in_order) != "");
     CHECK(other.problem({}) == "");
+}
+
+TEST_CASE(
+    "a ledger: of several that were taken as one each is out, and of a taker that died as many at most") {
+    desk d;
+    const tokens a = d.add(9);
+    d.take_several(4, {a[0], a[1], a[2]});
+    const tokens rest(a.begin() + 3, a.end());
+    CHECK(d.problem(rest, token_order::first_in_first_out) == "");
+    CHECK(d.problem({a[1], a[3], a[4], a[5], a[6], a[7], a[8]}) != "");
+    CHECK(d.problem({a[4], a[5], a[6], a[7], a[8]}) != "");
+    d.take_several(4, {});
+    CHECK(d.problem(rest) == "");
+    d.take_several(3, {}, true);
+    CHECK(d.problem(rest) == "");
+    CHECK(d.problem({a[6], a[7], a[8]}) == "");
+    CHECK(d.problem({a[7], a[8]}) != "");
+    desk other;
+    const tokens b = other.add(3);
+    other.take_several(3, {b[0], b[2], b[1]});
+    CHECK(other.problem({}, token_order::first_in_first_out) != "");
+    CHECK(other.problem({}) == "");
+}
+
+TEST_CASE("a ledger: what was dealt with is counted, and what was under way when its actor died perhaps") {
+    desk d;
+    const tokens a = d.add(6);
+    CHECK(d.finished().most == 0);
+    d.take(a[0]);
+    d.finish();
+    d.acknowledge(a[1]);
+    CHECK(d.finished().least == 2);
+    CHECK(d.finished().most == 2);
+    CHECK(d.problem({a[2], a[3], a[4], a[5]}) == "");
+    CHECK(d.problem({a[1], a[2], a[3], a[4], a[5]}) != "");
+    d.finish(true);
+    d.acknowledge(a[2], true);
+    CHECK(d.finished().least == 2);
+    CHECK(d.finished().most == 4);
+    CHECK(d.problem({a[2], a[3], a[4], a[5]}) == "");
+    CHECK(d.problem({a[3], a[4], a[5]}) == "");
+    CHECK(d.problem({a[4], a[5]}) != "");
 }

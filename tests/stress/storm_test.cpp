@@ -6,6 +6,7 @@
 
 #include "keyed_storm.hpp"
 #include "list_storm.hpp"
+#include "queue_storm.hpp"
 #include "support/report.hpp"
 
 using namespace cairn_test;
@@ -29,6 +30,7 @@ void report(const storm_tally& tally) {
 std::vector<storm_row> all_rows() {
     std::vector<storm_row> rows = list_storm_rows();
     for (storm_row& each : keyed_storm_rows()) rows.push_back(std::move(each));
+    for (storm_row& each : queue_storm_rows()) rows.push_back(std::move(each));
     return rows;
 }
 

@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
+#include <stop_token>
 #include <thread>
+#include <utility>
 
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -29,8 +31,10 @@ constexpr unsigned longest_fork_seconds = 30;
 
 class worker {
 public:
-    worker(const crew_plan& plan, const std::vector<std::unique_ptr<storm_object>>& objects)
-        : plan_(plan), weather_(*plan.weather), objects_(objects), self_(*plan.book, plan.seed) {}
+    worker(const crew_plan& plan, const std::vector<std::unique_ptr<storm_object>>& objects,
+           std::stop_token end)
+        : plan_(plan), weather_(*plan.weather), objects_(objects),
+          self_(*plan.book, plan.seed, std::move(end)) {}
 
     void work() {
         try {
@@ -81,7 +85,10 @@ private:
         ::prctl(PR_SET_PDEATHSIG, 0);
         ::alarm(longest_fork_seconds);
         try {
-            worker in_child(plan_, objects_);
+            // There is nobody here who could end a long wait.
+            std::stop_source at_once;
+            at_once.request_stop();
+            worker in_child(plan_, objects_, at_once.get_token());
             for (int i = 0; i < operations_of_a_fork && !weather_.over; ++i) in_child.operate();
         } catch (const book_is_full&) {
             weather_.over = true;
@@ -96,6 +103,12 @@ private:
     const std::vector<std::unique_ptr<storm_object>>& objects_;
     actor self_;
 };
+
+// So that nobody who waits in an operation stays there when no further one is begun.
+void request_at_the_end(const storm_weather& weather, std::stop_source end) {
+    while (!weather.over) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    end.request_stop();
+}
 
 }  // namespace
 
@@ -135,10 +148,13 @@ void live_in_storm(const crew_plan& plan) {
     try {
         const cairn::manager m(attach_to_storm(plan));
         const auto objects = join_rows(*plan.rows, m);
+        std::stop_source end;
         // Also one thread is a second one: it may end alone.
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < plan.options.threads; ++i)
-            threads.emplace_back([&] { worker(plan, objects).work(); });
+            threads.emplace_back([&] { worker(plan, objects, end.get_token()).work(); });
+        // Not joined: it is at rest, and the process ends without it.
+        std::thread([&plan, end] { request_at_the_end(*plan.weather, end); }).detach();
         for (std::thread& t : threads) t.join();
         if (plan.book->new_actor() % 2 == 0) ::_exit(0);  // which counts as killed
     } catch (const book_is_full&) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include <sys/mman.h>
 
@@ -61,14 +62,25 @@ void journal_book::for_each(const std::function<void(std::uint32_t, const note&)
     }
 }
 
-actor::actor(const journal_book& book, std::uint64_t seed)
-    : book_(&book), number_(book.new_actor()), next_(token{number_} << 32 | 1),
+actor::actor(const journal_book& book, std::uint64_t seed, std::stop_token end)
+    : book_(&book), end_(std::move(end)), number_(book.new_actor()), next_(token{number_} << 32 | 1),
       // Mixed, or one actor's numbers would be its neighbour's, one step later.
       state_(mixed(seed) ^ mixed(number_)) {}
 
 std::uint64_t actor::random(std::uint64_t end) noexcept {
     state_ += step;
     return mixed(state_) % end;
+}
+
+void actor::got(note& n, std::span<const token> tokens) {
+    // `n` stays under way until the others are written down: who dies meanwhile is believed to have taken more than these.
+    for (const token t : tokens.subspan(std::min<std::size_t>(tokens.size(), 1))) {
+        note& another = begin(n.object, deed::take, 0, 1);
+        another.result = t;
+        another.end(note_state::done);
+    }
+    n.count = tokens.empty() ? 0 : 1;
+    if (!tokens.empty()) n.result = tokens.front();
 }
 
 note& actor::begin(unsigned object, deed what, token first, std::uint16_t count) {

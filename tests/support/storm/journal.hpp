@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <stop_token>
 
 #include <cairn/error.hpp>
 
@@ -26,11 +27,14 @@ constexpr std::uint32_t actor_of(token t) noexcept {
 
 /// What an operation means for the tokens in its object.
 enum class deed : std::uint16_t {
-    add,      // `count` tokens from `first` on are in, as one
-    take,     // `result` is out, and this actor has it; with count 0 it turned out that there was none
-    replace,  // `first` is in, in place of `result`
-    discard,  // `count` tokens are out, and nobody knows which
-    other,    // the same tokens as before
+    add,  // `count` tokens from `first` on are in, as one
+    take,  // `result` is out, and this actor has it; with count 0 it turned out that there was none; with a higher one
+    // it was under way to several (actor::got)
+    replace,      // `first` is in, in place of `result`
+    discard,      // `count` tokens are out, and nobody knows which
+    finish,       // one of those that are out has been dealt with
+    acknowledge,  // `result` is out for good, and has been dealt with
+    other,        // the same tokens as before
 };
 
 enum class note_state : std::uint16_t { blank, begun, done, refused };
@@ -94,7 +98,7 @@ private:
 /// One thread that does things and writes them down.
 class actor {
 public:
-    explicit actor(const journal_book& book, std::uint64_t seed);
+    explicit actor(const journal_book& book, std::uint64_t seed, std::stop_token end = {});
 
     /// Notes, does, notes. `fn` gets the note, to add the result. When it throws what an operation may well say in a
     /// storm (an index that is gone meanwhile, no room), nothing has happened, and that is noted; all else is passed on.
@@ -114,11 +118,16 @@ public:
             return n.end(note_state::refused);
         } catch (const cairn::type_mismatch&) {
             return n.end(note_state::refused);
+        } catch (const cairn::queue_closed&) {
+            return n.end(note_state::refused);
         } catch (const cairn::segment_full&) {
             return n.end(note_state::refused);
         }
         n.end(note_state::done);
     }
+
+    /// Of the deed `n`, which took up to n.count tokens: these they were, in that order.
+    void got(note& n, std::span<const token> tokens);
 
     /// `count` tokens in a row that nobody had.
     [[nodiscard]] token new_tokens(std::uint64_t count = 1) noexcept {
@@ -129,11 +138,14 @@ public:
     /// Below `end`.
     [[nodiscard]] std::uint64_t random(std::uint64_t end) noexcept;
     [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+    /// Requested when the round is over, for operations that might wait for ever.
+    [[nodiscard]] const std::stop_token& end_of_round() const noexcept { return end_; }
 
 private:
     note& begin(unsigned object, deed what, token first, std::uint16_t count);
 
     const journal_book* book_;
+    std::stop_token end_;
     std::uint32_t number_;
     token next_;
     std::uint64_t state_;

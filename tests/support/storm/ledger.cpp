@@ -37,9 +37,10 @@ ledger::ledger(const journal_book& book) {
         account& a = accounts_[n.object];
         switch (static_cast<deed>(n.what)) {
             case deed::add: a.additions.push_back({n.first, n.count, done}); break;
+            case deed::acknowledge: ++(done ? a.finished : a.perhaps_finished); [[fallthrough]];
             case deed::take:
                 if (!done) {
-                    ++a.perhaps_gone;
+                    a.perhaps_gone += n.count;
                 } else if (n.count != 0) {
                     a.taken.push_back(n.result);
                     a.takers.push_back(actor);
@@ -55,10 +56,17 @@ ledger::ledger(const journal_book& book) {
                 }
                 break;
             case deed::discard: (done ? a.discarded : a.perhaps_gone) += n.count; break;
+            case deed::finish: ++(done ? a.finished : a.perhaps_finished); break;
             case deed::other: break;
         }
     });
     for (auto& [object, a] : accounts_) std::sort(a.additions.begin(), a.additions.end());
+}
+
+ledger::finished_count ledger::finished(unsigned object) const {
+    const auto found = accounts_.find(object);
+    if (found == accounts_.end()) return {0, 0};
+    return {found->second.finished, found->second.finished + found->second.perhaps_finished};
 }
 
 std::string ledger::problem(unsigned object, std::span<const token> present, token_order order) const {

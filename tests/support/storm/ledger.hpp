@@ -30,6 +30,13 @@ public:
     [[nodiscard]] std::string problem(unsigned object, std::span<const token> present,
                                       token_order order) const;
 
+    /// How many tokens of the object have been dealt with, by what was noted: acknowledged, and perhaps at most.
+    struct finished_count {
+        std::uint64_t least;
+        std::uint64_t most;
+    };
+    [[nodiscard]] finished_count finished(unsigned object) const;
+
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }  // that returned
     [[nodiscard]] std::uint64_t refusals() const noexcept { return refusals_; }
     [[nodiscard]] std::uint64_t in_flight() const noexcept { return in_flight_; }  // when their actor died
@@ -47,6 +54,8 @@ private:
         std::vector<std::uint32_t> takers;  // of `taken`, in the order in which each took
         std::uint64_t discarded = 0;        // acknowledged; which ones is not known
         std::uint64_t perhaps_gone = 0;     // at most, by what was in flight
+        std::uint64_t finished = 0;         // acknowledged
+        std::uint64_t perhaps_finished = 0;
     };
     std::map<unsigned, account> accounts_;
     std::uint64_t operations_ = 0;
