@@ -12,53 +12,9 @@
 
 #include "crash/list_rows.hpp"
 #include "support/opened_queue.hpp"
+#include "support/queue_picture.hpp"
 
 namespace cairn_test {
-
-/// What can be seen of a queue, but for its maxsize.
-template <typename T>
-struct queue_picture {
-    std::vector<T> items;
-    std::uint64_t unfinished = 0;  // put, and not done
-    bool is_closed = false;
-    std::uint64_t leased = 0;
-    std::vector<T> dead_letters;
-    std::uint64_t lost = 0;
-    friend bool operator==(const queue_picture&, const queue_picture&) = default;
-};
-
-/// How a kind of queue is made and modelled.
-template <typename Q>
-struct queue_kind;
-
-template <typename T>
-struct queue_kind<cairn::queue<T>> {
-    static constexpr const char* word = "queue";
-    static cairn::queue<T> open(const cairn::manager& m, const cairn::queue_options& options) {
-        return m.queue<T>(subject_name, options);
-    }
-    static void put(std::vector<T>& model, const T& item) { model.push_back(item); }
-};
-
-template <typename T>
-struct queue_kind<cairn::lifo_queue<T>> {
-    static constexpr const char* word = "lifo_queue";
-    static cairn::lifo_queue<T> open(const cairn::manager& m, const cairn::queue_options& options) {
-        return m.lifo_queue<T>(subject_name, options);
-    }
-    static void put(std::vector<T>& model, const T& item) { model.insert(model.begin(), item); }
-};
-
-template <typename T>
-struct queue_kind<cairn::priority_queue<T>> {
-    static constexpr const char* word = "priority_queue";
-    static cairn::priority_queue<T> open(const cairn::manager& m, const cairn::queue_options& options) {
-        return m.priority_queue<T>(subject_name, options);
-    }
-    static void put(std::vector<T>& model, const T& item) {
-        model.insert(std::upper_bound(model.begin(), model.end(), item), item);
-    }
-};
 
 template <typename Q>
 struct queue_row {
@@ -104,7 +60,7 @@ public:
     outcome look() override { return compare(read()); }
 
     void go_on() override {
-        const Q q = kind::open(manager_, row_->made_with);
+        const Q q = kind::open(manager_, subject_name, row_->made_with);
         std::vector<item> model = q.snapshot();
         const auto same = [&](const char* after) {
             if (q.snapshot() != model) throw lab_failure(std::string("going on: wrong items after ") + after);
@@ -157,7 +113,7 @@ public:
 
     void neighbour() override {
         try {
-            if (!handle_) handle_ = kind::open(manager_, row_->made_with);
+            if (!handle_) handle_ = kind::open(manager_, subject_name, row_->made_with);
             if (row_->neighbour_takes) taken_ = handle_->try_get();
             else has_put_ = handle_->try_put(element<item>::make(7777));
         } catch (const cairn::queue_closed&) {
@@ -170,22 +126,15 @@ private:
     picture read() const {
         const auto found = manager_.find<Q>(subject_name);
         if (!found) return std::nullopt;
-        const opened_queue<Q> open(*found);
-        queue_picture<item> all;
-        all.items = open.snapshot();
-        all.unfinished = open.node_ref().tail - open.node_ref().done;
-        all.is_closed = open.is_closed();
-        all.leased = open.leased();
-        if (const auto dead = open.dead_letters()) all.dead_letters = dead->snapshot();
-        all.lost = open.node_ref().lost;
+        const queue_picture<item> all = picture_of(*found);
         // Each item that was taken, and is not done, is remembered as somebody's.
         std::uint64_t taken = 0;
-        for (const cairn::detail::queue_holder& each : open.holders()) taken += each.taken;
+        for (const cairn::detail::queue_holder& each : opened_queue<Q>(*found).holders()) taken += each.taken;
         if (taken != all.unfinished - all.items.size() - all.leased)
             throw lab_failure(std::to_string(taken) + " items are remembered as taken, of " + describe(all));
-        if (open.size() != all.items.size()) throw lab_failure("size() and snapshot() differ");
-        if (open.empty() != all.items.empty()) throw lab_failure("empty() and snapshot() differ");
-        if (open.maxsize() != static_cast<std::size_t>(row_->made_with.maxsize))
+        if (found->size() != all.items.size()) throw lab_failure("size() and snapshot() differ");
+        if (found->empty() != all.items.empty()) throw lab_failure("empty() and snapshot() differ");
+        if (found->maxsize() != static_cast<std::size_t>(row_->made_with.maxsize))
             throw lab_failure("another maxsize");
         return all;
     }
@@ -290,7 +239,7 @@ public:
         row.after = picture{};
         row.made_with = {maxsize, max_deliveries};
         row.operation = [options = row.made_with](const cairn::manager& m, std::optional<Q>& q) {
-            q = queue_kind<Q>::open(m, options);
+            q = queue_kind<Q>::open(m, subject_name, options);
         };
         add_row("manager " + type_ + ", maxsize " + std::to_string(maxsize),
                 std::string("manager::") + queue_kind<Q>::word, std::move(row), small_segment());
@@ -317,7 +266,7 @@ private:
         e.options = segment;
         e.prepare = [shared](const cairn::manager& m) {
             if (!shared->before) return;
-            const Q q = queue_kind<Q>::open(m, shared->made_with);
+            const Q q = queue_kind<Q>::open(m, subject_name, shared->made_with);
             if (shared->shape) shared->shape(m, q);
             else q.put_many(element<item>::some(shared->before->items.size()));
         };

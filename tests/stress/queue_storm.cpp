@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/opened_queue.hpp"
+#include "support/queue_picture.hpp"
 #include "support/values.hpp"
 #include "token_values.hpp"
 #include <cairn/cairn.hpp>
@@ -63,49 +64,30 @@ struct scrambled_less {
     bool operator()(const std::string& a, const std::string& b) const { return a < b; }
 };
 
-template <typename Q>
-struct kind_of;
-
+// Whether `next` may come right behind `item`: both put by one actor, or by any where the queue compares.
 template <typename T>
-struct kind_of<cairn::queue<T>> {
-    static cairn::queue<T> open(const cairn::manager& m, const std::string& name,
-                                const cairn::queue_options& options) {
-        return m.queue<T>(name, options);
-    }
-    // Whether `next` may come right behind `item`, both put by one actor.
-    static bool may_follow(const T& item, const T& next) { return token_in(item) < token_in(next); }
-    static constexpr bool compares_all = false;
-};
-
+bool may_follow(const cairn::queue<T>&, const T& item, const T& next) {
+    return token_in(item) < token_in(next);
+}
 template <typename T>
-struct kind_of<cairn::lifo_queue<T>> {
-    static cairn::lifo_queue<T> open(const cairn::manager& m, const std::string& name,
-                                     const cairn::queue_options& options) {
-        return m.lifo_queue<T>(name, options);
-    }
-    static bool may_follow(const T& item, const T& next) { return token_in(next) < token_in(item); }
-    static constexpr bool compares_all = false;
-};
-
-template <typename T>
-struct kind_of<cairn::priority_queue<T, scrambled_less>> {
-    static cairn::priority_queue<T, scrambled_less> open(const cairn::manager& m, const std::string& name,
-                                                         const cairn::queue_options& options) {
-        return m.priority_queue<T, scrambled_less>(name, options);
-    }
-    static bool may_follow(const T& item, const T& next) { return scrambled_less{}(item, next); }
-    static constexpr bool compares_all = true;  // not only with those of the same actor
-};
+bool may_follow(const cairn::lifo_queue<T>&, const T& item, const T& next) {
+    return token_in(next) < token_in(item);
+}
+template <typename T, typename Compare>
+bool may_follow(const cairn::priority_queue<T, Compare>&, const T& item, const T& next) {
+    return Compare{}(item, next);
+}
 
 // Empty, or which item is where the queue's order has no place for it.
 template <typename Q>
-std::string out_of_order(std::span<const typename Q::value_type> items) {
+std::string out_of_order(const Q& q, std::span<const typename Q::value_type> items) {
     using T = typename Q::value_type;
+    constexpr bool compares = Q::kind == cairn::detail::object_kind::priority_queue;
     std::map<std::uint32_t, const T*> last;
     for (const T& each : items) {
-        const std::uint32_t group = kind_of<Q>::compares_all ? 0 : actor_of(token_in(each));
+        const std::uint32_t group = compares ? 0 : actor_of(token_in(each));
         const T*& before = last[group];
-        if (before != nullptr && !kind_of<Q>::may_follow(*before, each))
+        if (before != nullptr && !may_follow(q, *before, each))
             return "token " + std::to_string(token_in(each)) + " comes behind " +
                    std::to_string(token_in(*before));
         before = &each;
@@ -122,7 +104,8 @@ class queue_of_tokens : public storm_object {
 
 public:
     queue_of_tokens(const cairn::manager& m, const std::string& name, unsigned object, const habits& with)
-        : queue_(kind_of<Q>::open(m, name, {.maxsize = with.maxsize, .max_deliveries = with.max_deliveries})),
+        : queue_(
+              queue_kind<Q>::open(m, name, {.maxsize = with.maxsize, .max_deliveries = with.max_deliveries})),
           object_(object), habits_(with) {}
 
     void operate(actor& by) const override {
@@ -166,7 +149,7 @@ public:
         const cairn::detail::queue_node& node = opened_queue<Q>(queue_).node_ref();
         const std::vector<T> waiting = queue_.snapshot();
         if (!habits_.leases && node.returned_count != 0) return "something came back that was never leased";
-        if (std::string wrong = out_of_order<Q>(std::span(waiting).subspan(node.returned_count));
+        if (std::string wrong = out_of_order(queue_, std::span(waiting).subspan(node.returned_count));
             !wrong.empty())
             return wrong;
         // Whoever finds it empty gets what the dead had on lease.
@@ -309,7 +292,7 @@ private:
             const std::vector<T> items = queue_.snapshot();
             for (const T& each : items) static_cast<void>(token_in(each));
             if (habits_.leases) return;
-            if (const std::string wrong = out_of_order<Q>(items); !wrong.empty())
+            if (const std::string wrong = out_of_order(queue_, items); !wrong.empty())
                 throw storm_failure("a reader sees: " + wrong);
             if (habits_.maxsize != 0 && items.size() > static_cast<std::size_t>(habits_.maxsize))
                 throw storm_failure("a reader sees more items than the queue may hold");
