@@ -144,6 +144,23 @@ TEST_CASE_TEMPLATE("a queue in a full segment refuses what does not fit, stays a
     CHECK(broken_queue(q) == "");
 }
 
+TEST_CASE_TEMPLATE("what is in a full segment can be taken in batches", Q, cairn::queue<std::string>,
+                   cairn::lifo_queue<std::string>, cairn::priority_queue<std::string>,
+                   cairn::lifo_queue<long>, cairn::priority_queue<long>) {
+    const cairn::manager m(cairn::segment_options{.max_size = 400'000});
+    const Q q = queue_kind<Q>::open(m, "q");
+    fill(q);
+    const auto all = q.snapshot();
+    std::vector<typename Q::value_type> taken;
+    while (!q.empty()) {
+        const auto batch = q.get_many(100'000);
+        REQUIRE(!batch.empty());
+        taken.insert(taken.end(), batch.begin(), batch.end());
+        REQUIRE(broken_queue(q) == "");
+    }
+    CHECK(taken == all);
+}
+
 TEST_CASE("signals interrupt no wait: a getter, a putter, a batch and a join sleep on until it is time") {
     const cairn::manager m;
     const auto q = m.queue<long>("q", 2);

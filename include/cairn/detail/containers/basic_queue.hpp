@@ -97,7 +97,8 @@ public:
     }
     /// Nothing when the queue is empty. @throws queue_closed
     std::optional<T> try_get() const { return get_before(at_once, {}); }
-    /// Takes up to `most` items as one, waiting while there is none. @throws queue_closed
+    /// Takes up to `most` items as one, waiting while there is none; fewer than there are where a full segment has no room
+    /// for the notes of a long batch. @throws queue_closed
     std::vector<T> get_many(size_type most) const { return get_batch(most, {}); }
     /// As get_many(). Empty when a stop was requested first.
     std::vector<T> get_many(size_type most, const std::stop_token& stop) const {
@@ -218,6 +219,8 @@ private:
     template <typename Attempt>
     bool attempt_get(steady_time deadline, const std::stop_token& stop, const Attempt& take) const;
     static void take_returned(root_transaction& tx, queue_node& n, taken_item<T>& item);
+    static void take_batch(root_transaction& tx, queue_node& n, size_type most,
+                           std::vector<taken_item<T>>& items);
     std::vector<T> get_batch(size_type most, const std::stop_token& stop) const;
     std::optional<lease_type> lease_before(steady_time deadline, const std::stop_token& stop) const;
     bool join_before(steady_time deadline, const std::stop_token& stop) const;

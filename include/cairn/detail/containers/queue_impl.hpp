@@ -119,16 +119,33 @@ void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, t
 }
 
 template <typename T, typename Order>
+void basic_queue<T, Order>::take_batch(root_transaction& tx, queue_node& n, size_type most,
+                                       std::vector<taken_item<T>>& items) {
+    for (std::uint64_t count = std::min<std::uint64_t>(most, queued_count(n));; count /= 2) {
+        try {
+            remember_taken(tx, n, count);
+            return Order::take_many(tx, n, count, items);
+        } catch (const segment_full&) {
+            // The log of a long batch needs memory. One item can always be taken: else a full segment would stay full.
+            if (count == 1) throw;
+            tx.roll_back();
+            items.clear();
+        }
+    }
+}
+
+template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_token& stop) const {
     std::vector<taken_item<T>> items;
     if (most != 0) {
         attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
             // What came back does not lie with the others: it makes a batch of its own.
-            const bool has_returned = n.returned_count != 0;
-            const std::uint64_t count = has_returned ? 1 : std::min<std::uint64_t>(most, queued_count(n));
-            remember_taken(tx, n, count);
-            if (has_returned) take_returned(tx, n, items.emplace_back());
-            else Order::take_many(tx, n, count, items);
+            if (n.returned_count != 0) {
+                remember_taken(tx, n, 1);
+                take_returned(tx, n, items.emplace_back());
+            } else {
+                take_batch(tx, n, most, items);
+            }
         });
     }
     std::vector<T> values;
