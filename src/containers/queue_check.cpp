@@ -118,7 +118,7 @@ private:
     }
 
     void check_blobs() {
-        queue_walk walk(s_, node_);
+        queue_walk walk(s_, node_, node_.stride);
         for (std::uint64_t ticket = node_.head; ticket != node_.tail; ++ticket) {
             const std::byte* item = walk.next();
             if (item == nullptr) return fail("an item has no slot");

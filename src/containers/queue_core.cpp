@@ -161,10 +161,9 @@ void move_first(root_transaction& tx, queue_node& node, std::byte* slot) {
 
 // ---- many items ------------------------------------------------------------------------------------------------------
 
-queue_walk::queue_walk(const segment& s, const queue_node& node) noexcept
-    : segment_(s), stride_(load_word(node.stride)), ticket_(load_word(node.head)),
-      limit_(load_word(node.head_limit)), base_(load_word(node.head_base)),
-      chunk_(load_word(node.head_chunk)) {}
+queue_walk::queue_walk(const segment& s, const queue_node& node, std::uint32_t stride) noexcept
+    : segment_(s), stride_(stride), ticket_(load_word(node.head)), limit_(load_word(node.head_limit)),
+      base_(load_word(node.head_base)), chunk_(load_word(node.head_chunk)) {}
 
 const std::byte* queue_walk::next() noexcept {
     if (ticket_ == limit_) {
@@ -207,8 +206,8 @@ void go_on_dropping_items(root_transaction& tx) {
         // What has no blocks goes up to the end of the chunk at once.
         const bool is_fifo = node.order == queue_order::fifo;
         const std::uint64_t until = is_fifo ? std::min(target, node.head_limit) : target;
+        if (until <= node.head) throw_corrupt(tx.in(), "the head of a queue lies in no chunk");
         if (node.form == element_form::in_place && is_fifo) {
-            if (until <= node.head) throw_corrupt(tx.in(), "the head of a queue lies in no chunk");
             tx.store(node.head, until - 1);
             drop_first(tx, node);
         } else {

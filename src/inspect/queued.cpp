@@ -55,7 +55,7 @@ void walk_items(const segment& s, const queue_node& node, std::uint64_t first, s
         }
         return;
     }
-    queue_walk walk(s, node);
+    queue_walk walk(s, node, node.stride);
     while (i < end) visit(is_lost ? nullptr : walk.next());
 }
 

@@ -212,6 +212,15 @@ private:
         if (n.state != queue_state::open) [[unlikely]]
             throw_closed(operation, tx, n);
     }
+    // Under the lock, where a slot is found by what the node says of it: it was judged when the handle was made.
+    static void require_stride(const root_transaction& tx, const queue_node& n) {
+        if (n.stride != Order::stride) [[unlikely]]
+            throw_damaged(tx.in(), tx.slot());
+    }
+    // A fifo passes its own stride.
+    static void require_list_stride(const root_transaction& tx, const queue_node& n) {
+        if constexpr (Order::order != queue_order::fifo) require_stride(tx, n);
+    }
     bool put_before(parameter value, steady_time deadline, const std::stop_token& stop) const;
     template <typename Range>
     size_type put_batches(const Range& values, const std::stop_token& stop) const;

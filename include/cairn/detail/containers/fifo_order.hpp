@@ -68,7 +68,7 @@ private:
         if (count > s.committed_bytes() / stride) return read_result::torn;
         const std::size_t before = items.size();
         items.resize(before + count);
-        queue_walk walk(s, node);
+        queue_walk walk(s, node, stride);
         std::uint64_t left = s.committed_bytes();  // blobs do not overlap
         for (taken_item<T>& item : std::span(items).subspan(before)) {
             const std::byte* slot = walk.next();

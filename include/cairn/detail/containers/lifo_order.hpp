@@ -66,7 +66,8 @@ struct lifo_order {
     /// Behind what is in `items`, in the order in which they would be taken.
     static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
         const std::uint64_t count = load_word(node.tail) - load_word(node.head);
-        if (count > s.committed_bytes() / stride) return read_result::torn;
+        if (count > s.committed_bytes() / stride || load_word(node.stride) != stride)
+            return read_result::torn;
         std::uint64_t left = s.committed_bytes();  // blobs do not overlap
         for (std::uint64_t i = count; i-- != 0;) {
             const std::byte* slot = find_list_item(s, node, i);

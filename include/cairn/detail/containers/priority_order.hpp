@@ -71,7 +71,8 @@ struct priority_order {
     /// Behind what is in `items`, in the order in which they were put: arrange() does the rest, without the lock.
     static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
         const std::uint64_t count = load_word(node.tail) - load_word(node.head);
-        if (count > s.committed_bytes() / sizeof(heap_entry)) return read_result::torn;
+        if (count > s.committed_bytes() / sizeof(heap_entry) || load_word(node.stride) != stride)
+            return read_result::torn;
         std::vector<heap_entry> entries(count);
         for (std::uint64_t i = 0; i < count; ++i)
             if (!find_heap_entry(s, node, i, entries[i])) return read_result::torn;

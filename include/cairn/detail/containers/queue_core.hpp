@@ -45,7 +45,8 @@ CAIRN_INLINE std::byte* find_queue_slot(const segment& s, std::uint64_t base, st
                                         std::uint32_t stride) noexcept {
     const segment_offset at = base + ticket * stride;
     const std::uint32_t alignment = stride < 8 ? stride : 8;
-    if (!segment_bounds(s).has(at, stride) || at % alignment != 0) [[unlikely]]
+    // The stride is a constant where an operation passes it, and may be damaged where a node does.
+    if (stride == 0 || !segment_bounds(s).has(at, stride) || at % alignment != 0) [[unlikely]]
         return nullptr;
     return s.at<std::byte>(at);
 }
@@ -151,10 +152,10 @@ CAIRN_API void move_first(root_transaction& tx, queue_node& node, std::byte* slo
 /// As commit_taken() for the first `count` items.
 CAIRN_API void commit_many_taken(root_transaction& tx, queue_node& node, std::uint64_t count);
 
-/// Walks over the slots from head on; null where links lead nowhere.
+/// Walks over the slots from head on; null where links lead nowhere. The stride is the caller's, who reads so many bytes.
 class CAIRN_API queue_walk {
 public:
-    queue_walk(const segment& s, const queue_node& node) noexcept;
+    queue_walk(const segment& s, const queue_node& node, std::uint32_t stride) noexcept;
     /// The slot of the next ticket, and one further.
     const std::byte* next() noexcept;
 

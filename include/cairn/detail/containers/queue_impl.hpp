@@ -41,6 +41,7 @@ bool basic_queue<T, Order>::attempt_get(steady_time deadline, const std::stop_to
             if (n.leased_count == 0 || is_swept) require_open("get from", tx, n);
             return false;
         }
+        require_list_stride(tx, n);
         take(tx, n);
         return true;
     };
@@ -62,6 +63,7 @@ bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
     const auto attempt = [&](root_transaction& tx) {
         require_open("put into", tx, n);
         if (!has_room(n)) return false;
+        require_list_stride(tx, n);
         Order::put(tx, n, item);
         return true;
     };
@@ -85,6 +87,7 @@ basic_queue<T, Order>::put_batches(const Range& values, const std::stop_token& s
             if (count > 1) expect_batch_waiters(tx, n);
             return false;
         }
+        require_list_stride(tx, n);
         Order::put_many(tx, n, items, first, count);
         first += count;
         return true;
@@ -111,6 +114,7 @@ std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const s
 
 template <typename T, typename Order>
 void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, taken_item<T>& item) {
+    require_stride(tx, n);
     if (item.copy(tx.in(), slot_of(first_returned(tx.in(), n))) == read_result::torn)
         throw_damaged(tx.in(), tx.slot());
     wake_putters(tx, n, 1);
@@ -160,6 +164,7 @@ basic_queue<T, Order>::lease_before(steady_time deadline, const std::stop_token&
     taken_item<T> item;
     lease_ticket ticket;
     const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+        require_stride(tx, n);
         tx.begin_change();
         const bool came_back = n.returned_count != 0;
         lease_record& record = came_back ? first_returned(tx.in(), n) : new_lease_record(tx, n);
