@@ -4,6 +4,7 @@
 // Every function may be given any bytes, as long as the committed bytes of the control block are really there.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ public:
     static constexpr std::size_t most = 100;
 
     void add(std::string problem) {
+        ++count_;
         if (all_.size() < most) all_.push_back(std::move(problem));
         else if (all_.size() == most) all_.emplace_back("and more");
     }
@@ -26,11 +28,14 @@ public:
         if (!problem.empty()) add(std::move(problem));
     }
     [[nodiscard]] bool is_full() const noexcept { return all_.size() > most; }
-    [[nodiscard]] std::size_t count() const noexcept { return all_.size(); }
+    /// Of all that were added, also where there was no place for them any more: whoever compares it before and after a check
+    /// must not go on into what that check found damaged.
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::vector<std::string>& all() noexcept { return all_; }
 
 private:
     std::vector<std::string> all_;
+    std::size_t count_ = 0;
 };
 
 /// The control block `link - 1`; null when it lies outside.

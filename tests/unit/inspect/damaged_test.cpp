@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "dead_writers.hpp"
+#include "inspect/structure.hpp"
 #include "planted.hpp"
 #include "support/mutations.hpp"
 #include "support/scratch.hpp"
@@ -132,4 +133,16 @@ TEST_CASE("a file that shrinks while it is looked at is damaged, and not more") 
         CHECK(look.facts().is_truncated);
         static_cast<void>(look.objects());
     }
+}
+
+TEST_CASE("of a thousand problems a hundred are listed, and all are counted") {
+    cairn::detail::inspecting::problem_list problems;
+    for (int i = 0; i < 1000; ++i) {
+        const std::size_t before = problems.count();
+        problems.add("it is broken");
+        CHECK(problems.count() != before);  // else a check would go on into what it found damaged
+    }
+    CHECK(problems.is_full());
+    CHECK(problems.all().size() == cairn::detail::inspecting::problem_list::most + 1);
+    CHECK(problems.all().back() == "and more");
 }
