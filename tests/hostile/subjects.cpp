@@ -1,7 +1,13 @@
 #include "subjects.hpp"
 
+#include <iterator>
+#include <map>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "support/values.hpp"
@@ -9,6 +15,50 @@
 #include <cairn/repr.hpp>
 
 namespace cairn_test {
+
+using maybe_text = std::optional<std::string>;
+using labelled = std::tuple<int, std::string>;
+using text_or_number = std::variant<long, std::string>;
+using numbers_of_texts = std::map<std::string, long>;
+using lists_of_texts = std::vector<std::vector<std::string>>;
+
+template <>
+struct value_of<maybe_text> {
+    static maybe_text make(std::uint64_t n) {
+        return n % 4 == 2 ? maybe_text() : maybe_text(value_of<std::string>::make(n));
+    }
+};
+template <>
+struct value_of<labelled> {
+    static labelled make(std::uint64_t n) {
+        return {static_cast<int>(n), value_of<std::string>::make(n % 64)};
+    }
+};
+template <>
+struct value_of<text_or_number> {
+    static text_or_number make(std::uint64_t n) {
+        if (n % 3 == 0) return static_cast<long>(n);
+        return value_of<std::string>::make(n);
+    }
+};
+template <>
+struct value_of<numbers_of_texts> {
+    static numbers_of_texts make(std::uint64_t n) {
+        numbers_of_texts all;
+        for (std::uint64_t i = 0; i < n % 6; ++i)
+            all.emplace(value_of<std::string>::make(n + i), static_cast<long>(i));
+        return all;
+    }
+};
+template <>
+struct value_of<lists_of_texts> {
+    static lists_of_texts make(std::uint64_t n) {
+        lists_of_texts all(n % 5);
+        for (std::uint64_t i = 0; i < all.size(); ++i)
+            for (std::uint64_t k = 0; k < i; ++k) all[i].push_back(value_of<std::string>::make(n + k));
+        return all;
+    }
+};
 
 namespace {
 
@@ -211,19 +261,6 @@ void write_set(const cairn::set<T>& s, attempts& attempt) {
 
 // ---- all of them ---------------------------------------------------------------------------------------------------
 
-// Finds an object and calls what reads it, what writes it, what reads it.
-template <typename Handle, auto Read, auto Write>
-std::function<void(attempts&, bool)> open_as(const cairn::manager& in, const char* name) {
-    const auto found = in.find<Handle>(name);
-    if (!found) throw cairn::no_such_object("the object is not found any more");
-    return [handle = *found](attempts& attempt, bool writes) {
-        Read(handle, attempt);
-        if (!writes) return;
-        Write(handle, attempt);
-        Read(handle, attempt);
-    };
-}
-
 template <typename T, std::size_t Count>
 constexpr subject list_of(const char* name) {
     return {name, &build_list<T, Count>, &open_as<cairn::list<T>, &read_list<T>, &write_list<T>>};
@@ -238,7 +275,7 @@ constexpr subject set_of(const char* name) {
 }
 
 // A row for each form in which elements are stored. The strings and vectors have large ones among them.
-constexpr subject all[] = {
+constexpr subject own[] = {
     list_of<long, 700>("numbers"),
     list_of<std::string, 240>("texts"),
     list_of<std::vector<int>, 100>("vectors"),
@@ -250,11 +287,21 @@ constexpr subject all[] = {
     dict_of<std::string, small_struct, 100>("struct of text"),
     set_of<long, 400>("set of numbers"),
     set_of<std::string, 150>("set of texts"),
+    list_of<maybe_text, 120>("perhaps texts"),
+    list_of<text_or_number, 120>("texts or numbers"),
+    list_of<numbers_of_texts, 60>("maps"),
+    dict_of<labelled, lists_of_texts, 60>("lists of lists of tuple"),
+    set_of<labelled, 100>("set of tuples"),
 };
 
 }  // namespace
 
 std::span<const subject> subjects() {
+    static const std::vector<subject> all = [] {
+        std::vector<subject> both(std::begin(own), std::end(own));
+        both.insert(both.end(), queue_subjects().begin(), queue_subjects().end());
+        return both;
+    }();
     return all;
 }
 

@@ -19,6 +19,22 @@ struct subject {
     std::function<void(attempts& attempt, bool writes)> (*open)(const cairn::manager& in, const char* name);
 };
 
+/// Finds an object, and calls what reads it, what writes it, what reads it.
+template <typename Handle, auto Read, auto Write>
+std::function<void(attempts&, bool)> open_as(const cairn::manager& in, const char* name) {
+    const auto found = in.find<Handle>(name);
+    if (!found) throw cairn::no_such_object("the object is not found any more");
+    return [handle = *found](attempts& attempt, bool writes) {
+        Read(handle, attempt);
+        if (!writes) return;
+        Write(handle, attempt);
+        Read(handle, attempt);
+    };
+}
+
+/// Queues of each kind.
+std::span<const subject> queue_subjects();
+
 /// All of them.
 std::span<const subject> subjects();
 

@@ -16,6 +16,7 @@
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
+#include <cairn/detail/containers/queue_layout.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 
@@ -78,15 +79,19 @@ private:
         nodes.push_back(slot.node);
         for (const std::uint64_t block : slot.arena.loose_free)
             if (block != 0) links.push_back(block);
-        if (slot.kind == static_cast<std::uint32_t>(object_kind::list)) add_list(sound, slot);
+        if (slot.kind == static_cast<std::uint32_t>(object_kind::list)) add_list(sound, slot.node);
         else if (slot.kind == static_cast<std::uint32_t>(object_kind::dict) ||
                  slot.kind == static_cast<std::uint32_t>(object_kind::set))
             add_dict(sound, slot);
+        else if (slot.kind == static_cast<std::uint32_t>(object_kind::queue) ||
+                 slot.kind == static_cast<std::uint32_t>(object_kind::lifo_queue) ||
+                 slot.kind == static_cast<std::uint32_t>(object_kind::priority_queue))
+            add_queue(sound, slot.node);
     }
 
-    void add_list(const std::string& sound, const cairn::detail::root_slot& slot) {
+    void add_list(const std::string& sound, std::uint64_t at) {
         using namespace cairn::detail;
-        const auto node = read<list_node>(sound, slot.node);
+        const auto node = read<list_node>(sound, at);
         for (const std::uint64_t chunk : node.chunks)
             if (chunk != 0)
                 for (std::uint64_t word = 0; word < base_chunk_bytes; word += 8)
@@ -129,10 +134,42 @@ private:
         }
     }
 
+    void add_words(std::uint64_t at, std::uint64_t bytes) {
+        for (std::uint64_t word = 0; word < bytes; word += 8) links.push_back(at + word);
+    }
+
+    // The ends of its chunks, or its list; the first leases, and those that came back; its dead letters.
+    void add_queue(const std::string& sound, std::uint64_t at) {
+        using namespace cairn::detail;
+        constexpr std::uint64_t words_of_items = 64;
+        constexpr int records = 3;
+        const auto node = read<queue_node>(sound, at);
+        if (node.order == queue_order::fifo) {
+            for (const std::uint64_t chunk : {node.head_chunk, node.tail_chunk, node.spare_chunk})
+                if (chunk != 0) add_words(chunk, sizeof(queue_chunk));
+            if (node.head != node.tail) add_words(node.head_base + node.head * node.stride, words_of_items);
+        } else {
+            nodes.push_back(node.head_chunk);
+            add_list(sound, node.head_chunk);
+        }
+        for (std::uint64_t record : {node.leased, node.returned}) {
+            for (int i = 0; i < records && record != 0; ++i) {
+                add_words(record, sizeof(lease_record) + node.stride);
+                record = read<lease_record>(sound, record).next;
+            }
+        }
+        if (node.dead_letters == 0) return;
+        nodes.push_back(node.dead_letters);
+        add_queue(sound, node.dead_letters);
+    }
+
     std::uint64_t bytes_;
 };
 
 class mutator {
+    static constexpr std::uint64_t largest_node_bytes =
+        std::max(sizeof(cairn::detail::dict_node), sizeof(cairn::detail::queue_node));
+
 public:
     /// `own_thread`: thread id of whoever is going to open it, for locks that say he holds them; 0: none.
     explicit mutator(std::uint64_t seed, std::uint32_t own_thread = 0)
@@ -226,7 +263,7 @@ private:
             case 9:
             case 10: return in_slot(map);
             case 11:
-            case 12: return map.nodes.empty() ? data : any_of(map.nodes) + below(sizeof(dict_node) / 4) * 4;
+            case 12: return map.nodes.empty() ? data : any_of(map.nodes) + below(largest_node_bytes / 4) * 4;
             case 13: return map.links.empty() ? data : any_of(map.links);
             case 14:
                 return map.spans.empty() ? data : any_of(map.spans) + below(sizeof(span_header) / 4 + 8) * 4;
@@ -302,7 +339,7 @@ private:
         using namespace cairn::detail;
         switch (below(4)) {
             case 0: return swap(bytes, map.slots, root_slot_bytes);
-            case 1: return swap(bytes, map.nodes, below(2) == 0 ? sizeof(list_node) : sizeof(dict_node));
+            case 1: return swap(bytes, map.nodes, below(2) == 0 ? sizeof(list_node) : largest_node_bytes);
             case 2: return swap(bytes, map.spans, sizeof(span_header));
             default: {
                 const std::uint64_t entries = map.header.map_offset;
