@@ -8,6 +8,7 @@
 #include "dict_specification.hpp"
 #include "linearizable_rounds.hpp"
 #include "list_specification.hpp"
+#include "queue_specification.hpp"
 #include <cairn/manager.hpp>
 
 using namespace cairn_test;
@@ -87,4 +88,20 @@ TEST_CASE("what threads see of a dict is linearizable, its order, too") {
 TEST_CASE("what processes see of a dict is linearizable, its order, too") {
     const cairn::manager m;
     linearizable_rounds<dict_specification>(m.dict<long, long>("d")).run_processes();
+}
+
+TEST_CASE_TEMPLATE("what threads see of a bounded queue is linearizable, its counts, too", Q,
+                   cairn::queue<long>, cairn::lifo_queue<long>, cairn::priority_queue<long>) {
+    using specification = queue_specification<Q>;
+    const cairn::manager m;
+    linearizable_rounds<specification>(queue_kind<Q>::open(m, "q", {.maxsize = specification::maxsize}))
+        .run_threads();
+}
+
+TEST_CASE_TEMPLATE("what processes see of a bounded queue is linearizable, its counts, too", Q,
+                   cairn::queue<long>, cairn::lifo_queue<long>, cairn::priority_queue<long>) {
+    using specification = queue_specification<Q>;
+    const cairn::manager m;
+    linearizable_rounds<specification>(queue_kind<Q>::open(m, "q", {.maxsize = specification::maxsize}))
+        .run_processes();
 }
