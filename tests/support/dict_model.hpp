@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <ostream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -13,22 +12,12 @@
 #include <rapidcheck.h>
 
 #include "support/opened_dict.hpp"
+#include "support/random_steps.hpp"
 
 namespace cairn_test {
 
-/// One operation, or one kind that are several.
-struct dict_step {
-    int kind;
-    std::uint64_t a;
-    std::uint64_t b;
-};
-
 constexpr int dict_step_kinds = 9;
 constexpr int several_operations = 7;  // the kind that is not one operation
-
-inline void showValue(const dict_step& s, std::ostream& to) {
-    to << '{' << s.kind << ", " << s.a << ", " << s.b << '}';
-}
 
 template <typename T>
 T dict_value(std::uint64_t n) {
@@ -39,15 +28,16 @@ T dict_value(std::uint64_t n) {
 template <typename K, typename V>
 class dict_and_model {
 public:
+    using handle = cairn::dict<K, V>;
     using contents = std::vector<std::pair<K, V>>;
 
     explicit dict_and_model(cairn::dict<K, V> d, contents c = {})
         : dict_(std::move(d)), model_(std::move(c)) {}
 
-    [[nodiscard]] const cairn::dict<K, V>& dict() const { return dict_; }
+    [[nodiscard]] const cairn::dict<K, V>& object() const { return dict_; }
     [[nodiscard]] const contents& model() const { return model_; }
 
-    void run(const dict_step& s) {
+    void run(const step& s) {
         const K key = dict_value<K>(s.a);
         const V value = dict_value<V>(s.b);
         const auto found =
@@ -92,10 +82,29 @@ public:
                 model_.clear();
                 break;
         }
+    }
+
+    void compare() const {
         RC_ASSERT(dict_.snapshot() == model_);
         RC_ASSERT(dict_.size() == model_.size());
         RC_ASSERT(broken_dict(dict_) == "");
         for (const auto& [k, v] : model_) RC_ASSERT(dict_.get(k) == v);
+    }
+
+    // ---- for dicts whose users are killed: tests/crash/among_victims.hpp -------------------------------------------------
+
+    static handle open(const cairn::manager& m) { return m.dict<K, V>("d"); }
+    static contents look(const handle& d) { return d.snapshot(); }
+    static std::string broken(const handle& d) { return broken_dict(d); }
+    static contents settle(const handle& d) {
+        const contents seen = d.snapshot();
+        d.for_each([](const K&, const V&) {});
+        RC_ASSERT(d.snapshot() == seen);
+        return seen;
+    }
+    static void make(const handle& d, const contents& to) {
+        d.clear();
+        d.update(to);
     }
 
 private:
@@ -112,11 +121,8 @@ private:
     contents model_;
 };
 
-inline auto dict_steps() {
-    return rc::gen::container<std::vector<dict_step>>(
-        rc::gen::build<dict_step>(rc::gen::set(&dict_step::kind, rc::gen::inRange(0, dict_step_kinds)),
-                                  rc::gen::set(&dict_step::a, rc::gen::inRange<std::uint64_t>(0, 400)),
-                                  rc::gen::set(&dict_step::b, rc::gen::inRange<std::uint64_t>(0, 100'000))));
+inline rc::Gen<std::vector<step>> dict_steps() {
+    return steps_of(dict_step_kinds, 400);
 }
 
 }  // namespace cairn_test

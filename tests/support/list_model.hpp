@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <iostream>
 #include <ranges>
 #include <string>
 #include <utility>
@@ -12,27 +11,14 @@
 #include <rapidcheck.h>
 
 #include "support/opened.hpp"
+#include "support/random_steps.hpp"
 #include "support/values.hpp"
-#include <cairn/list.hpp>
+#include <cairn/manager.hpp>
 
 namespace cairn_test {
 
-/// One operation; what `a` and `b` mean depends on its kind.
-struct step {
-    int kind;
-    std::uint64_t a;
-    std::uint64_t b;
-};
-
-inline void showValue(const step& s, std::ostream& to) {
-    to << '{' << s.kind << ", " << s.a << ", " << s.b << '}';
-}
-
 inline rc::Gen<std::vector<step>> steps() {
-    return rc::gen::scale(2.0, rc::gen::container<std::vector<step>>(rc::gen::build<step>(
-                                   rc::gen::set(&step::kind, rc::gen::inRange(0, 24)),
-                                   rc::gen::set(&step::a, rc::gen::inRange<std::uint64_t>(0, 100'000)),
-                                   rc::gen::set(&step::b, rc::gen::inRange<std::uint64_t>(0, 100'000)))));
+    return rc::gen::scale(2.0, steps_of(24, 100'000));
 }
 
 constexpr int first_reading_kind = 22;  // of a step; from here on nothing is changed
@@ -43,6 +29,9 @@ class pair_of_lists {
     using V = value_of<T>;
 
 public:
+    using handle = cairn::list<T>;
+    using contents = std::vector<T>;
+
     pair_of_lists(cairn::list<T> l, std::vector<T> v) : list_(std::move(l)), model_(std::move(v)) {}
 
     void run(const step& s) {
@@ -157,12 +146,28 @@ public:
     }
 
     [[nodiscard]] const std::vector<T>& model() const noexcept { return model_; }
-    [[nodiscard]] const cairn::list<T>& list() const noexcept { return list_; }
+    [[nodiscard]] const cairn::list<T>& object() const noexcept { return list_; }
 
     void compare() const {
         RC_ASSERT(list_.size() == model_.size());
         RC_ASSERT(list_.snapshot() == model_);
         RC_ASSERT(broken_invariant(list_) == "");
+    }
+
+    // ---- for lists whose users are killed: tests/crash/among_victims.hpp -------------------------------------------------
+
+    static handle open(const cairn::manager& m) { return m.list<T>("l"); }
+    static contents look(const handle& l) { return l.snapshot(); }
+    static std::string broken(const handle& l) { return broken_invariant(l); }
+    static contents settle(const handle& l) {
+        const contents seen = l.snapshot();
+        l.for_each([](const T&) {});
+        RC_ASSERT(l.snapshot() == seen);
+        return seen;
+    }
+    static void make(const handle& l, const contents& to) {
+        l.clear();
+        l.extend(to);
     }
 
 private:

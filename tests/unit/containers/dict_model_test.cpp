@@ -16,7 +16,10 @@ void check_model() {
         const auto steps = *dict_steps();
         const cairn::manager m;
         dict_and_model<K, V> pair(m.dict<K, V>("d"));
-        for (const dict_step& s : steps) pair.run(s);
+        for (const step& s : steps) {
+            pair.run(s);
+            pair.compare();
+        }
     }));
 }
 
