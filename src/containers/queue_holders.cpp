@@ -52,7 +52,7 @@ queue_holder* find_free(root_transaction& tx, const queue_node& node) {
 queue_holder* add_places(root_transaction& tx, queue_node& node) {
     const std::span<queue_holder> old = holders_of(tx, node);
     const std::uint64_t old_bytes = old.size_bytes();
-    if (old.size() * 2 > most_queue_holders) return nullptr;
+    if (old.empty() || old.size() * 2 > most_queue_holders) return nullptr;
     segment_offset grown = 0;
     try {
         grown = allocate(tx, 2 * old_bytes);
