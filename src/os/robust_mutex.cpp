@@ -1,5 +1,6 @@
 #include "cairn/detail/os/robust_mutex.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include <linux/futex.h>
@@ -85,6 +86,26 @@ void initialize(stored_mutex& m) noexcept {
 
 int try_lock_of_dead(stored_mutex& m) noexcept {
     return take(m, 0);
+}
+
+void unlink_by_stored(stored_mutex& m) noexcept {
+    thread_state& thread = this_thread;
+    const auto self = reinterpret_cast<std::uint64_t>(&m.next);
+    const std::uint64_t next = load_word(m.next);
+    const std::uint64_t previous = load_word(m.previous);
+    link_before(next) = previous;
+    *reinterpret_cast<std::uint64_t*>(previous) = next;
+    const std::uint32_t count = std::min(thread.held_count, most_held_locks);
+    std::uint64_t* const end = thread.held + count;
+    std::uint64_t* const at = std::find(thread.held, end, self);
+    if (at != end) {
+        std::uint64_t* const below = thread.below + (at - thread.held);
+        std::copy(at + 1, end, at);
+        std::copy(below + 1, thread.below + count, below);
+        // What was above it has another one below now.
+        std::replace(thread.below, thread.below + count - 1, self, std::uint64_t{0});
+    }
+    --thread.held_count;
 }
 
 void wake_one(stored_mutex& m) noexcept {

@@ -79,6 +79,7 @@ bool renew_process_mark() noexcept {
 void abandon_open_transactions() noexcept {
     for (open_transaction* t = this_thread.open; t != nullptr; t = t->outer) t->is_inert = true;
     this_thread.open = nullptr;
+    this_thread.held_count = 0;
     this_thread.in_segment_lock = false;
 }
 

@@ -75,20 +75,41 @@ CAIRN_INLINE std::uint64_t& link_before(std::uint64_t entry) noexcept {
 }
 
 CAIRN_INLINE void link(stored_mutex& m) noexcept {
-    std::uint64_t& head = this_thread.robust_list->first;
+    thread_state& thread = this_thread;
+    std::uint64_t& head = thread.robust_list->first;
+    const auto end = reinterpret_cast<std::uint64_t>(&head);
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
-    link_before(head) = self;
-    store_word(m.next, head);
-    store_word(m.previous, reinterpret_cast<std::uint64_t>(&head));
+    const std::uint64_t next = head;
+    link_before(next) = self;
+    store_word(m.next, next);
+    store_word(m.previous, end);
     order_stores();  // whole before the kernel finds it
     head = self;
+    // What is stored in the lock may be overwritten while it is held, where a segment is damaged: so what follows is kept
+    // here, too, unless it is another library's, which may go away meanwhile.
+    const std::uint32_t count = thread.held_count++;
+    if (count < most_held_locks) [[likely]] {
+        const bool is_sure = next == end || (count != 0 && next == thread.held[count - 1]);
+        thread.held[count] = self;
+        thread.below[count] = is_sure ? next : 0;
+    }
 }
 
+/// Not the one that was taken last, or one above a lock of another library.
+CAIRN_API CAIRN_COLD void unlink_by_stored(stored_mutex& m) noexcept;
+
 CAIRN_INLINE void unlink(stored_mutex& m) noexcept {
-    const std::uint64_t next = load_word(m.next);
-    const std::uint64_t previous = load_word(m.previous);
-    link_before(next) = previous;
-    *reinterpret_cast<std::uint64_t*>(previous) = next;
+    thread_state& thread = this_thread;
+    std::uint64_t& head = thread.robust_list->first;
+    const auto self = reinterpret_cast<std::uint64_t>(&m.next);
+    const std::uint32_t count = thread.held_count - 1;
+    if (head != self || count >= most_held_locks || thread.held[count] != self || thread.below[count] == 0)
+        [[unlikely]]
+        return unlink_by_stored(m);
+    const std::uint64_t next = thread.below[count];
+    link_before(next) = reinterpret_cast<std::uint64_t>(&head);
+    head = next;
+    thread.held_count = count;
 }
 
 /// 0 or EOWNERDEAD: locked. EBUSY: not. EINVAL: no lock. After EOWNERDEAD `holder` says still who died; until the lock is

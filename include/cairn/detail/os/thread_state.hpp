@@ -29,12 +29,18 @@ struct robust_list_words {
 /// The C library's futex_offset, the same for all locks of a thread.
 constexpr std::int64_t robust_futex_offset = -32;
 
+/// Two roots, a segment, and one to spare.
+constexpr std::uint32_t most_held_locks = 4;
+
 struct thread_state {
     open_transaction* open = nullptr;  // the innermost transaction this thread is in
     std::uint64_t checked = 1;  // equals *process_mark once this thread's robust list was found in order
-    robust_list_words* robust_list = nullptr;  // of this thread; valid once checked
-    std::uint32_t thread_id = 0;               // of the kernel; valid once checked
-    bool in_segment_lock = false;              // holds or waits for a segment\'s own lock
+    robust_list_words* robust_list = nullptr;   // of this thread; valid once checked
+    std::uint32_t held_count = 0;               // locks of ours
+    std::uint64_t held[most_held_locks] = {};   // their entries, oldest first
+    std::uint64_t below[most_held_locks] = {};  // what follows each in the list; 0: not known for sure
+    std::uint32_t thread_id = 0;                // of the kernel; valid once checked
+    bool in_segment_lock = false;               // holds or waits for a segment\'s own lock
 };
 
 // initial-exec: one instruction instead of a call; the library is loaded with the program.
