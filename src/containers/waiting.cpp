@@ -41,7 +41,7 @@ bool spin(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) n
 }
 
 bool spin_if_it_pays(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) noexcept {
-    if (os::usable_processor_count() == 1) return false;
+    if (os::processor_count() == 1) return false;
     if (experience.halvings == most_halvings) {
         if (++experience.skipped < skips_between_trials) return false;
         experience.skipped = 0;

@@ -3,8 +3,9 @@
 
 namespace cairn::inline v0::detail::os {
 
-/// How many processors this process may use, as it was at the first call; at least 1.
-int usable_processor_count() noexcept;
+/// How many processors the system has online, as it was at the first call; at least 1. Not how many this process may use: one
+/// that is bound to a processor may wait for one that is bound to another.
+int processor_count() noexcept;
 
 /// Lets another thread run on this processor, if one wants to.
 void yield_processor() noexcept;
