@@ -143,6 +143,10 @@ bool is_alive(process_identity identity) noexcept {
     return same_process(make_identity(pid, facts), identity);
 }
 
+bool has_thread(pid_t process, pid_t thread) noexcept {
+    return ::syscall(SYS_tgkill, process, thread, 0) == 0 || errno == EPERM;
+}
+
 std::uint64_t pid_namespace() noexcept {
     struct stat status = {};
     return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint64_t>(status.st_ino) : 0;

@@ -37,6 +37,9 @@ process_identity identity_of(pid_t pid) noexcept;
 /// user's process, address randomisation switched off) such a process counts as alive. Cost: three system calls.
 CAIRN_API bool is_alive(process_identity identity) noexcept;
 
+/// The thread of that id is one of the process. A process's first thread counts as long as the process is there.
+bool has_thread(pid_t process, pid_t thread) noexcept;
+
 /// Inode of the calling process's pid namespace; 0 when not known.
 std::uint64_t pid_namespace() noexcept;
 

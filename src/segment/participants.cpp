@@ -84,6 +84,16 @@ bool is_participant_alive(const segment& s, std::uint64_t number) noexcept {
     return false;
 }
 
+os::process_identity identity_of_participant(const segment& s, std::uint64_t number) noexcept {
+    if (number == s.participant_number()) return s.internals().identity;
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        const participant_slot& slot = participant_at(s, i);
+        const std::uint64_t identity = identity_in(slot);  // before the number: see is_participant_alive()
+        if (__atomic_load_n(&slot.number, __ATOMIC_SEQ_CST) == number) return identity;
+    }
+    return 0;
+}
+
 std::uint32_t forget_dead_participants(segment& s) noexcept {
     std::uint32_t forgotten = 0;
     for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {

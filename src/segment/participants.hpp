@@ -24,6 +24,9 @@ std::uint32_t forget_dead_participants(segment& s) noexcept;
 /// Whether the participant of that number is a living process. Cost: a look at all slots, and system calls.
 bool is_participant_alive(const segment& s, std::uint64_t number) noexcept;
 
+/// Of the participant of that number, as it registered; 0 when there is none. It may be dead.
+os::process_identity identity_of_participant(const segment& s, std::uint64_t number) noexcept;
+
 participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept;
 
 }  // namespace cairn::inline v0::detail

@@ -1,6 +1,7 @@
 #include "txn/removal.hpp"
 
 #include "segment/directory.hpp"
+#include "txn/root_pin.hpp"
 #include <cairn/detail/txn/events.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 #include <cairn/error.hpp>
@@ -11,6 +12,7 @@ namespace {
 
 // A root that nobody can lock any more as a live one: only its memory is left to give back.
 bool remove_poisoned(segment& s, root_slot& slot, std::uint64_t generation) {
+    wait_for_pins(s, slot);  // its version is odd, and stays so
     segment_guard guard(s);
     if (slot.generation != generation || slot.state != static_cast<std::uint32_t>(root_state::poisoned))
         return false;
@@ -41,6 +43,8 @@ bool remove_root(segment& s, std::string_view name) {
         try {
             root_transaction tx(s, *slot, generation);
             tx.begin_change();
+            // Its memory goes: nobody may be in it without the lock.
+            wait_for_pins(s, *slot);
             {
                 segment_guard guard(s);
                 erase_root(guard, *slot);

@@ -13,6 +13,7 @@
 
 #include "base/hash.hpp"
 #include "segment/format.hpp"
+#include "txn/root_pin.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
@@ -164,7 +165,7 @@ TEST_CASE("the words of an arena has its size and its fields where format 2 has 
 }
 
 TEST_CASE("the control block of a root has its size and its fields where format 2 has them") {
-    check_layout<root_slot>(2008, {
+    check_layout<root_slot>(2024, {
                                       AT(root_slot, lock, 0),
                                       AT(root_slot, log_head, 40),
                                       AT(root_slot, contended_count, 48),
@@ -204,8 +205,17 @@ TEST_CASE("the control block of a root has its size and its fields where format 
                                       AT(root_slot, arena, 344),
                                       AT(root_slot, name, 664),
                                       AT(root_slot, log, 920),
-                                      AT(root_slot, reserved_, 1944),
+                                      AT(root_slot, reserved_before_pins_, 1944),
+                                      AT(root_slot, pins, 1960),
+                                      AT(root_slot, reserved_, 2008),
                                   });
+    check_layout<stored_pin>(24, {
+                                     AT(stored_pin, owner, 0),
+                                     AT(stored_pin, holder, 8),
+                                     AT(stored_pin, reserved_, 16),
+                                 });
+    CHECK(pin_slots == 2);
+    CHECK(make_thread_token(3, 5) == 0xc00005);
 }
 
 TEST_CASE("the node of a list has its size and its fields where format 2 has them") {

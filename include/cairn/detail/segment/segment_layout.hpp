@@ -198,6 +198,15 @@ struct arena_header {
 constexpr std::size_t root_slot_bytes = 2048;
 constexpr std::size_t root_log_bytes = 1024;
 
+/// A way into a root beside its lock, for one thread at a time: see src/txn/root_pin.hpp. In the control block, since a thread
+/// that was stopped for long may write here when the root has gone. Both words are thread tokens; 0: nobody's.
+struct stored_pin {
+    std::uint64_t owner;   // who may go in; written under the root's lock
+    std::uint64_t holder;  // who is in; compare-and-swap
+    std::uint64_t reserved_;
+};
+constexpr std::size_t pin_slots = 2;
+
 /// The control block of a root: never moves, and its memory is never used for anything but a later root's.
 /// lock, version, generation, the event counts' sequences and `committed` only ever grow, across reuse too.
 struct root_slot {
@@ -248,9 +257,14 @@ struct root_slot {
     arena_header arena;
     char name[256];
     unsigned char log[root_log_bytes];
-    unsigned char reserved_[64];
+    unsigned char reserved_before_pins_[16];
+    stored_pin
+        pins[pin_slots];  // in two lines: the second begins one. Owners are the kind of object's to reset
+    unsigned char reserved_[16];
 };
 static_assert(std::is_standard_layout_v<root_slot>);
+static_assert(offsetof(root_slot, pins) / cache_line_bytes !=
+              offsetof(root_slot, pins[1]) / cache_line_bytes);
 static_assert(sizeof(root_slot) <= root_slot_bytes);
 static_assert(offsetof(root_slot, version) == 64 && offsetof(root_slot, log) % 8 == 0);
 
