@@ -1,6 +1,7 @@
 // cairn.hpp - all of Cairn that needs only Boost and the standard library.
 #pragma once
 
+#include <cairn/channel.hpp>
 #include <cairn/codec.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/error.hpp>

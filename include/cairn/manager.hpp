@@ -21,6 +21,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <cairn/channel.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/list.hpp>
@@ -180,6 +181,27 @@ public:
         return priority_queue<T, Compare>(generate_name("priority_queue"), maxsize);
     }
 
+    /// The channel of that name, created if there is none: a ring of `capacity` items between one producer and one consumer.
+    /// @throws invalid_argument  a capacity below 1, or more than fits
+    /// @throws type_mismatch     also where a channel of another capacity is there
+    template <typename T>
+    cairn::channel<T> channel(std::string_view name, std::int64_t capacity) const {
+        return channel<T>(name, channel_options{.capacity = capacity, .bytes = 0});
+    }
+    template <typename T>
+    cairn::channel<T> channel(std::string_view name, const channel_options& options) const {
+        using handle = cairn::channel<T>;
+        const detail::channel_shape shape = handle::shape_of(describe_wanted(name, handle::kind), options);
+        handle found(create_root(name, request_for<handle>(),
+                                 [&](detail::root_transaction& tx) { return handle::create(tx, shape); }));
+        found.require_shape(shape, options.bytes == 0);
+        return found;
+    }
+    template <typename T>
+    cairn::channel<T> channel(std::int64_t capacity) const {
+        return channel<T>(generate_name("channel"), capacity);
+    }
+
     [[nodiscard]] bool contains(std::string_view name) const;
     /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
     /// @throws type_mismatch
@@ -223,6 +245,8 @@ private:
             return Handle::create(tx, static_cast<std::uint64_t>(options.maxsize), options.max_deliveries);
         }));
     }
+    /// "queue 'jobs' in segment 'x'". @throws invalid_name
+    [[nodiscard]] std::string describe_wanted(std::string_view name, detail::object_kind kind) const;
     void require_maxsize(std::string_view name, detail::object_kind kind, std::int64_t maxsize) const;
     /// What a handle expects to find: kind and type as recorded, and a node that makes sense.
     struct request {

@@ -273,13 +273,18 @@ void close_queue(root_transaction& tx, queue_node& node, bool is_immediate) {
 }
 
 void throw_closed(const char* operation, const root_transaction& tx, const queue_node& node) {
-    const std::time_t when = node.closed_nanoseconds / 1'000'000'000;
+    throw_closed_at(operation, tx, node.closed_nanoseconds, node.closed_pid);
+}
+
+void throw_closed_at(const char* operation, const root_transaction& tx, std::int64_t nanoseconds,
+                     std::uint32_t pid) {
+    const std::time_t when = nanoseconds / 1'000'000'000;
     std::tm local{};
     ::localtime_r(&when, &local);
     char text[16] = "";
     static_cast<void>(std::strftime(text, sizeof text, "%H:%M:%S", &local));
     throw queue_closed(std::string(operation) + " " + describe_object(tx.in(), tx.slot()) + ": closed at " +
-                       text + " by pid " + std::to_string(node.closed_pid));
+                       text + " by pid " + std::to_string(pid));
 }
 
 }  // namespace cairn::inline v0::detail

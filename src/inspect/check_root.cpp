@@ -8,6 +8,7 @@
 
 #include "arena/size_classes.hpp"
 #include "base/hash.hpp"
+#include "inspect/channels.hpp"
 #include "inspect/decode.hpp"
 #include "inspect/keyed.hpp"
 #include "inspect/queued.hpp"
@@ -222,6 +223,29 @@ std::uint64_t check_queue_object(const segment& s, const root_slot& slot, const 
     return queued_count(*node);
 }
 
+std::uint64_t check_channel_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
+                                   arena_audit& audit, problem_list& problems) {
+    const std::string_view types(s.at<char>(slot.type_name), slot.type_name_bytes);
+    const element_type type(channel_item_type(types));
+    auto* node = s.find<channel_node>(slot.node);
+    std::string problem = type.name.empty() ? "its ring is of another version of Boost"
+                          : node == nullptr ? "its node lies outside"
+                                            : check_channel(s, *node, audit);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    if (deep) {
+        const std::vector<std::uint64_t> words = stored_items(s, *node);
+        std::uint64_t i = 0;
+        for (std::size_t at = 0; at < words.size(); ++i)
+            if (!type.fits(next_item(node->item_bytes, words, at)))
+                problems.add(who + "item " + std::to_string(i) + " is no " + type.name);
+    }
+    return count_items(s, *node);
+}
+
 std::string check_queue_operation(const segment& s, const stored_operation& op) {
     const auto* node = s.find<queue_node>(op.node);
     if (node == nullptr) return "its unfinished operation has no queue";
@@ -341,6 +365,7 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::queue:
         case object_kind::lifo_queue:
         case object_kind::priority_queue: return check_queue_object(s, slot, who, deep, audit, problems);
+        case object_kind::channel: return check_channel_object(s, slot, who, deep, audit, problems);
         default: problems.add(who + "it is of no known kind"); return 0;
     }
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "inspect/channels.hpp"
 #include "inspect/decode.hpp"
 #include "inspect/keyed.hpp"
 #include "inspect/queued.hpp"
@@ -121,6 +122,26 @@ struct contents_access {
             }
             finish_element(to, is_there);
         });
+    }
+
+    /// False where its node makes no sense.
+    static bool copy_channel(image& in, const root_slot& slot, std::uint64_t first, std::uint64_t count,
+                             object_contents& to) {
+        const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+        const channel_node* node = s ? channel_node_in(*s, slot) : nullptr;
+        to.decoder_ = std::make_shared<const element_type>(channel_item_type(to.type));
+        if (node == nullptr) return false;
+        const std::vector<std::uint64_t> words = stored_items(*s, *node);
+        to.size = count_items(*s, *node);
+        to.first = std::min(first, to.size);
+        std::size_t at = 0;
+        for (std::uint64_t i = 0; i < to.size && i - std::min(i, to.first) < count; ++i) {
+            const std::span<const std::byte> bytes = next_item(node->item_bytes, words, at);
+            if (i < to.first) continue;
+            to.data_.insert(to.data_.end(), bytes.begin(), bytes.end());
+            finish_element(to, bytes.data() != nullptr);
+        }
+        return true;
     }
 
     static void mark_missing(object_contents& to, std::uint64_t index) {
@@ -273,6 +294,11 @@ object_contents inspection::contents(std::string_view name, std::uint64_t first,
                     const queue_node* queue = queue_node_in(at, seen);
                     if (queue == nullptr) problem = "its node makes no sense";
                     else contents_access::copy_queue(at, seen, *queue, first, count, contents);
+                    return;
+                }
+                if (is_channel(seen)) {
+                    if (!contents_access::copy_channel(at, seen, first, count, contents))
+                        problem = "its node makes no sense";
                     return;
                 }
                 if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {

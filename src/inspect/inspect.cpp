@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "inspect/channels.hpp"
 #include "inspect/keyed.hpp"
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
@@ -85,6 +86,17 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         if (const queue_node* queue = queue_node_in(in, slot)) {
             facts.items = queued_count(*queue);
             facts.element_bytes = queued_count(*queue) * queue->stride;
+        } else {
+            facts.notes.emplace_back("damaged: its node makes no sense");
+        }
+        return;
+    }
+    if (is_channel(slot)) {
+        const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+        const channel_node* channel = s ? channel_node_in(*s, slot) : nullptr;
+        if (channel != nullptr) {
+            facts.items = count_items(*s, *channel);
+            facts.element_bytes = stored_items(*s, *channel).size() * sizeof(std::uint64_t);
         } else {
             facts.notes.emplace_back("damaged: its node makes no sense");
         }

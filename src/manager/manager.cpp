@@ -211,12 +211,15 @@ root_reference manager::create_root(std::string_view name, const request& wanted
     return {segment_, &slot, slot.generation, slot.node};
 }
 
+std::string manager::describe_wanted(std::string_view name, object_kind kind) const {
+    require_object_name(*segment_, name);
+    return std::string(kind_name(kind)) + " '" + std::string(name) + "' in " + describe_segment(*segment_);
+}
+
 void manager::require_maxsize(std::string_view name, object_kind kind, std::int64_t maxsize) const {
     if (maxsize >= 0) return;
-    require_object_name(*segment_, name);
-    throw invalid_argument("create " + std::string(kind_name(kind)) + " '" + std::string(name) + "' in " +
-                           describe_segment(*segment_) + ": maxsize is " + std::to_string(maxsize) +
-                           ", expected 0 (unbounded) or more");
+    throw invalid_argument("create " + describe_wanted(name, kind) + ": maxsize is " +
+                           std::to_string(maxsize) + ", expected 0 (unbounded) or more");
 }
 
 bool manager::contains(std::string_view name) const {

@@ -40,6 +40,7 @@ READS = {
     "list": "at get front back slice index count",
     "dict": "at get count keys values items",
     **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed lost leased dead_letters"),
+    "channel": "full capacity is_closed shape_of require_shape",
     "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
@@ -60,15 +61,10 @@ SAME_AS = {
     # Another name for the same.
     **{
         f"{q}::{other}": f"{q}::{name}"
-        for q in ("queue", "lifo_queue", "priority_queue")
-        for other, name in {
-            "push": "put",
-            "pop": "get",
-            "try_push": "try_put",
-            "try_pop": "try_get",
-            "join_for": "join",
-        }.items()
+        for q in ("queue", "lifo_queue", "priority_queue", "channel")
+        for other, name in {"push": "put", "pop": "get", "try_push": "try_put", "try_pop": "try_get"}.items()
     },
+    **{f"{q}::join_for": f"{q}::join" for q in ("queue", "lifo_queue", "priority_queue")},
     "set::insert": "set::add",
     "set::erase": "set::discard",
     "set::operator&=": "set::intersection_update",

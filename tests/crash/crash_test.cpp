@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "crash/channel_experiment.hpp"
 #include "crash/dict_experiment.hpp"
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
@@ -21,6 +22,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_set_rows(table);
     add_composite_rows(table);
     add_queue_rows(table);
+    add_channel_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);
 

@@ -56,6 +56,8 @@ public:
 
     /// What a second process is doing while the victim is killed: a change of its own, which waits for the lock.
     virtual void neighbour() = 0;
+    /// It waited for what only the victim could have done, until its time was up: that says nothing of how long waits are.
+    [[nodiscard]] virtual bool has_waited_in_vain() const { return false; }
     /// As look(), with the neighbour's change on top.
     virtual outcome look_after_neighbour() = 0;
 };

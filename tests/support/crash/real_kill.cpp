@@ -36,6 +36,7 @@ struct meeting {
     std::atomic<int> ready{0};
     std::atomic<int> started{0};
     std::atomic<std::int64_t> finished{0};  // steady clock, ns
+    std::atomic<int> in_vain{0};
     std::atomic<int> done{0};
     char problem[400] = {};
 };
@@ -86,6 +87,7 @@ public:
         wait_until([&] { return meeting_->finished != 0; }, longest_wait, "finish its operation");
         return meeting_->finished;
     }
+    [[nodiscard]] bool has_waited_in_vain() const { return meeting_->in_vain != 0; }
     void wait_until_done() {
         wait_until([&] { return meeting_->done != 0; }, longest_check, "check the segment");
         if (meeting_->problem[0] != '\0') throw lab_failure(meeting_->problem);
@@ -102,6 +104,7 @@ private:
             wait_for_word();
             meeting_->started = 1;
             handles->neighbour();
+            meeting_->in_vain = handles->has_waited_in_vain() ? 1 : 0;
             meeting_->finished = now();
             wait_for_word();
             handles->touch(approach::writer_first);
@@ -162,7 +165,8 @@ kill_outcome kill_for_real(const experiment& what, std::uint64_t step, bool neig
         const std::int64_t killed = now();
         v.kill();
         if (!neighbour_first) n.tell();
-        outcome.microseconds = static_cast<double>(n.wait_until_finished() - killed) / 1000;
+        const std::int64_t finished = n.wait_until_finished();
+        if (!n.has_waited_in_vain()) outcome.microseconds = static_cast<double>(finished - killed) / 1000;
         v.reap();
         n.tell();
         n.wait_until_done();

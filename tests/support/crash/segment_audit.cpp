@@ -7,6 +7,7 @@
 
 #include "segment/directory.hpp"
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/channel_core.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
@@ -199,6 +200,9 @@ private:
             case object_kind::dict:
             case object_kind::set:
                 if (auto* node = s_.find<dict_node>(slot.node)) return check_dict(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::channel:
+                if (auto* node = s_.find<channel_node>(slot.node)) return check_channel(s_, *node, audit);
                 return "its node lies outside";
             case object_kind::queue:
             case object_kind::lifo_queue:
