@@ -1,5 +1,6 @@
 #include "subjects.hpp"
 
+#include <chrono>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -259,6 +260,52 @@ void write_set(const cairn::set<T>& s, attempts& attempt) {
     for (std::uint64_t i = 0; i < 4; ++i) attempt("add", [&] { s.add(value(i)); });
 }
 
+// ---- channels ------------------------------------------------------------------------------------------------------
+
+template <typename T, std::size_t Count>
+void build_channel(const cairn::manager& in, const char* name) {
+    const auto c = in.channel<T>(name, {.capacity = Count, .bytes = 16 * 1024});
+    for (std::size_t i = 0; i < Count; ++i) {
+        while (!c.try_put(value_of<T>::make(i))) static_cast<void>(c.get());
+        if (i % 3 == 0) static_cast<void>(c.get());
+    }
+}
+
+template <typename T>
+void read_channel(const cairn::channel<T>& c, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(c.name()); });
+    attempt("size", [&] { static_cast<void>(c.size()); });
+    attempt("full", [&] { static_cast<void>(c.full()); });
+    attempt("capacity", [&] { static_cast<void>(c.capacity()); });
+    attempt("is_closed", [&] { static_cast<void>(c.is_closed()); });
+    attempt("snapshot", [&] { static_cast<void>(c.snapshot()); });
+    attempt("operator<<", [&] { std::ostringstream() << c; });
+}
+
+template <typename T>
+void write_channel(const cairn::channel<T>& c, attempts& attempt) {
+    const auto put = [&](std::size_t n) {
+        attempt("try_put", [&] { static_cast<void>(c.try_put(value_of<T>::make(n))); });
+    };
+    const auto get = [&] { attempt("try_get", [&] { static_cast<void>(c.try_get()); }); };
+    // Several times round the ring.
+    for (std::size_t i = 0; i < 200; ++i) put(i);
+    for (std::size_t i = 0; i < 300; ++i) get();
+    for (std::size_t i = 0; i < 200; ++i) {
+        put(i);
+        get();
+    }
+    attempt("put_for",
+            [&] { static_cast<void>(c.put_for(value_of<T>::make(1), std::chrono::microseconds(1))); });
+    attempt("get_for", [&] { static_cast<void>(c.get_for(std::chrono::microseconds(1))); });
+    attempt("release_producer", [&] { c.release_producer(); });
+    attempt("release_consumer", [&] { c.release_consumer(); });
+    put(5);
+    attempt("close", [&] { c.close(); });
+    get();
+    get();
+}
+
 // ---- all of them ---------------------------------------------------------------------------------------------------
 
 template <typename T, std::size_t Count>
@@ -272,6 +319,11 @@ constexpr subject dict_of(const char* name) {
 template <typename T, std::size_t Count>
 constexpr subject set_of(const char* name) {
     return {name, &build_set<T, Count>, &open_as<cairn::set<T>, &read_set<T>, &write_set<T>>};
+}
+
+template <typename T, std::size_t Count>
+constexpr subject channel_of(const char* name) {
+    return {name, &build_channel<T, Count>, &open_as<cairn::channel<T>, &read_channel<T>, &write_channel<T>>};
 }
 
 // A row for each form in which elements are stored. The strings and vectors have large ones among them.
@@ -292,6 +344,8 @@ constexpr subject own[] = {
     list_of<numbers_of_texts, 60>("maps"),
     dict_of<labelled, lists_of_texts, 60>("lists of lists of tuple"),
     set_of<labelled, 100>("set of tuples"),
+    channel_of<long, 100>("channel of numbers"),
+    channel_of<std::string, 60>("channel of texts"),
 };
 
 }  // namespace
