@@ -130,6 +130,21 @@ TEST_CASE("a process that is stopped is alive") {
     CHECK(os::is_alive(os::identity_of(c.pid())));
 }
 
+TEST_CASE("threads belong to their process, and only as long as they run") {
+    CHECK(os::has_thread(::getpid(), os::thread_id()));
+    pid_t other = 0;
+    std::thread([&] {
+        other = os::thread_id();
+        CHECK(os::has_thread(::getpid(), other));
+        CHECK_FALSE(os::has_thread(::getppid(), other));
+    }).join();
+    // The kernel may show it for a moment after join().
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (os::has_thread(::getpid(), other)) REQUIRE(std::chrono::steady_clock::now() < deadline);
+    CHECK_FALSE(os::has_thread(::getpid(), 0));
+    CHECK_FALSE(os::has_thread(0, 0));
+}
+
 TEST_CASE("a process whose first thread has ended is alive as long as another one runs") {
     const gate leave;
     child c([&] {
