@@ -42,26 +42,26 @@ void require_whole(const channel_reference& c, bool holds) {
 // ---- waking ----------------------------------------------------------------------------------------------------------
 
 // After an item went in or out, still at the pin: the other end may be asleep. Its flag goes first, so that the items that
-// follow cost no system call; but not the flag of another sleep, which has begun since: that one has looked at the ring after
-// it was set. A death in here costs the sleeper a tick.
-CAIRN_COLD void wake_sleeper(root_slot& slot, channel_event event, std::uint32_t flag) noexcept {
-    __atomic_compare_exchange_n(&slot.events[event].waiters, &flag, 0, false, __ATOMIC_SEQ_CST,
-                                __ATOMIC_SEQ_CST);
+// follow cost no system call, and may be that of another sleep by now, whose sequence was read before its flag was set: it
+// ends with the bump. A death in here costs the sleeper a tick. (Model: channel.)
+CAIRN_COLD void wake_sleeper(root_slot& slot, channel_event event) noexcept {
+    store_word(slot.events[event].waiters, 0);
+    // release: pairs with nothing; the flag goes before the sequence
+    std::atomic_thread_fence(std::memory_order_release);
     disturb_sleepers(slot, event);
 }
 
 void wake_other_end(root_slot& slot, channel_event event) noexcept {
     // Pairs with the fence of a sleeper: it sees the index that was just stored, or its flag is seen here.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (const std::uint32_t flag = load_word(slot.events[event].waiters); flag != 0) [[unlikely]]
-        wake_sleeper(slot, event, flag);
+    if (load_word(slot.events[event].waiters) != 0) [[unlikely]]
+        wake_sleeper(slot, event);
 }
 
-// Before a sleep: a flag that no earlier sleep of this thread had.
+// Before a sleep, after its sequence was read: a waker that has cleared the flag meanwhile has bumped that sequence, or will.
 void set_flag_of_sleep(root_slot& slot, channel_event event) noexcept {
-    thread_local std::uint32_t sleeps = 0;
-    sleeps += 2;
-    store_word(slot.events[event].waiters, sleeps | 1);
+    std::atomic_thread_fence(std::memory_order_acq_rel);  // the sequence was read before
+    store_word(slot.events[event].waiters, 1);
     // Pairs with the fence of the other end: it sees the flag, or what it has done is seen from here on.
     std::atomic_thread_fence(std::memory_order_seq_cst);
 }
@@ -325,8 +325,9 @@ void close_channel(const channel_reference& c) {
         tx.store(c.node.closed_nanoseconds, os::now_since_epoch_nanoseconds());
         tx.store(c.node.closed_pid, static_cast<std::uint32_t>(os::pid_of(c.in.internals().identity)));
     }
-    wake_all(tx, channel_has_item);
-    wake_all(tx, channel_has_room);
+    // Whatever the flags say: a waker that died may have cleared one and no more, and a tick would see nothing new.
+    disturb_sleepers(c.slot, channel_has_item);
+    disturb_sleepers(c.slot, channel_has_room);
     tx.commit();
 }
 

@@ -279,6 +279,17 @@ TEST_CASE("closing a channel wakes who sleeps at its ends") {
     CHECK(full.snapshot() == std::vector<long>{1});
 }
 
+TEST_CASE("closing a channel wakes a sleeper whose flag was cleared by a waker that died before it woke") {
+    const cairn::manager m;
+    const opened_channel c(m.channel<long>("c", 1));
+    std::thread getter([&] { CHECK(thrown_by<cairn::queue_closed>([&] { c.get(); }) != ""); });
+    c.await_sleeper(channel_has_item);
+    std::this_thread::sleep_for(20ms);  // asleep by now
+    cairn::detail::store_word(c.slot().events[channel_has_item].waiters, 0);
+    c.close();
+    getter.join();
+}
+
 TEST_CASE("removing a channel wakes who sleeps at its ends, and old handles say that it has gone") {
     const cairn::manager m;
     const opened_channel c(m.channel<long>("c", 1));
