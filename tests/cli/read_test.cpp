@@ -2,6 +2,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "segment/segment_guard.hpp"
 #include "shelf.hpp"
 #include "support/opened.hpp"
+#include "support/opened_channel.hpp"
 #include "support/structs.hpp"
 #include <cairn/detail/containers/list_core.hpp>
 
@@ -327,6 +329,30 @@ TEST_CASE("get prints Python's notation, raw texts, a limited number, or JSON") 
     CHECK(cut["first_index"] == 1);
     CHECK(cut["is_cut"] == true);
     CHECK(cut["item_count"] == 8);
+}
+
+TEST_CASE("a channel is listed, shown, read and verified, also when it is damaged") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto c = m.channel<std::string>("lines", 8);
+    for (const char* line : {"first", "it's", "third"}) c.put(line);
+    CHECK(c.get() == "first");
+    CHECK(contains(s.run({"ls", "jobs"}).out, "channel"));
+    CHECK(contains(s.run({"show", "jobs/lines"}).out, "channel<str, boost "));
+    CHECK(s.run({"get", "jobs/lines"}).out == "[\"it's\", 'third']\n");
+    CHECK(s.run({"get", "jobs/lines[1]"}).out == "'third'\n");
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    // The length of "it's", behind the length and the word of "first": more than there is.
+    const opened_channel<std::string> open(c);
+    const std::uint64_t buffer = open.node_ref().ring + 2 * cairn::detail::cache_line_bytes;
+    auto& length = open.in().at<std::uint64_t>(buffer)[2];
+    REQUIRE(length == 4);
+    cairn::detail::store_word(length, 4000);
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "an item is not whole"));
+    CHECK(contains(s.run({"get", "jobs/lines"}).out, "?"));
 }
 
 TEST_CASE("get prints what is made of others by its parts, and as JSON has them") {
