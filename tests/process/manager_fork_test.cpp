@@ -265,7 +265,11 @@ TEST_CASE("a reader in another pid namespace never takes a living writer for a d
     go.wait();
     std::atomic<bool> is_over{false};
     std::thread writer([&] {
-        while (!is_over) l.reverse();
+        // With a gap between two: a reader that may not lock gets through when nobody writes for as long as it copies.
+        while (!is_over) {
+            l.reverse();
+            std::this_thread::sleep_for(std::chrono::microseconds(200));
+        }
     });
     const int result = outside.join();
     is_over = true;

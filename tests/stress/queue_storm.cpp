@@ -160,7 +160,8 @@ public:
         if (queue_.leased() != 0)
             return std::to_string(queue_.leased()) + " items stay with processes that are dead";
 
-        std::uint64_t done = node.done;
+        // What the dead had taken counts as done, too, and as lost, until somebody says that it is done after all.
+        std::uint64_t done = node.done - node.lost;
         if (const auto dead = queue_.dead_letters()) {
             done -= opened_queue(*dead).node_ref().tail;  // each of these counts as done
             for (const token t : take_all(*dead)) present.push_back(t);
