@@ -424,6 +424,7 @@ void add_queue_rows(experiment_table& table) {
     add_all<cairn::queue<long>>(table, "int64");
     add_all<cairn::queue<std::string>>(table, "str");
     add_holders<cairn::queue<long>>(table, "int64");
+    add_holders<cairn::lifo_queue<long>>(table, "int64");
     add_holders<cairn::priority_queue<std::string>>(table, "str");
     add_leases<long>(table, "int64");
     add_leases<std::string>(table, "str");

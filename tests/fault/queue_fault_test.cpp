@@ -73,12 +73,14 @@ void interrupt_and_end(const Q& q, queue_event event, const std::function<void()
         is_over = true;
     });
     opened_queue<Q>(q).await_sleepers(event);
-    for (int i = 0; i < 30; ++i) {
+    const auto deadline = std::chrono::steady_clock::now() + watchdog;
+    for (int i = 0; i < 30 && !is_over; ++i) {
         ::pthread_kill(sleeper.native_handle(), SIGUSR1);
-        std::this_thread::sleep_for(1ms);
+        while (interruptions <= i && !is_over && std::chrono::steady_clock::now() < deadline)
+            std::this_thread::sleep_for(1ms);
     }
     CHECK_FALSE(is_over);
-    CHECK(interruptions > 0);
+    CHECK(interruptions == 30);
     end();
     sleeper.join();
 }
