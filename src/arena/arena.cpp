@@ -1,6 +1,7 @@
 #include "cairn/detail/arena/arena.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "arena/size_classes.hpp"
 #include "segment/segment_guard.hpp"
@@ -45,9 +46,17 @@ span_header& span_at(const root_transaction& tx, std::uint32_t page) {
     return *tx.in().at<span_header>(tx.in().page_offset(page));
 }
 
+// A table, since every allocation looks, and a division takes as long as all else that it does.
+constexpr auto blocks_in_spans = [] {
+    std::array<std::uint32_t, class_of(largest_small_bytes) + 1> blocks{};
+    for (std::uint32_t size_class = 0; size_class < blocks.size(); ++size_class)
+        blocks[size_class] = static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) /
+                                                        class_bytes(size_class));
+    return blocks;
+}();
+
 constexpr std::uint32_t blocks_in_span(std::uint32_t size_class) noexcept {
-    return static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) /
-                                      class_bytes(size_class));
+    return blocks_in_spans[size_class];
 }
 
 // A span whose blocks are all inside: what its header says of them is what it was made with.

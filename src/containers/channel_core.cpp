@@ -338,9 +338,14 @@ std::uint64_t count_items(const segment& s, const channel_node& node) noexcept {
     if (found == nullptr) return 0;  // it has gone
     const channel_block& block = *found;
     // What is taken first, so that the difference is no less than 0.
-    const std::uint32_t taken = count_at(load_word(block.get_mark), block.ring.read_index());
-    const std::uint32_t put = count_at(load_word(block.put_mark), block.ring.write_index());
-    return std::min<std::uint64_t>(put - taken, load_word(node.capacity));
+    // And each index before its mark, which is never behind it.
+    const auto read_at = block.ring.read_index();
+    const std::uint32_t taken = count_at(load_word(block.get_mark), read_at);
+    const auto written_at = block.ring.write_index();
+    const std::uint32_t put = count_at(load_word(block.put_mark), written_at);
+    const auto count = static_cast<std::int32_t>(put - taken);
+    return count <= 0 ? 0
+                      : std::min<std::uint64_t>(static_cast<std::uint32_t>(count), load_word(node.capacity));
 }
 
 bool has_room_for(const segment& s, const channel_node& node, std::uint64_t words) noexcept {

@@ -222,7 +222,7 @@ void go_on_dropping_items(root_transaction& tx) {
 void commit_many_taken(root_transaction& tx, queue_node& node, std::uint64_t count) {
     wake_putters(tx, node, count);
     if (node.form == element_form::in_place && node.head_limit - node.head > count) {
-        tx.overwrite(node.head, node.head + count);
+        tx.store(node.head, node.head + count);
         tx.commit();
         return;
     }
@@ -230,22 +230,21 @@ void commit_many_taken(root_transaction& tx, queue_node& node, std::uint64_t cou
 }
 
 void finish_item(root_transaction& tx, queue_node& node) {
-    queue_holder* holder = find_unfinished(tx, node, true);
-    if (holder == nullptr && node.lost != 0) {
+    const finished_item which = choose_finished(tx, node);
+    tx.begin_change();
+    if (which.was_lost) {
         // It was written off, and is done after all.
-        tx.begin_change();
         tx.store(node.lost, node.lost - 1);
         tx.commit();
         return;
     }
-    if (holder == nullptr) holder = find_unfinished(tx, node, false);
     if (node.done == node.tail) {
         throw invalid_state("task_done of " + describe_object(tx.in(), tx.slot()) +
                             ": called more often than items were put (" + std::to_string(node.tail) + ")");
     }
     if (node.done + 1 == node.tail) wake_all(tx, queue_all_done);
-    if (holder != nullptr) tx.store(holder->taken, holder->taken - 1);
-    tx.publish(node.done, node.done + 1);
+    if (which.holder != nullptr) tx.store(which.holder->taken, which.holder->taken - 1);
+    tx.store(node.done, node.done + 1);
     tx.commit();
 }
 

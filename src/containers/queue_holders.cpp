@@ -13,31 +13,30 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
-// Written off in one transaction: its log fits the control block, together with that of a get.
-constexpr std::size_t most_in_transaction = 4;
+// Written off in one transaction: its log fits the control block.
+constexpr std::size_t most_in_transaction = 16;
 
 std::span<queue_holder> holders_of(root_transaction& tx, const queue_node& node) {
-    queue_holder* holders = find_holders(tx.in(), node);
-    if (holders == nullptr) throw_damaged(tx.in(), tx.slot());
-    return {holders, node.holder_count};
+    const std::span<queue_holder> holders = find_holders(tx.in(), node);
+    if (holders.empty()) throw_damaged(tx.in(), tx.slot());
+    return holders;
 }
 
 void write_off(root_transaction& tx, queue_node& node, queue_holder& dead) {
-    // At most: task_done() may have been called for what is leased.
+    // At most: task_done() may have been called for what is leased, or for what nobody had taken yet.
     const std::uint64_t count = std::min(dead.taken, node.tail - node.done);
     if (count != 0 && node.done + count == node.tail) wake_all(tx, queue_all_done);
     tx.store(node.done, node.done + count);
-    tx.store(node.lost, node.lost + dead.taken);
+    tx.store(node.lost, node.lost + count);
     tx.store(dead.taken, 0);
 }
 
-// Asks the system, under the lock: only when the array is full, which it rarely is twice.
-void write_off_some(root_transaction& tx, queue_node& node) {
-    std::size_t left = most_in_transaction;
+// Asks the system, under the lock: only when the array is full, which it rarely is twice. One is enough, and its notes fit the
+// control block together with those of the get.
+void write_off_one(root_transaction& tx, queue_node& node) {
     for (queue_holder& each : holders_of(tx, node)) {
         if (each.taken == 0 || is_participant_alive(tx.in(), each.participant)) continue;
-        write_off(tx, node, each);
-        if (--left == 0) return;
+        return write_off(tx, node, each);
     }
 }
 
@@ -71,29 +70,39 @@ queue_holder* add_places(root_transaction& tx, queue_node& node) {
     return tx.in().at<queue_holder>(grown) + count;
 }
 
-// What each has taken, copied as one.
-std::vector<queue_holder> copy_holders(segment& s, root_slot& slot, std::uint64_t generation,
-                                       segment_offset node) {
-    std::vector<queue_holder> copies;
+// What each has taken, and the counts beside it, at one moment.
+struct holders_picture {
+    std::vector<queue_holder> holders;
+    std::uint64_t lost = 0;
+    std::uint64_t unfinished = 0;
+};
+
+holders_picture copy_holders(segment& s, root_slot& slot, std::uint64_t generation, segment_offset node) {
+    holders_picture copy;
     read_root(s, slot, generation, [&](segment& in) {
         const queue_node& seen = *in.at<queue_node>(node);
-        const queue_holder* holders = find_holders(in, seen);
-        const std::uint32_t count = load_word(seen.holder_count);
-        if (holders == nullptr || count > most_queue_holders) return read_result::torn;
-        copies.resize(count);
-        copy_out(copies.data(), holders, count * sizeof(queue_holder));
+        const std::span<queue_holder> holders = find_holders(in, seen);
+        if (holders.empty()) return read_result::torn;
+        copy.holders.resize(holders.size());
+        copy_out(copy.holders.data(), holders.data(), holders.size_bytes());
+        copy.lost = load_word(seen.lost);
+        copy.unfinished = load_word(seen.tail) - load_word(seen.done);
         return read_result::done;
     });
-    return copies;
+    return copy;
 }
 
-std::vector<queue_holder> dead_holders(segment& s, root_slot& slot, std::uint64_t generation,
-                                       segment_offset node) {
-    std::vector<queue_holder> dead = copy_holders(s, slot, generation, node);
-    std::erase_if(dead, [&](const queue_holder& each) {
+void keep_dead(const segment& s, std::vector<queue_holder>& holders) {
+    std::erase_if(holders, [&](const queue_holder& each) {
         return each.taken == 0 || is_participant_alive(s, each.participant);
     });
-    return dead;
+}
+
+// Items that were taken when there was no memory to remember by whom.
+bool has_forgotten(const queue_node& node, std::span<const queue_holder> holders) {
+    std::uint64_t known = node.done + queued_count(node) + node.leased_count;
+    for (const queue_holder& each : holders) known += each.taken;
+    return known < node.tail;
 }
 
 }  // namespace
@@ -101,7 +110,7 @@ std::vector<queue_holder> dead_holders(segment& s, root_slot& slot, std::uint64_
 void add_new_holder(root_transaction& tx, queue_node& node, std::uint64_t count) {
     queue_holder* place = find_free(tx, node);
     if (place == nullptr) {
-        write_off_some(tx, node);
+        write_off_one(tx, node);
         place = find_free(tx, node);
     }
     if (place == nullptr) place = add_places(tx, node);
@@ -110,17 +119,28 @@ void add_new_holder(root_transaction& tx, queue_node& node, std::uint64_t count)
     tx.store(place->taken, count);
 }
 
-queue_holder* find_unfinished(root_transaction& tx, const queue_node& node, bool own_only) {
+finished_item choose_finished(root_transaction& tx, const queue_node& node) {
     const std::uint64_t self = tx.in().participant_number();
-    for (queue_holder& each : holders_of(tx, node))
-        if (each.taken != 0 && (!own_only || each.participant == self)) return &each;
-    return nullptr;
+    const std::span<queue_holder> holders = holders_of(tx, node);
+    queue_holder* of_another = nullptr;
+    for (queue_holder& each : holders) {
+        if (each.taken == 0) continue;
+        if (each.participant == self) return {&each, false};
+        of_another = &each;
+    }
+    if (has_forgotten(node, holders)) return {};
+    if (node.lost != 0) return {nullptr, true};
+    if (of_another == nullptr) return {};
+    for (queue_holder& each : holders)
+        if (each.taken != 0 && !is_participant_alive(tx.in(), each.participant)) return {&each, false};
+    return {of_another, false};
 }
 
 bool write_off_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node) {
     if (load_word(node.done) == load_word(node.tail)) return false;
     // 1. Who is dead, without the lock: that asks the system.
-    const std::vector<queue_holder> dead = dead_holders(s, slot, generation, s.offset_of(&node));
+    std::vector<queue_holder> dead = copy_holders(s, slot, generation, s.offset_of(&node)).holders;
+    keep_dead(s, dead);
     if (dead.empty()) return false;
     // 2. What they still have, under it. Numbers are never used again, so they are as dead as they were.
     root_transaction tx(s, slot, generation);
@@ -138,20 +158,22 @@ bool write_off_dead(segment& s, root_slot& slot, std::uint64_t generation, queue
     return is_any;
 }
 
-std::uint64_t count_of_dead(segment& s, root_slot& slot, std::uint64_t generation, segment_offset node) {
+std::uint64_t count_lost(segment& s, root_slot& slot, std::uint64_t generation, segment_offset node) {
+    holders_picture seen = copy_holders(s, slot, generation, node);
     // Who lives is not known in another pid namespace.
-    if (s.header().pid_namespace != os::pid_namespace()) return 0;
-    std::uint64_t count = 0;
-    for (const queue_holder& each : dead_holders(s, slot, generation, node)) count += each.taken;
-    return count;
+    if (s.header().pid_namespace != os::pid_namespace()) return seen.lost;
+    keep_dead(s, seen.holders);
+    std::uint64_t of_dead = 0;
+    for (const queue_holder& each : seen.holders) of_dead += each.taken;
+    return seen.lost + std::min(of_dead, seen.unfinished);
 }
 
 std::string check_holders(const segment& s, const queue_node& node, arena_audit& audit) {
-    const queue_holder* holders = find_holders(s, node);
-    if (holders == nullptr || node.holder_count == 0) return "queue: who has taken its items is nowhere";
-    audit.reached(node.holders, node.holder_count * sizeof(queue_holder));
+    const std::span<queue_holder> holders = find_holders(s, node);
+    if (holders.empty()) return "queue: who has taken its items is nowhere";
+    audit.reached(node.holders, holders.size_bytes());
     std::uint64_t left = node.head;  // no more than that can have been taken
-    for (const queue_holder& each : std::span(holders, node.holder_count)) {
+    for (const queue_holder& each : holders) {
         if (each.taken > left) return "queue: more items were taken than it had";
         left -= each.taken;
         if (each.taken != 0 && each.participant == 0) return "queue: items were taken by nobody";

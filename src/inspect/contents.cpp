@@ -132,7 +132,8 @@ struct contents_access {
         to.decoder_ = std::make_shared<const element_type>(channel_item_type(to.type));
         if (node == nullptr) return false;
         const std::vector<std::uint64_t> words = stored_items(*s, *node);
-        to.size = count_items(*s, *node);
+        // Each has a word at least, whatever a damaged count says.
+        to.size = std::min<std::uint64_t>(count_items(*s, *node), words.size());
         to.first = std::min(first, to.size);
         std::size_t at = 0;
         for (std::uint64_t i = 0; i < to.size && i - std::min(i, to.first) < count; ++i) {

@@ -52,6 +52,7 @@ struct segment_moment {
     std::uint64_t committed = 0;
     std::uint32_t pending = 0;
     std::uint32_t first_slot = 0;
+    std::uint64_t last_participant = 0;  // given out without the lock
 
     bool operator==(const segment_moment&) const = default;
     [[nodiscard]] bool is_quiet() const noexcept {
@@ -62,8 +63,9 @@ struct segment_moment {
 segment_moment moment_of(const segment_control& control) {
     const lock_word lock = inspect(control.lock);
     return {
-        lock.thread_id,         lock.owner_died,         control.log_bytes,    control.lock.acquired_count,
-        control.recovery_count, control.committed_bytes, control.pending_slot, control.first_slot};
+        lock.thread_id,          lock.owner_died,         control.log_bytes,    control.lock.acquired_count,
+        control.recovery_count,  control.committed_bytes, control.pending_slot, control.first_slot,
+        control.last_participant};
 }
 
 bool read_moment(const source& from, segment_moment& moment) {
@@ -200,9 +202,10 @@ private:
             const bool stood_still = now != words_after.end() && is_same_moment(slot, now->second) &&
                                      look_at(slot.lock, from_).state != lock_state::held;
             const root_slot* copied = slot_of(*s, link);
-            if (stood_still && copied != nullptr && copied->generation == slot.generation)
+            if (!stood_still) waiting_.insert(describe_visible(slot));
+            // Else it was being removed: it is gone once the next user comes.
+            else if (copied != nullptr && copied->generation == slot.generation && is_visible(*copied))
                 check_object(*s, link, *copied);
-            else waiting_.insert(describe_visible(slot));
         }
         is_finished_ = is_segment_checked_ && waiting_.empty();
     }

@@ -188,8 +188,8 @@ void add_holders(experiment_table& table, const std::string& type) {
         [](const Q& q) { q.get_many(2); },
         [](picture& p) {
             p.items.erase(p.items.begin(), p.items.begin() + 2);
-            p.unfinished -= places;
-            p.lost = places;
+            --p.unfinished;  // one place is enough
+            p.lost = 1;
         },
         {.prepare = taken_by_dead<Q>(8, places)});
 }

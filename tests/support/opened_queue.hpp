@@ -26,7 +26,7 @@ public:
         return *this->in().template at<cairn::detail::queue_node>(this->node());
     }
     [[nodiscard]] std::span<cairn::detail::queue_holder> holders() const {
-        return {cairn::detail::find_holders(this->in(), node_ref()), node_ref().holder_count};
+        return cairn::detail::find_holders(this->in(), node_ref());
     }
     /// Somebody has registered as a sleeper of that event.
     [[nodiscard]] bool has_sleepers(cairn::detail::queue_event event) const {

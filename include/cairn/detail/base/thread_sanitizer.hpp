@@ -1,9 +1,8 @@
 // thread_sanitizer.hpp - what ThreadSanitizer has to be told of locks, since it cannot see it.
 //
-// It follows locks through the C library's functions, and loses two kinds of ours: a robust mutex that a sleeper inherits
-// from a dead owner (Clang 16 knows EOWNERDEAD of pthread_mutex_trylock, not of pthread_mutex_timedlock), and one that
-// a forked child makes anew (it goes on believing that the forking thread holds the old one). So those locks say
-// themselves what they mean: who takes one sees what was done before it was given back. Nothing in other builds.
+// It follows locks through the C library's functions, and loses one that a forked child makes anew: it goes on believing
+// that the forking thread holds the old one. So such a lock says itself what it means: who takes one sees what was done
+// before it was given back. Nothing in other builds.
 #pragma once
 
 #include <cairn/detail/base/export.hpp>

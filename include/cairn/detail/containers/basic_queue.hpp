@@ -154,8 +154,9 @@ public:
 
     // ---- what was taken is done ----------------------------------------------------------------------------------------
 
-    /// Says that an item that was taken has been dealt with: join() waits for one of these for each item put. For an item
-    /// of this process if it has one, else for somebody else's.
+    /// Says that an item that was taken has been dealt with: join() waits for one of these for each item put. It is taken to
+    /// be for an item of this process if it has one, else for one that lost() counts, else for somebody else's. So it is best
+    /// said by who took the item.
     /// @throws invalid_state  once more than items were put
     void task_done() const;
     /// Waits until task_done() has been called for every item that was put, but for those that lost() counts.
@@ -168,7 +169,8 @@ public:
         return join_before(wait_until(timeout), stop);
     }
 
-    /// Items that were taken with get() by processes that have ended without a task_done() for them. They are not waited for:
+    /// Items that were taken with get() by processes that have ended, or let go of the segment, without a task_done() for
+    /// them. They are not waited for:
     /// use lease() where the item must not end with its worker. A task_done() that comes for one after all makes it done.
     /// Takes no lock; asks the system for each process that has taken something.
     [[nodiscard]] size_type lost() const;

@@ -49,7 +49,7 @@ struct channel_node {
     std::int64_t closed_nanoseconds;  // since 1970
 };
 static_assert(std::is_standard_layout_v<channel_node> && sizeof(channel_node) == 64);
-static_assert(offsetof(channel_node, state) == 49);  // format 1; a change needs a new format number
+static_assert(offsetof(channel_node, state) == 49);  // format 2; a change needs a new format number
 
 /// How many items have gone through an end, and where its index was then: count << 32 | index. Written before an item is put or
 /// taken, so the count is one more if the index has moved on since. One word, so a death leaves it whole.

@@ -5,7 +5,7 @@
 //               moves on with every item that is taken; every offset they follow is checked.
 // Invariants    head <= tail, done <= tail; every slot with head <= ticket < tail is whole; chunks lead from the head to
 //               the tail.
-// Commit        put: the store of tail. get: the store of head. With chunks or blocks to link or to free: the root's log.
+// Commit        put: the store of tail. get, and where chunks or blocks are linked or freed: the root's log.
 //               A drop of many items: the commit of a stored operation. Whoever is enabled by it is woken before.
 // Death         before the commit: rolled back, and the bytes beyond tail are nobody's. After it: done.
 #pragma once
@@ -138,7 +138,7 @@ CAIRN_INLINE void commit_taken(root_transaction& tx, queue_node& node, element_f
                                const std::byte* slot) {
     wake_putters(tx, node, 1);
     if (node.head + 1 != node.head_limit && !has_block(form, slot)) [[likely]] {
-        tx.overwrite(node.head, node.head + 1);
+        tx.store(node.head, node.head + 1);
         tx.commit();
     } else {
         drop_first(tx, node);

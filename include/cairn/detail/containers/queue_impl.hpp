@@ -273,8 +273,7 @@ bool basic_queue<T, Order>::join_before(steady_time deadline, const std::stop_to
 
 template <typename T, typename Order>
 typename basic_queue<T, Order>::size_type basic_queue<T, Order>::lost() const {
-    const size_type written_off = read([](const queue_node& n) { return load_word(n.lost); });
-    return written_off + count_of_dead(in(), slot(), generation(), node());
+    return count_lost(in(), slot(), generation(), node());
 }
 
 // ---- ending ------------------------------------------------------------------------------------------------------------

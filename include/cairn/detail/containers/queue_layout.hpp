@@ -43,8 +43,8 @@ enum class queue_order : std::uint8_t { fifo = 0, lifo = 1, priority = 2 };
 
 /// A node of another order than fifo has a list_node at head_chunk, of slots or of heap_entries, and none of the words about
 /// chunks; head and tail count, too.
-/// Everything but maxsize, stride and form is written under the root's lock, and logged, except head, tail and done where
-/// they are the whole change.
+/// Everything but maxsize, stride and form is written under the root's lock, and logged, except tail where
+/// it is the whole change.
 struct queue_node {
     std::uint64_t head;  // ticket to take next: as many items have been taken. Only grows
     std::uint64_t

@@ -40,7 +40,7 @@ struct thread_state {
     std::uint64_t held[most_held_locks] = {};   // their entries, oldest first
     std::uint64_t below[most_held_locks] = {};  // what follows each in the list; 0: not known for sure
     std::uint32_t thread_id = 0;                // of the kernel; valid once checked
-    bool in_segment_lock = false;               // holds or waits for a segment\'s own lock
+    bool in_segment_lock = false;               // holds or waits for a segment's own lock
 };
 
 // initial-exec: one instruction instead of a call; the library is loaded with the program.
