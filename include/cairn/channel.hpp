@@ -102,7 +102,8 @@ public:
     /// Takes the next item, waiting while there is none.
     /// @throws queue_closed   it is closed, and nothing is left
     /// @throws invalid_state  another living thread is its consumer
-    T get() const { return *get_before(detail::some_day, {}); }
+    // Until some day it waits, and then there is one.
+    T get() const { return *get_before(detail::some_day, {}); }  // NOLINT(bugprone-unchecked-optional-access)
     /// As get(). Nothing when a stop was requested first.
     std::optional<T> get(const std::stop_token& stop) const { return get_before(detail::some_day, stop); }
     /// As get(), waiting no longer than that. Nothing when the time was up first.

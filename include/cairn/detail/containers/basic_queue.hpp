@@ -81,7 +81,8 @@ public:
 
     /// Takes the next item, waiting while there is none.
     /// @throws queue_closed  it is closed, and nothing is left
-    T get() const { return *get_before(some_day, {}); }
+    // Until some day it waits, and then there is one.
+    T get() const { return *get_before(some_day, {}); }  // NOLINT(bugprone-unchecked-optional-access)
     /// As get(). Nothing when a stop was requested first.
     std::optional<T> get(const std::stop_token& stop) const { return get_before(some_day, stop); }
     /// As get(), waiting no longer than that. Nothing when the time was up first.
@@ -111,6 +112,7 @@ public:
     /// comes back to the front of the queue with release(), with the end of the guard, and with the death of this process.
     /// @throws queue_closed  it is closed, and nothing is left
     /// @throws segment_full  no room for the record of the lease; the queue is unchanged
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): as get()
     lease_type lease() const { return *lease_before(some_day, {}); }
     /// As lease(). Nothing when a stop was requested first.
     std::optional<lease_type> lease(const std::stop_token& stop) const {

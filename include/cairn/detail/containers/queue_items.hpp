@@ -104,7 +104,7 @@ public:
         else return stored_.get().size();
     }
     [[nodiscard]] T get() const {
-        if constexpr (traits::in_place) return stored_->get();
+        if constexpr (traits::in_place) return stored_->get();  // NOLINT(bugprone-unchecked-optional-access)
         else return codec<T>::decode(stored_.get());
     }
 
