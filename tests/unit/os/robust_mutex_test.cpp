@@ -38,7 +38,8 @@ struct shared_state {
 };
 
 struct shared_lock {
-    cairn::manager any;  // as for every lock there is: from the first on, forked children are told from their parents
+    cairn::manager
+        any;  // as for every lock there is: from the first on, forked children are told from their parents
     shared_state* state = nullptr;
     shared_lock() {
         void* memory = nullptr;
