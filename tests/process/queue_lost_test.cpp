@@ -177,3 +177,53 @@ TEST_CASE("more processes than there are places at first are all remembered, als
         CHECK(broken_queue(q) == "");
     }
 }
+
+TEST_CASE("a task_done is for the item of a process that has ended rather than for that of one that works") {
+    for (const bool is_worker_first : {true, false}) {
+        CAPTURE(is_worker_first);
+        const cairn::manager m;
+        const auto q = m.queue<long>("q");
+        const auto taken = m.queue<long>("taken");
+        q.put_many({1, 2});
+        std::vector<child> worker;
+        const auto start_worker = [&] {
+            worker.emplace_back([&] {
+                taken.put(q.get());
+                wait_for_a_signal();
+            });
+            static_cast<void>(taken.get());
+        };
+        if (is_worker_first) start_worker();
+        // It has handed on its answer, and ended; nobody has joined yet.
+        CHECK(in_child([&] { taken.put(q.get()); }) == 0);
+        static_cast<void>(taken.get());
+        if (!is_worker_first) start_worker();
+        q.task_done();
+        CHECK_FALSE(q.join_for(0s));  // for the one that works
+        CHECK(q.lost() == 0);
+        worker.front().kill();
+        CHECK(worker.front().join() == -SIGKILL);
+        CHECK(q.join_for(watchdog));
+        CHECK(q.lost() == 1);
+    }
+}
+
+TEST_CASE(
+    "what was taken when there was no memory to remember by whom can be done, also after others were lost") {
+    const cairn::manager m;
+    const auto q = m.queue<long>("q");
+    q.put_many({1, 2, 3});
+    CHECK(in_child([&] { static_cast<void>(q.get()); }) == 0);
+    CHECK_FALSE(q.join_for(0s));
+    const opened_queue<cairn::queue<long>> open(q);
+    CHECK(open.node_ref().lost == 1);
+    CHECK(q.get_many(2) == std::vector<long>{2, 3});
+    // As if there had been no place for it.
+    for (cairn::detail::queue_holder& each : open.holders()) each.taken = 0;
+    q.task_done();
+    CHECK_FALSE(q.join_for(0s));
+    q.task_done();
+    CHECK(q.join_for(0s));
+    CHECK(q.lost() == 1);
+    CHECK(broken_queue(q) == "");
+}

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <sstream>
@@ -15,6 +16,7 @@
 
 #include <doctest/doctest.h>
 
+#include "containers/channel_ring.hpp"
 #include "support/opened_channel.hpp"
 #include "support/scratch.hpp"
 #include "txn/root_pin.hpp"
@@ -525,4 +527,30 @@ TEST_CASE("channels print as Python would, and shmctl's library sees what is in 
     }
     CHECK(found == 1);
     CHECK(m.objects().front().kind == "channel");
+}
+
+TEST_CASE(
+    "a version that a killed remover has left odd keeps nobody out of the channel that comes after it") {
+    const cairn::manager m;
+    const auto c = m.channel<long>("c", 4);
+    const opened_channel<long> open(c);
+    ++open.slot().version;
+    // In a child: who is kept out spins for ever.
+    CHECK(in_child([&] { CHILD_CHECK(c.try_put(7)); }) == 0);
+    CHECK(open.slot().version % 2 == 0);
+    CHECK(c.get() == 7);
+    CHECK(broken_channel(c) == "");
+}
+
+TEST_CASE("a damaged count of a channel's items is no reason to show more than its words can be") {
+    const scratch_name name("channel");
+    const cairn::manager m = cairn::manager::create(name, {});
+    const auto c = m.channel<std::string>("c", {.capacity = 8, .bytes = 1024});
+    c.put("a");
+    c.put("b");
+    const opened_channel<std::string> open(c);
+    open.node_ref().capacity = cairn::detail::most_channel_words;
+    cairn::detail::block_of(open.in(), open.node_ref()).put_mark += std::uint64_t{1} << 62;
+    const cairn::object_contents seen = cairn::inspection(name.get()).contents("c", 0, 1'000'000);
+    CHECK(seen.size == 4);  // a length and a word of text each
 }

@@ -1,5 +1,6 @@
 #include "inspect/verify.hpp"
 
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -10,8 +11,10 @@
 #include "planted.hpp"
 #include "segment/internals.hpp"
 #include "segment/lifecycle.hpp"
+#include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include <cairn/detail/containers/list_layout.hpp>
+#include <cairn/detail/segment/undo_log.hpp>
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
 
@@ -232,4 +235,35 @@ TEST_CASE("a segment in use is verified from outside without a false alarm") {
     CHECK(joined(after.problems).empty());
     CHECK(joined(after.busy) == "");
     CHECK(after.object_count >= 4);
+}
+
+TEST_CASE("an object whose making was cut off by a death is not waited for: the next user finds that it is "
+          "not there") {
+    const scratch_name name("verify");
+    const cairn::manager m = cairn::manager::create(name, {});
+    const auto numbers = m.list<long>("numbers", {1, 2});
+    const opened_list<long> cut_off(m.list<long>("cut off"));
+    root_slot& slot = cut_off.slot();
+    segment_control& control = cut_off.in().control();
+    const std::uint32_t link = cut_off.in().slot_number(slot) + 1;
+    auto* buckets = cut_off.in().at<std::uint32_t>(cut_off.in().header().buckets_offset);
+    while (*buckets != link) ++buckets;
+    // Its maker has made it visible, and died before that counted: the segment's log takes back state, name and count.
+    const auto log = [&](std::uint32_t& word, std::uint32_t old) {
+        const std::uint64_t record[] = {old, log_record_word(cut_off.in().offset_of(&word), sizeof word)};
+        std::memcpy(control.log + control.log_bytes, record, sizeof record);
+        control.log_bytes += sizeof record;
+    };
+    log(slot.state, static_cast<std::uint32_t>(root_state::building));
+    log(*buckets, slot.next_in_bucket);
+    log(control.live_root_count, control.live_root_count - 1);
+    control.pending_slot = link;
+
+    const cairn::verification found =
+        cairn::inspection(name.get()).verify({.deep = true, .patience_ms = 1000});
+    CHECK(joined(found.problems) == "");
+    CHECK(joined(found.busy) == "");
+    CHECK(found.object_count == 1);
+    CHECK_FALSE(m.contains("cut off"));
+    CHECK(numbers == std::vector<long>{1, 2});
 }

@@ -426,6 +426,7 @@ TEST_CASE("a dead owner's lock can be taken whatever thread its word names besid
         for (const std::uint32_t waiters : {std::uint32_t{0}, std::uint32_t{FUTEX_WAITERS}}) {
             __atomic_store_n(word_of(shared.mutex()), thread | waiters | FUTEX_OWNER_DIED, __ATOMIC_SEQ_CST);
             CHECK(wait_for(shared.mutex()) == EOWNERDEAD);
+            CHECK(inspect(shared.mutex()).has_waiters == (waiters != 0));  // who sleeps is this one's to wake
             unlock(shared.mutex());
             CHECK(*word_of(shared.mutex()) == 0);
         }
