@@ -80,6 +80,8 @@ private:
                 e.returned = histories_->clock.fetch_add(1);
             }
         }
+        // Who has ended is dead to the others, who are not through yet: a queue would write off what it had taken.
+        histories_->crew.arrive_and_wait(callers);
     }
 
     void check() const {
