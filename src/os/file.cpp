@@ -1,5 +1,7 @@
 #include "os/file.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include <dirent.h>
@@ -7,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -133,6 +136,31 @@ std::error_code allocate(int fd, std::uint64_t offset, std::uint64_t bytes) {
     return outcome(checked_call("fallocate", [&] {
         return ::fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));
     }));
+}
+
+std::error_code write_zeros(int fd, std::uint64_t offset, std::uint64_t bytes) {
+    if (is_beyond_file_limit(offset + bytes)) return from_errno(EFBIG);
+    // One page again and again: it stays in the nearest cache.
+    static char zeros[4096];
+    constexpr std::size_t most_pieces = 64;
+    std::array<iovec, most_pieces> pieces;
+    for (std::uint64_t done = 0; done < bytes;) {
+        std::size_t count = 0;
+        for (std::uint64_t left = bytes - done; left > 0 && count < most_pieces; ++count) {
+            pieces[count] = {static_cast<void*>(zeros), std::min<std::size_t>(left, sizeof zeros)};
+            left -= pieces[count].iov_len;
+        }
+        ssize_t written = 0;
+        const int result = checked_call("pwritev", [&] {
+            written =
+                ::pwritev(fd, pieces.data(), static_cast<int>(count), static_cast<off_t>(offset + done));
+            return written < 0 ? -1 : 0;
+        });
+        if (result < 0) return outcome(result);
+        if (written == 0) return from_errno(ENOSPC);
+        done += static_cast<std::uint64_t>(written);
+    }
+    return {};
 }
 
 std::error_code set_size(const unique_fd& fd, std::uint64_t bytes) {

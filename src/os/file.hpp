@@ -50,6 +50,9 @@ std::error_code remove_file(const std::string& path);
 std::error_code set_mode(const unique_fd& fd, mode_t mode);
 /// Backs the range with pages, growing the file if need be: a later touch cannot fail.
 std::error_code allocate(int fd, std::uint64_t offset, std::uint64_t bytes);
+/// Backs the range with pages of zeros that are ready to be mapped, many at one fault: a page that allocate() backs costs a
+/// fault of its own, and twice as much. What was written before an error stays.
+std::error_code write_zeros(int fd, std::uint64_t offset, std::uint64_t bytes);
 /// Sets the file's size without backing it.
 std::error_code set_size(const unique_fd& fd, std::uint64_t bytes);
 /// Nobody can shrink the memfd any more.

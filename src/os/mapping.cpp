@@ -39,6 +39,9 @@ boost::interprocess::mode_t mode_of(map_access access) {
     return boost::interprocess::read_write;
 }
 
+// What the kernel maps at one read fault, if the pages are there: in Linux 64 KiB, at such a multiple.
+constexpr std::uintptr_t fault_around_bytes = 65536;
+
 }  // namespace
 
 std::error_code mapping::create(int fd, std::uint64_t bytes, map_access access, mapping& out) {
@@ -67,8 +70,12 @@ std::error_code mapping::populate(std::uint64_t offset, std::uint64_t bytes) con
     return {};
 }
 
-void map_ahead(void* address, std::uint64_t bytes) noexcept {
-    ::madvise(address, static_cast<std::size_t>(bytes), MADV_POPULATE_WRITE);
+void map_ahead(const std::byte* begin, std::uint64_t bytes) noexcept {
+    const std::byte* const end = begin + bytes;
+    while (begin < end) {
+        static_cast<void>(*static_cast<const volatile std::byte*>(begin));
+        begin += fault_around_bytes - reinterpret_cast<std::uintptr_t>(begin) % fault_around_bytes;
+    }
 }
 
 std::error_code map_wiped_on_fork(std::uint64_t*& word) {

@@ -29,9 +29,10 @@ private:
     boost::interprocess::mapped_region region_;
 };
 
-/// Enters backed pages into this process's page table at once, for less than half of what the faults would cost. Only
-/// advice: where the kernel does not know it (before 5.14), the faults come.
-void map_ahead(void* address, std::uint64_t bytes) noexcept;
+/// Enters pages that write_zeros() backed into this process's page table, by reading here and there: a read fault maps its
+/// neighbours, too, in a shared mapping for writing as well, where a write fault maps one page. Where the kernel does not,
+/// the faults come later. (MADV_POPULATE_READ and _WRITE take as long as a fault for each page, less the way in and out.)
+void map_ahead(const std::byte* begin, std::uint64_t bytes) noexcept;
 
 /// A private, zeroed page that a child made behind the C library's back (a raw clone) finds zeroed again.
 std::error_code map_wiped_on_fork(std::uint64_t*& word);

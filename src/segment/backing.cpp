@@ -70,22 +70,24 @@ private:
 }  // namespace
 
 void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
-    struct range {
-        std::uint64_t begin;
-        std::uint64_t end;
-    };
     const segment_header& header = s.header();
-    const range ranges[] = {
-        {header.map_offset + from * sizeof(page_entry), header.map_offset + to * sizeof(page_entry)},
-        {s.page_offset(from), s.page_offset(to)},
-    };
+    const std::uint64_t entries = header.map_offset + from * sizeof(page_entry);
+    const std::uint64_t entry_bytes = (to - from) * sizeof(page_entry);
+    const std::uint64_t pages = s.page_offset(from);
+    const std::uint64_t bytes = s.page_offset(to) - pages;
     const growth_descriptor descriptor(s);
-    for (const auto& [begin, end] : ranges) {
-        const std::error_code reason = descriptor.get() >= 0
-                                           ? os::allocate(descriptor.get(), begin, end - begin)
-                                           : s.internals().map.populate(begin, end - begin);
-        if (reason) throw_not_backed(s, s.page_offset(to), reason);
+    std::error_code reason;
+    if (const int fd = descriptor.get(); fd >= 0) {
+        reason = os::allocate(fd, entries, entry_bytes);
+        if (!reason && (reason = os::write_zeros(fd, pages, bytes))) {
+            // What of it was backed is nobody's, and others may need it.
+            static_cast<void>(os::punch(fd, pages, bytes));
+        }
+    } else {
+        reason = s.internals().map.populate(entries, entry_bytes);
+        if (!reason) reason = s.internals().map.populate(pages, bytes);
     }
+    if (reason) throw_not_backed(s, s.page_offset(to), reason);
 }
 
 }  // namespace cairn::inline v0::detail

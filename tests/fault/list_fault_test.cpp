@@ -111,9 +111,9 @@ TEST_CASE("an operation that cannot grow says what it needed and what the system
     full_bed<long> bed(name);
     const std::vector<long> many(50'000, 1);
     for (const int error : {ENOSPC, ENOMEM}) {
-        // fstat comes first, then fallocate of the map and of the pages, twice: what is needed may still be there
+        // fstat comes first, then the map and the pages, twice: what is needed may still be there
         cairn::detail::os::fault.store(
-            [](const char* call) noexcept { return std::string_view(call) == "fallocate" ? ENOSPC : 0; });
+            [](const char* call) noexcept { return std::string_view(call) == "pwritev" ? ENOSPC : 0; });
         const std::string text = thrown_by<cairn::segment_full>([&] { bed.list().extend(many); });
         cairn::detail::os::fault.store(nullptr);
         CAPTURE(error);

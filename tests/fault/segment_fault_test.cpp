@@ -208,7 +208,7 @@ TEST_CASE("beyond the limit of a file's size a segment is full, and the program 
 
 namespace {
 int no_room(const char* call) noexcept {
-    return std::string_view(call) == "fallocate" ? ENOSPC : 0;
+    return std::string_view(call) == "pwritev" ? ENOSPC : 0;
 }
 }  // namespace
 

@@ -137,11 +137,14 @@ MUTANTS = [
     {
         "name": "pages that the system was not asked for",
         "file": "src/os/file.cpp",
-        "old": "        return ::fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));\n",
-        "new": """        struct stat status = {};
-        if (::fstat(fd, &status) != 0) return -1;
-        const auto end = static_cast<off_t>(offset + bytes);
-        return status.st_size >= end ? 0 : ::ftruncate(fd, end);
+        "old": """            written = ::pwritev(fd, pieces.data(), static_cast<int>(count), static_cast<off_t>(offset + done));
+            return written < 0 ? -1 : 0;
+""",
+        "new": """            struct stat status = {};
+            if (::fstat(fd, &status) != 0) return -1;
+            const auto end = static_cast<off_t>(offset + bytes);
+            written = static_cast<ssize_t>(bytes - done);
+            return status.st_size >= end ? 0 : ::ftruncate(fd, end);
 """,
         "program": "process", "cases": "a file system that is full before the maximum is segment_full*",
     },

@@ -86,6 +86,7 @@ TEST_CASE("each call asks by its name, and fails with what the hook answers") {
         {"unlink", [&] { return os::remove_file(directory / "never"); }},
         {"fchmod", [&] { return os::set_mode(file, 0600); }},
         {"fallocate", [&] { return os::allocate(file.get(), 0, 4096); }},
+        {"pwritev", [&] { return os::write_zeros(file.get(), 0, 4096); }},
         {"ftruncate", [&] { return os::set_size(file, 4096); }},
         {"fcntl", [&] { return os::seal_against_shrinking(memfd); }},
         {"fallocate", [&] { return os::punch(file.get(), 0, 4096); }},

@@ -194,6 +194,27 @@ TEST_CASE("allocate backs the range and grows the file, set_size only grows it")
     CHECK(has_error(os::allocate(fd.get(), 0, 0), EINVAL));
 }
 
+TEST_CASE("zeros are written where they belong, in as many calls as it takes, and grow the file") {
+    const scratch_directory directory;
+    const os::unique_fd fd = named_file(directory / "name");
+    const std::string text(1'000'000, 'x');
+    REQUIRE(::pwrite(fd.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+    const std::size_t from = 5000;
+    const std::size_t bytes = 700'001;  // more than one call takes
+    CHECK_FALSE(os::write_zeros(fd.get(), from, bytes));
+    std::string back(text.size(), '?');
+    REQUIRE(::pread(fd.get(), back.data(), back.size(), 0) == static_cast<ssize_t>(back.size()));
+    CHECK((back == std::string(from, 'x') + std::string(bytes, '\0') + text.substr(from + bytes)));
+
+    CHECK_FALSE(os::write_zeros(fd.get(), 2 << 20, 8192));
+    CHECK(size_of(fd.get()) == (2 << 20) + 8192);
+    const std::uint64_t occupied = occupied_bytes(fd.get());
+    CHECK_FALSE(os::punch(fd.get(), 2 << 20, 8192));
+    CHECK(occupied_bytes(fd.get()) == occupied - 8192);
+    CHECK_FALSE(os::write_zeros(fd.get(), 0, 0));
+    CHECK(has_error(os::write_zeros(-1, 0, 1), EBADF));
+}
+
 TEST_CASE("what was punched is given back, reads as zero, and keeps its place") {
     const scratch_directory directory;
     const os::unique_fd fd = named_file(directory / "name");

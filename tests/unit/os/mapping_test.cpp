@@ -193,7 +193,8 @@ TEST_CASE("a mapping that was moved is unmapped once") {
 }
 
 TEST_CASE("pages that are mapped ahead are there without a fault") {
-    const os::unique_fd fd = memory_file(64 * page);
+    const os::unique_fd fd = memory_file(0);
+    REQUIRE_FALSE(os::write_zeros(fd.get(), 0, 64 * page));
     const os::mapping m = map(fd, 64 * page, os::map_access::read_write);
     const auto faults = [] {
         rusage usage = {};
