@@ -20,19 +20,16 @@ namespace cairn::inline v0::detail::os {
 
 namespace {
 
-// Reads a short file whole; returns the number of bytes, -1 when it cannot be read. No allocation: a forked child
+// Reads a short file of /proc whole; returns the number of bytes, -1 when it cannot be read. No allocation: a forked child
 // of a program with threads calls it.
 ssize_t read_file(const char* path, char* buffer, std::size_t bytes) noexcept {
     const unique_fd fd(::open(path, O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return -1;
-    std::size_t have = 0;
-    while (have < bytes) {
-        const ssize_t got = ::read(fd.get(), buffer + have, bytes - have);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        have += static_cast<std::size_t>(got);
-    }
-    return static_cast<ssize_t>(have);
+    // One read: what fits comes in one piece.
+    ssize_t got = 0;
+    do got = ::read(fd.get(), buffer, bytes);
+    while (got < 0 && errno == EINTR);
+    return got;
 }
 
 void write_number(char*& to, std::uint64_t value) noexcept {
@@ -57,6 +54,7 @@ struct stat_facts {
     char state = '?';
     std::uint64_t start_time = 0;
     std::uint64_t stack = 0;  // 0: not ours to know
+    std::array<char, 32> program{};
 };
 
 std::uint64_t read_number(const char* field) noexcept {
@@ -74,8 +72,11 @@ bool read_stat(const char* path, stat_facts& facts) noexcept {
     facts.pid = 0;
     for (const char* at = text; *at >= '0' && *at <= '9'; ++at) facts.pid = facts.pid * 10 + (*at - '0');
     // The second field is the program's name in parentheses and may hold anything; the last ')' ends it.
+    const char* name = std::strchr(text, '(');
     const char* field = std::strrchr(text, ')');
-    if (field == nullptr || field[1] == '\0') return false;
+    if (name == nullptr || field == nullptr || field[1] == '\0') return false;
+    ++name;
+    std::copy(name, std::min(field, name + facts.program.size()), facts.program.begin());
     field += 2;
     facts.state = *field;
     for (int number = 3; number < 28; ++number) {
@@ -106,8 +107,14 @@ bool same_process(process_identity a, process_identity b) noexcept {
 }  // namespace
 
 process_identity own_identity() noexcept {
+    std::array<char, 32> program;
+    return own_identity(program);
+}
+
+process_identity own_identity(std::array<char, 32>& program) noexcept {
     stat_facts facts;
     if (!read_stat("/proc/self/stat", facts)) return 0;
+    program = facts.program;
     return make_identity(::getpid(), facts);
 }
 
@@ -166,12 +173,6 @@ std::array<std::uint64_t, 2> boot_id() noexcept {
         ++digits;
     }
     return id;
-}
-
-void program_name(char (&name)[32]) noexcept {
-    std::memset(name, 0, sizeof name);
-    const ssize_t bytes = read_file("/proc/self/comm", name, sizeof name);
-    if (bytes > 0 && name[bytes - 1] == '\n') name[bytes - 1] = '\0';
 }
 
 pid_t thread_id() noexcept {

@@ -30,6 +30,9 @@ constexpr pid_t pid_of(process_identity identity) noexcept {
 /// Of the calling process; async-signal-safe, so that a forked child can ask. 0 when /proc cannot be read.
 process_identity own_identity() noexcept;
 
+/// The same, and the name of the program as ps shows it, at no further cost: zeros behind it, where it does not fill `program`.
+process_identity own_identity(std::array<char, 32>& program) noexcept;
+
 /// Of the process `pid`; 0 when there is none, or only a zombie of it.
 process_identity identity_of(pid_t pid) noexcept;
 
@@ -45,9 +48,6 @@ std::uint64_t pid_namespace() noexcept;
 
 /// Of the running system; zero when not known.
 std::array<std::uint64_t, 2> boot_id() noexcept;
-
-/// Name of the running program, as ps shows it.
-void program_name(char (&name)[32]) noexcept;
 
 pid_t thread_id() noexcept;
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uint64_t data_alignment = 65536;  // the largest page of the systems we run on
 constexpr std::uint64_t default_most_bytes = 64ULL << 30;
-constexpr std::uint64_t default_initial_bytes = 1ULL << 20;
+constexpr std::uint64_t default_initial_bytes = 256ULL << 10;
 constexpr std::uint64_t least_pages = 16;
 
 std::uint64_t checksum_of(const segment_header& header) noexcept {

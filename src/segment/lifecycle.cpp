@@ -53,7 +53,7 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
         if (const auto reason = os::set_size(fd, header.max_bytes)) throw_system(what, reason);
         if (const auto reason = os::seal_against_shrinking(fd)) throw_system(what, reason);
     }
-    if (const auto reason = os::allocate(fd.get(), 0, header.map_offset)) throw_system(what, reason);
+    if (const auto reason = os::write_zeros(fd.get(), 0, header.map_offset)) throw_system(what, reason);
     os::mapping map;
     if (const auto reason = os::mapping::create(fd.get(), header.max_bytes, os::map_access::read_write, map))
         throw_system(what, reason);

@@ -36,7 +36,8 @@ participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept
 
 bool register_participant(segment& s, bool is_creator) noexcept {
     segment_internals& own = s.internals();
-    own.identity = os::own_identity();
+    std::array<char, 32> program;
+    own.identity = os::own_identity(program);
     own.participant = nullptr;
     segment_access::set_participant(s, 0);
     if (own.identity == 0) return false;
@@ -47,9 +48,7 @@ bool register_participant(segment& s, bool is_creator) noexcept {
     const std::uint64_t number = __atomic_add_fetch(&s.control().last_participant, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&slot->number, number, __ATOMIC_SEQ_CST);
     store_word(slot->flags, is_creator ? participant_is_creator : 0);
-    char program[32];
-    os::program_name(program);
-    copy_in_fixed<32>(slot->program, program);
+    copy_in_fixed<32>(slot->program, program.data());
     own.participant = slot;
     segment_access::set_participant(s, number);
     return true;

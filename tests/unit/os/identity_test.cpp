@@ -309,15 +309,19 @@ TEST_CASE("the boot id is the kernel's") {
 
 TEST_CASE("a program's name is what ps shows, and ends") {
     CHECK(in_child([] {
-              char name[32];
-              ::prctl(PR_SET_NAME, "short");
-              std::memset(name, 'x', sizeof name);
-              os::program_name(name);
-              CHILD_CHECK(std::string(name) == "short");
-              for (std::size_t i = 5; i < sizeof name; ++i) CHILD_CHECK(name[i] == '\0');
-              ::prctl(PR_SET_NAME, "longer than the kernel keeps");
-              os::program_name(name);
-              CHILD_CHECK(std::string(name) == "longer than the");
+              const auto name = [](const char* called) {
+                  ::prctl(PR_SET_NAME, called);
+                  std::array<char, 32> text;
+                  text.fill('x');
+                  CHILD_CHECK(os::own_identity(text) == os::own_identity());
+                  const std::size_t bytes = std::strlen(text.data());
+                  for (std::size_t i = bytes; i < text.size(); ++i) CHILD_CHECK(text[i] == '\0');
+                  return std::string(text.data());
+              };
+              CHILD_CHECK(name("short") == "short");
+              CHILD_CHECK(name("longer than the kernel keeps") == "longer than the");
+              CHILD_CHECK(name(") R (1) 2") == ") R (1) 2");
+              CHILD_CHECK(name("").empty());
           }) == 0);
 }
 
