@@ -198,7 +198,7 @@ private:
     static V decode_value(const detail::segment& s, const std::byte* record);
     static bool same_pairs(const std::vector<value_type>& a, const std::vector<value_type>& b);
     static std::byte* find(const detail::dict_change& change, const encoded_key& key) {
-        return key.is_nan() ? nullptr : change.find(key.get());
+        return key.is_nan() ? nullptr : change.template find<shape>(key.get());
     }
     template <typename Add>
     void read_all(Add add) const;

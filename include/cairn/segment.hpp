@@ -14,7 +14,7 @@ struct segment_options {
     /// Most the segment can grow to, in bytes. 0: the least of the machine's memory, 64 GiB and a quarter of RLIMIT_AS.
     /// Costs address space, not memory.
     std::uint64_t max_size = 0;
-    /// Backed from the start, in bytes; 0: 1 MiB (or max_size, if that is less).
+    /// Backed from the start, in bytes; 0: 256 KiB (or max_size, if that is less).
     std::uint64_t initial_size = 0;
     /// Permission bits of the file in /dev/shm.
     mode_t mode = 0600;

@@ -3,81 +3,139 @@
 
 namespace cairn::inline v0::detail {
 
-// Makes sure that the table of a hash has a place for one more record.
-void dict_change::make_room(std::uint64_t hash) {
+// The table of a hash, with a place for one more record.
+dict_change::roomy_table dict_change::make_room(std::uint64_t hash) {
     const segment& s = tx_.in();
-    const std::uint32_t record_bytes = node_.shape.record_bytes();
     for (;;) {
+        dict_table table;
+        if (!find_table(s, node_, node_.shape.record_bytes(), hash, table)) throw_torn();
+        if (table.count != 0) [[likely]] {
+            auto& header = *reinterpret_cast<dict_table_header*>(table.groups - sizeof(dict_table_header));
+            if (header.used < most_records(table.count)) [[likely]]
+                return {header, table.count};
+        }
         const std::uint64_t entry = entries_of(s, node_)[entry_index(node_, hash)];
         if (entry == 0) {
-            replace_entries(hash, depth_of(node_), dict_entry(build_table(1, depth_of(node_)), 1), 0);
-            return;
+            const std::uint32_t depth = depth_of(node_);
+            replace_entries(hash, depth, dict_entry(build_table(1, depth), 1), 0);
+            continue;
         }
-        dict_table_header& header = header_of(s, node_, entry);
-        const std::uint32_t groups = entry_groups(entry);
-        const std::uint32_t depth = header.depth;
-        if (header.used < most_records(groups)) return;
-        if (depth > depth_of(node_)) throw_damaged(s, tx_.slot());
-
-        const bool is_half_erased = header.live <= most_records(groups) / 2;
-        if (is_half_erased || !is_full_size(groups, record_bytes, depth) ||
-            depth == largest_directory_depth) {
-            const std::uint32_t now = is_half_erased ? groups : more_groups(groups, record_bytes);
-            if (table_bytes(now, record_bytes) > max_segment_bytes || now >> (64 - entry_offset_bits) != 0)
-                throw_damaged(s, tx_.slot());
-            const segment_offset table = build_table(now, depth);
-            move_records(entry, 0, table, table, now);
-            replace_entries(hash, depth, dict_entry(table, now), dict_entry(table, now));
-        } else {
-            if (depth == depth_of(node_)) double_directory();
-            const segment_offset zeros = build_table(groups, depth + 1);
-            const segment_offset ones = build_table(groups, depth + 1);
-            move_records(entry, 63 - depth, zeros, ones, groups);
-            replace_entries(hash, depth, dict_entry(zeros, groups), dict_entry(ones, groups));
-        }
-        free_later(entry_table(entry), table_bytes(groups, record_bytes));
+        grow_table(hash, entry, header_of(s, node_, entry));
     }
 }
 
+// Builds the table of a hash anew, larger or without what was erased, or as two.
+CAIRN_COLD void dict_change::grow_table(std::uint64_t hash, std::uint64_t entry,
+                                        const dict_table_header& header) {
+    const segment& s = tx_.in();
+    const std::uint32_t record_bytes = node_.shape.record_bytes();
+    const std::uint32_t groups = entry_groups(entry);
+    const std::uint32_t depth = header.depth;
+    if (depth > depth_of(node_)) throw_damaged(s, tx_.slot());
+
+    const bool is_half_erased = header.live <= most_records(groups) / 2;
+    if (is_half_erased || !is_full_size(groups, record_bytes, depth) || depth == largest_directory_depth) {
+        const std::uint32_t now = is_half_erased ? groups : more_groups(groups, record_bytes);
+        if (table_bytes(now, record_bytes) > max_segment_bytes || now >> (64 - entry_offset_bits) != 0)
+            throw_damaged(s, tx_.slot());
+        const segment_offset table = build_table(now, depth);
+        rebuild_table(entry, table, now);
+        replace_entries(hash, depth, dict_entry(table, now), dict_entry(table, now));
+    } else {
+        if (depth == depth_of(node_)) double_directory();
+        const segment_offset zeros = build_table(groups, depth + 1);
+        const segment_offset ones = build_table(groups, depth + 1);
+        split_table(entry, 63 - depth, zeros, ones);
+        replace_entries(hash, depth, dict_entry(zeros, groups), dict_entry(ones, groups));
+    }
+    free_later(entry_table(entry), table_bytes(groups, record_bytes));
+}
+
+// Without records: of those only the tags count.
 segment_offset dict_change::build_table(std::uint32_t groups, std::uint32_t depth) {
-    const std::uint64_t bytes = table_bytes(groups, node_.shape.record_bytes());
-    const segment_offset table = allocate(tx_, bytes);
+    const std::uint32_t record_bytes = node_.shape.record_bytes();
+    const segment_offset table = allocate(tx_, table_bytes(groups, record_bytes));
     auto& header = *tx_.in().at<dict_table_header>(table);
-    zero_shared(&header, bytes);
+    zero_shared(&header, sizeof header);
     store_word(header.depth, depth);
+    for (std::uint32_t i = 0; i < groups; ++i) store_word(tags_of(group_at(header, record_bytes, i)), 0);
     return table;
 }
 
-// Copies the live records of a table into new ones, by one bit of their hashes. New memory: nothing is logged.
-void dict_change::move_records(std::uint64_t entry, std::uint32_t bit, segment_offset zeros,
-                               segment_offset ones, std::uint32_t groups) {
+namespace {
+
+template <typename Fn>
+void for_each_record(dict_table_header& table, std::uint32_t groups, std::uint32_t record_bytes, Fn fn) {
+    for (std::uint32_t i = 0; i < groups; ++i) {
+        std::byte* group = group_at(table, record_bytes, i);
+        for (std::uint64_t bits = tags_of(group) & each_top_bit; bits != 0; bits &= bits - 1)
+            fn(record_in(group, record_bytes, place_of(bits)));
+    }
+}
+
+// A new table that records are moved to. New memory: nothing is logged, and what it counts is stored at the end.
+class moving_target {
+public:
+    moving_target(dict_table_header& header, std::uint32_t groups, std::uint32_t record_bytes) noexcept
+        : header_(header), groups_(groups), record_bytes_(record_bytes) {}
+    moving_target(const moving_target&) = delete;
+    moving_target& operator=(const moving_target&) = delete;
+    ~moving_target() {
+        store_word(header_.used, live_);
+        store_word(header_.live, live_);
+    }
+
+    // False: it has no room, which is damage.
+    bool take(const std::byte* record, std::uint64_t hash) noexcept {
+        if (live_ == most_records(groups_)) return false;
+        std::uint32_t index = home_of(hash, groups_);
+        std::byte* group = group_at(header_, record_bytes_, index);
+        while (!has_empty(tags_of(group))) {  // fewer records than places: there is one
+            if (++index == groups_) index = 0;
+            group = group_at(header_, record_bytes_, index);
+        }
+        const std::uint64_t tags = tags_of(group);
+        const std::uint32_t place = place_of(~tags & each_top_bit);
+        std::byte* to = record_in(group, record_bytes_, place);
+        for (std::uint32_t at = 0; at < record_bytes_; at += 8)
+            store_word(*reinterpret_cast<std::uint64_t*>(to + at), word_in(record, at));
+        store_word(tags_of(group), with_tag(tags, place, tag_of(hash)));
+        ++live_;
+        return true;
+    }
+
+private:
+    dict_table_header& header_;
+    std::uint32_t groups_;
+    std::uint32_t record_bytes_;
+    std::uint32_t live_ = 0;
+};
+
+}  // namespace
+
+// Copies the live records of a table into another one.
+void dict_change::rebuild_table(std::uint64_t entry, segment_offset table, std::uint32_t groups) {
     const segment& s = tx_.in();
     const std::uint32_t record_bytes = node_.shape.record_bytes();
-    dict_table_header& from = header_of(s, node_, entry);
-    for (std::uint32_t i = 0; i < entry_groups(entry); ++i) {
-        std::byte* group = group_at(from, record_bytes, i);
-        for (std::uint64_t bits = tags_of(group) & each_top_bit; bits != 0; bits &= bits - 1) {
-            const std::byte* record = record_in(group, record_bytes, place_of(bits));
-            const std::uint64_t hash = hash_of(node_, record);
-            auto& to = *s.at<dict_table_header>((hash >> bit & 1) != 0 ? ones : zeros);
-            if (to.live >= most_records(groups)) throw_damaged(s, tx_.slot());
-            std::uint32_t index = home_of(hash, groups);
-            std::byte* target = group_at(to, record_bytes, index);
-            for (std::uint32_t left = groups; !has_empty(tags_of(target)); --left) {
-                if (left == 0) throw_damaged(s, tx_.slot());
-                if (++index == groups) index = 0;
-                target = group_at(to, record_bytes, index);
-            }
-            const std::uint64_t tags = tags_of(target);
-            const std::uint32_t place = place_of(~tags & each_top_bit);
-            std::byte* moved = record_in(target, record_bytes, place);
-            for (std::uint32_t at = 0; at < record_bytes; at += 8)
-                store_word(*reinterpret_cast<std::uint64_t*>(moved + at), word_in(record, at));
-            store_word(tags_of(target), with_tag(tags, place, tag_of(hash)));
-            store_word(to.used, to.used + 1);
-            store_word(to.live, to.live + 1);
-        }
-    }
+    moving_target target(*s.at<dict_table_header>(table), groups, record_bytes);
+    for_each_record(header_of(s, node_, entry), entry_groups(entry), record_bytes,
+                    [&](const std::byte* record) {
+                        if (!target.take(record, hash_of(node_, record))) throw_damaged(s, tx_.slot());
+                    });
+}
+
+// ... into two, by one bit of their hashes.
+void dict_change::split_table(std::uint64_t entry, std::uint32_t bit, segment_offset zeros,
+                              segment_offset ones) {
+    const segment& s = tx_.in();
+    const std::uint32_t groups = entry_groups(entry);
+    const std::uint32_t record_bytes = node_.shape.record_bytes();
+    moving_target zero(*s.at<dict_table_header>(zeros), groups, record_bytes);
+    moving_target one(*s.at<dict_table_header>(ones), groups, record_bytes);
+    for_each_record(header_of(s, node_, entry), groups, record_bytes, [&](const std::byte* record) {
+        const std::uint64_t hash = hash_of(node_, record);
+        if (!((hash >> bit & 1) != 0 ? one : zero).take(record, hash)) throw_damaged(s, tx_.slot());
+    });
 }
 
 // Every entry becomes two, side by side.

@@ -12,6 +12,7 @@
 //               have given back right after its commit, may stay: it is one of the tree's and goes with clear().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -59,6 +60,16 @@ CAIRN_INLINE std::uint64_t word_in(const std::byte* record, std::uint32_t at) no
     return load_word(*reinterpret_cast<const std::uint64_t*>(record + at));
 }
 
+constexpr std::uint64_t most_prefetched_bytes = 512;
+
+/// The group's records come over together with its tags rather than after them.
+CAIRN_INLINE void prefetch_records(const std::byte* group, std::uint32_t record_bytes) noexcept {
+    const std::uint64_t bytes = group_bytes(record_bytes);
+    if (bytes > most_prefetched_bytes) return;
+    for (std::uint64_t at = cache_line_bytes; at < bytes + cache_line_bytes; at += cache_line_bytes)
+        __builtin_prefetch(group + std::min<std::uint64_t>(at, bytes - 1));
+}
+
 /// Looks for a record; `is_it(record)` is asked of those with the right tag. Null when there is none; `torn` when the
 /// table has no end, which is damage if no writer was there.
 template <typename Match>
@@ -68,6 +79,7 @@ CAIRN_INLINE std::byte* find_in_table(const dict_table& table, std::uint32_t rec
     std::uint32_t index = home_of(hash, table.count);
     for (std::uint32_t left = table.count; left != 0; --left) {
         std::byte* group = table.groups + index * group_bytes(record_bytes);
+        prefetch_records(group, record_bytes);
         const std::uint64_t tags = word_in(group, 0);
         for (std::uint64_t bits = matching(tags, tag); bits != 0; bits &= bits - 1) {
             std::byte* record = group + sizeof tags + std::uint64_t{place_of(bits)} * record_bytes;
@@ -94,6 +106,12 @@ CAIRN_INLINE dict_key word_key(std::uint64_t word, std::uint64_t seed) noexcept 
 }
 CAIRN_API dict_key bytes_key(std::span<const std::byte> bytes, std::uint64_t seed) noexcept;
 
+CAIRN_INLINE std::byte* find_word_in(const dict_table& table, std::uint32_t record_bytes, const dict_key& key,
+                                     bool& torn) noexcept {
+    return find_in_table(table, record_bytes, key.hash, torn,
+                         [&](const std::byte* record) { return word_in(record, 8) == key.word; });
+}
+
 CAIRN_INLINE std::byte* find_word(const segment& s, const dict_node& node, std::uint32_t record_bytes,
                                   const dict_key& key, bool& torn) noexcept {
     dict_table table;
@@ -101,8 +119,7 @@ CAIRN_INLINE std::byte* find_word(const segment& s, const dict_node& node, std::
         torn = true;
         return nullptr;
     }
-    return find_in_table(table, record_bytes, key.hash, torn,
-                         [&](const std::byte* record) { return word_in(record, 8) == key.word; });
+    return find_word_in(table, record_bytes, key, torn);
 }
 
 /// The record with that key, of any form; null when there is none. `torn`: a link leads nowhere.
@@ -134,7 +151,24 @@ public:
     [[nodiscard]] dict_shape shape() const noexcept { return node_.shape; }
 
     /// Under the lock, where a link that leads nowhere is damage: throws corrupt_segment.
-    [[nodiscard]] std::byte* find(const dict_key& key) const;
+    template <dict_shape Shape>
+    [[nodiscard]] CAIRN_INLINE std::byte* find(const dict_key& key) const {
+        bool torn = false;
+        std::byte* record = nullptr;
+        if constexpr (Shape.key_form == dict_key_form::word) {
+            dict_table table;
+            torn = !find_table(tx_.in(), node_, Shape.record_bytes(), key.hash, table);
+            if (!torn) {
+                __builtin_prefetch(table.groups - sizeof(dict_table_header), 1);  // for an insert
+                record = find_word_in(table, Shape.record_bytes(), key, torn);
+            }
+        } else {
+            record = find_record(tx_.in(), node_, Shape, key, torn);
+        }
+        if (torn) [[unlikely]]
+            throw_torn();
+        return record;
+    }
 
     /// Adds a record; the key is not there. `value` is encoded: in place, or of any length. Throws segment_full.
     void insert(const dict_key& key, std::span<const std::byte> value);
@@ -155,10 +189,18 @@ private:
     void free_fields_later(const std::byte* record);
     void write_fields(std::byte* fields, const dict_key& key, std::span<const std::byte> value);
     void write_pair(std::byte* field, std::span<const std::byte> key, std::span<const std::byte> value);
-    void make_room(std::uint64_t hash);
+    struct roomy_table {
+        dict_table_header& header;
+        std::uint32_t groups;
+    };
+
+    [[noreturn]] void throw_torn() const;
+    void store_counts(dict_table_header& header, std::uint32_t used, std::uint32_t live);
+    roomy_table make_room(std::uint64_t hash);
+    void grow_table(std::uint64_t hash, std::uint64_t entry, const dict_table_header& header);
     segment_offset build_table(std::uint32_t groups, std::uint32_t depth);
-    void move_records(std::uint64_t entry, std::uint32_t bit, segment_offset zeros, segment_offset ones,
-                      std::uint32_t groups);
+    void rebuild_table(std::uint64_t entry, segment_offset table, std::uint32_t groups);
+    void split_table(std::uint64_t entry, std::uint32_t bit, segment_offset zeros, segment_offset ones);
     void double_directory();
     void replace_entries(std::uint64_t hash, std::uint32_t depth, std::uint64_t zeros, std::uint64_t ones);
     void add_to_order(std::uint64_t hash);
