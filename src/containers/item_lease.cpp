@@ -7,8 +7,10 @@ namespace cairn::inline v0::detail {
 lease_hold::lease_hold(root_reference root, lease_ticket ticket) noexcept
     : object_handle(std::move(root)), ticket_(ticket), participant_(in().participant_number()) {}
 
+// What was moved from stays a handle, so that whoever uses it is told that it holds nothing.
 lease_hold::lease_hold(lease_hold&& other) noexcept
-    : object_handle(other), ticket_(std::exchange(other.ticket_, {})), participant_(other.participant_) {}
+    : object_handle(other),  // NOLINT(performance-move-constructor-init)
+      ticket_(std::exchange(other.ticket_, {})), participant_(other.participant_) {}
 
 lease_hold& lease_hold::operator=(lease_hold&& other) noexcept {
     if (this != &other) {

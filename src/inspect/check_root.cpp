@@ -133,10 +133,17 @@ void check_elements(const segment& s, list_node& node, const element_type& type,
     }
 }
 
+// An object without a node has nothing that could be counted.
+std::uint64_t add_outside(const std::string& who, problem_list& problems) {
+    problems.add(who + "its node lies outside");
+    return 0;
+}
+
 std::uint64_t check_list_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
                                 arena_audit& audit, problem_list& problems) {
     auto* node = s.find<list_node>(slot.node);
-    std::string problem = node == nullptr ? "its node lies outside" : check_list_node(s, *node);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem = check_list_node(s, *node);
     if (problem.empty()) problem = check_list(s, *node, audit);
     if (problem.empty()) problem = audit.finish();
     if (!problem.empty()) {
@@ -182,9 +189,10 @@ void check_records(const segment& s, const dict_node& node, const std::string& t
 std::uint64_t check_dict_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
                                 arena_audit& audit, problem_list& problems) {
     auto* node = s.find<dict_node>(slot.node);
-    std::string problem = node == nullptr ? "its node lies outside" : "";
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem;
     try {
-        if (problem.empty()) problem = check_dict(s, *node, audit);
+        problem = check_dict(s, *node, audit);
     } catch (const corrupt_segment&) {
         problem = "dict: a link leads outside";
     }
@@ -201,7 +209,8 @@ std::uint64_t check_dict_object(const segment& s, const root_slot& slot, const s
 std::uint64_t check_queue_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
                                  arena_audit& audit, problem_list& problems) {
     auto* node = s.find<queue_node>(slot.node);
-    std::string problem = node == nullptr ? "its node lies outside" : check_queue(s, *node, audit);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem = check_queue(s, *node, audit);
     if (problem.empty()) problem = audit.finish();
     if (!problem.empty()) {
         problems.add(who + problem);
@@ -228,9 +237,9 @@ std::uint64_t check_channel_object(const segment& s, const root_slot& slot, cons
     const std::string_view types(s.at<char>(slot.type_name), slot.type_name_bytes);
     const element_type type(channel_item_type(types));
     auto* node = s.find<channel_node>(slot.node);
-    std::string problem = type.name.empty() ? "its ring is of another version of Boost"
-                          : node == nullptr ? "its node lies outside"
-                                            : check_channel(s, *node, audit);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem =
+        type.name.empty() ? "its ring is of another version of Boost" : check_channel(s, *node, audit);
     if (problem.empty()) problem = audit.finish();
     if (!problem.empty()) {
         problems.add(who + problem);

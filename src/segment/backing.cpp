@@ -48,6 +48,13 @@ private:
     int fd_ = -1;
 };
 
+std::error_code write_pages(int fd, std::uint64_t offset, std::uint64_t bytes) {
+    const std::error_code reason = os::write_zeros(fd, offset, bytes);
+    // What of it was backed is nobody's, and others may need it.
+    if (reason) static_cast<void>(os::punch(fd, offset, bytes));
+    return reason;
+}
+
 [[noreturn]] void throw_not_backed(const segment& s, std::uint64_t new_bytes, std::error_code reason) {
     const std::string what = "grow " + describe_segment(s) + " to " + std::to_string(new_bytes) + " bytes";
     const bool no_room = reason.value() == ENOSPC || reason.value() == ENOMEM || reason.value() == EFBIG ||
@@ -79,10 +86,7 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
     std::error_code reason;
     if (const int fd = descriptor.get(); fd >= 0) {
         reason = os::allocate(fd, entries, entry_bytes);
-        if (!reason && (reason = os::write_zeros(fd, pages, bytes))) {
-            // What of it was backed is nobody's, and others may need it.
-            static_cast<void>(os::punch(fd, pages, bytes));
-        }
+        if (!reason) reason = write_pages(fd, pages, bytes);
     } else {
         reason = s.internals().map.populate(entries, entry_bytes);
         if (!reason) reason = s.internals().map.populate(pages, bytes);

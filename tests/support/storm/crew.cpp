@@ -105,6 +105,7 @@ private:
 };
 
 // So that nobody who waits in an operation stays there when no further one is begun.
+// NOLINTNEXTLINE(performance-unnecessary-value-param): request_stop() is const in one standard library only
 void request_at_the_end(const storm_weather& weather, std::stop_source end) {
     while (!weather.over) std::this_thread::sleep_for(std::chrono::milliseconds(2));
     end.request_stop();

@@ -75,10 +75,10 @@ CAIRN_API list_node& list_at(const segment& s, segment_offset node, std::uint32_
 
 /// Under the lock, before the words of a node are followed: throws corrupt_segment when they make no sense for that
 /// stride and form, or when there were more elements than the segment has bytes.
-CAIRN_API list_node& sound_node(root_transaction& tx, segment_offset node, std::uint32_t stride,
+CAIRN_API list_node& sound_node(root_transaction& tx, segment_offset offset, std::uint32_t stride,
                                 element_form form);
 /// ... when whatever the node says itself is to be believed, if it can be.
-list_node& sound_node(root_transaction& tx, segment_offset node);
+list_node& sound_node(root_transaction& tx, segment_offset offset);
 
 /// Makes room for one more element: the chunk where index `size` goes becomes the tail chunk.
 CAIRN_API CAIRN_COLD void extend_tail(root_transaction& tx, list_node& node);

@@ -524,7 +524,8 @@ template <typename Fn>
     requires std::invocable<Fn, const T&>
 void list<T>::for_each(Fn fn) const {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
-        for (const T& value : snapshot()) std::invoke(fn, value);
+        const std::vector<T> all = snapshot();
+        for (const auto& value : all) std::invoke(fn, value);  // of bool it is no reference
         return;
     }
     const detail::segment_ptr keep = this->hold();
