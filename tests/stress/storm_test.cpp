@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "channel_storm.hpp"
 #include "keyed_storm.hpp"
 #include "list_storm.hpp"
 #include "queue_storm.hpp"
@@ -31,6 +32,7 @@ std::vector<storm_row> all_rows() {
     std::vector<storm_row> rows = list_storm_rows();
     for (storm_row& each : keyed_storm_rows()) rows.push_back(std::move(each));
     for (storm_row& each : queue_storm_rows()) rows.push_back(std::move(each));
+    for (storm_row& each : channel_storm_rows()) rows.push_back(std::move(each));
     return rows;
 }
 
