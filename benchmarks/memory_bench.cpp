@@ -5,7 +5,7 @@
 //               1 000 000 int64 to int64, whose entries need 16.
 // Processes     one. Nothing here is a time: one run says it all.
 // Counted       Cairn: what the segment's used bytes grew by, the making of the list included (segment_each: all that is
-//               backed by the system, a new segment's 1 MiB and growth ahead included); Boost: what its segment's used
+//               backed by the system, a new segment's 256 KiB and growth ahead included); Boost: what its segment's used
 //               bytes grew by; std::vector: what malloc handed out. All with room that is allocated and not used yet.
 // Good          DESIGN.md sets no goal. Below the peers, and near 1 for what is large.
 #include <cstdint>

@@ -99,8 +99,6 @@ std::byte* find_record(const segment& s, const dict_node& node, dict_shape shape
         torn = true;
         return nullptr;
     }
-    // What an insert changes of the table; in a lookup it is a line too much.
-    __builtin_prefetch(table.groups - sizeof(dict_table_header), 1);
     return find_in_table(table, record_bytes, key.hash, torn, [&](const std::byte* record) {
         if (word_in(record, 8) != key.hash) return false;
         blob_slot slot{};

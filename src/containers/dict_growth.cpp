@@ -51,7 +51,7 @@ CAIRN_COLD void dict_change::grow_table(std::uint64_t hash, std::uint64_t entry,
     free_later(entry_table(entry), table_bytes(groups, record_bytes));
 }
 
-// Without records: of those only the tags count.
+// Clears header and tags; nobody reads a record whose tag is not live.
 segment_offset dict_change::build_table(std::uint32_t groups, std::uint32_t depth) {
     const std::uint32_t record_bytes = node_.shape.record_bytes();
     const segment_offset table = allocate(tx_, table_bytes(groups, record_bytes));
@@ -90,7 +90,8 @@ public:
         if (live_ == most_records(groups_)) return false;
         std::uint32_t index = home_of(hash, groups_);
         std::byte* group = group_at(header_, record_bytes_, index);
-        while (!has_empty(tags_of(group))) {  // fewer records than places: there is one
+        for (std::uint32_t left = groups_; !has_empty(tags_of(group)); --left) {
+            if (left == 0) return false;
             if (++index == groups_) index = 0;
             group = group_at(header_, record_bytes_, index);
         }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -140,7 +141,7 @@ std::error_code allocate(int fd, std::uint64_t offset, std::uint64_t bytes) {
 
 std::error_code write_zeros(int fd, std::uint64_t offset, std::uint64_t bytes) {
     if (is_beyond_file_limit(offset + bytes)) return from_errno(EFBIG);
-    // One page again and again: it stays in the nearest cache.
+    // One page again and again: it stays in the nearest cache. Never written; iovec knows no const.
     static char zeros[4096];
     constexpr std::size_t most_pieces = 64;
     std::array<iovec, most_pieces> pieces;
@@ -150,10 +151,10 @@ std::error_code write_zeros(int fd, std::uint64_t offset, std::uint64_t bytes) {
             pieces[count] = {static_cast<void*>(zeros), std::min<std::size_t>(left, sizeof zeros)};
             left -= pieces[count].iov_len;
         }
+        const auto at = static_cast<off_t>(offset + done);
         ssize_t written = 0;
         const int result = checked_call("pwritev", [&] {
-            written =
-                ::pwritev(fd, pieces.data(), static_cast<int>(count), static_cast<off_t>(offset + done));
+            written = ::pwritev(fd, pieces.data(), static_cast<int>(count), at);
             return written < 0 ? -1 : 0;
         });
         if (result < 0) return outcome(result);
@@ -161,6 +162,12 @@ std::error_code write_zeros(int fd, std::uint64_t offset, std::uint64_t bytes) {
         done += static_cast<std::uint64_t>(written);
     }
     return {};
+}
+
+std::uint64_t first_hole(int fd, std::uint64_t offset) {
+    const off_t hole = ::lseek(fd, static_cast<off_t>(offset), SEEK_HOLE);
+    if (hole >= 0) return static_cast<std::uint64_t>(hole);
+    return errno == ENXIO ? offset : std::numeric_limits<std::uint64_t>::max();
 }
 
 std::error_code set_size(const unique_fd& fd, std::uint64_t bytes) {

@@ -50,9 +50,11 @@ std::error_code remove_file(const std::string& path);
 std::error_code set_mode(const unique_fd& fd, mode_t mode);
 /// Backs the range with pages, growing the file if need be: a later touch cannot fail.
 std::error_code allocate(int fd, std::uint64_t offset, std::uint64_t bytes);
-/// Backs the range with pages of zeros that are ready to be mapped, many at one fault: a page that allocate() backs costs a
-/// fault of its own, and twice as much. What was written before an error stays.
+/// Backs the range with pages of zeros that are ready to be mapped, many at one fault; each that allocate() backs costs a
+/// fault of its own. What was written before an error stays.
 std::error_code write_zeros(int fd, std::uint64_t offset, std::uint64_t bytes);
+/// Where the first bytes from `offset` on are that no page is behind; the largest number when that is not known.
+std::uint64_t first_hole(int fd, std::uint64_t offset);
 /// Sets the file's size without backing it.
 std::error_code set_size(const unique_fd& fd, std::uint64_t bytes);
 /// Nobody can shrink the memfd any more.

@@ -74,7 +74,7 @@ bool read_stat(const char* path, stat_facts& facts) noexcept {
     // The second field is the program's name in parentheses and may hold anything; the last ')' ends it.
     const char* name = std::strchr(text, '(');
     const char* field = std::strrchr(text, ')');
-    if (name == nullptr || field == nullptr || field[1] == '\0') return false;
+    if (name == nullptr || field == nullptr || field < name || field[1] == '\0') return false;
     ++name;
     std::copy(name, std::min(field, name + facts.program.size()), facts.program.begin());
     field += 2;

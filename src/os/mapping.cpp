@@ -71,11 +71,9 @@ std::error_code mapping::populate(std::uint64_t offset, std::uint64_t bytes) con
 }
 
 void map_ahead(const std::byte* begin, std::uint64_t bytes) noexcept {
-    const std::byte* const end = begin + bytes;
-    while (begin < end) {
-        static_cast<void>(*static_cast<const volatile std::byte*>(begin));
-        begin += fault_around_bytes - reinterpret_cast<std::uintptr_t>(begin) % fault_around_bytes;
-    }
+    const std::uintptr_t before = reinterpret_cast<std::uintptr_t>(begin) % fault_around_bytes;
+    for (std::uint64_t at = 0; at < bytes; at += fault_around_bytes - (before + at) % fault_around_bytes)
+        static_cast<void>(*static_cast<const volatile std::byte*>(begin + at));
 }
 
 std::error_code map_wiped_on_fork(std::uint64_t*& word) {

@@ -49,9 +49,12 @@ private:
 };
 
 std::error_code write_pages(int fd, std::uint64_t offset, std::uint64_t bytes) {
+    const std::uint64_t hole = os::first_hole(fd, offset);
     const std::error_code reason = os::write_zeros(fd, offset, bytes);
-    // What of it was backed is nobody's, and others may need it.
-    if (reason) static_cast<void>(os::punch(fd, offset, bytes));
+    // What was backed just now is nobody's, and others may need it. What was backed before stays: a growth that came to its
+    // last step, and died there, has shown it to readers.
+    const std::uint64_t end = offset + bytes;
+    if (reason && hole < end) static_cast<void>(os::punch(fd, hole, end - hole));
     return reason;
 }
 

@@ -11,10 +11,10 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
-// Grown by at least a quarter, so that a segment that keeps growing asks the system seldom; by 4 MiB at most, so that
-// nobody waits longer than about half a millisecond for somebody else's growth (0.33 us a page, DESIGN.md 9).
+// Grown by at least a quarter, so that a segment that keeps growing asks the system seldom; by 2 MiB at most, so that
+// nobody waits longer than about half a millisecond for somebody else's growth (1.2 us a page, docs/design-notes.md).
 constexpr std::uint32_t least_growth_pages = 16;
-constexpr std::uint32_t most_slack_pages = 1024;
+constexpr std::uint32_t most_slack_pages = 512;
 
 std::uint32_t ceil_order(std::uint32_t pages) noexcept {
     return static_cast<std::uint32_t>(std::bit_width(pages - 1));

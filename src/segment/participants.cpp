@@ -1,5 +1,7 @@
 #include "segment/participants.hpp"
 
+#include <array>
+
 namespace cairn::inline v0::detail {
 
 namespace {

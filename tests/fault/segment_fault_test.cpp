@@ -1,13 +1,16 @@
 // segment_fault_test.cpp - segments and their objects when the system says no: at every call that it is asked.
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <doctest/doctest.h>
 
+#include "os/file.hpp"
 #include "support/faults.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
@@ -218,4 +221,34 @@ TEST_CASE("a name that is taken is segment_exists also where there is no room fo
     cairn::detail::os::fault.store(&no_room);
     CHECK_THROWS_AS(cairn::manager::create(name), cairn::segment_exists);
     cairn::detail::os::fault.store(nullptr);
+}
+
+namespace {
+// Every other time: each attempt to grow gets a part of its pages.
+int room_for_some(const char* call) noexcept {
+    static int written = 0;
+    return std::string_view(call) == "pwritev" && ++written % 2 == 0 ? ENOSPC : 0;
+}
+
+std::uint64_t occupied_bytes(const std::string& segment) {
+    struct stat status = {};
+    const std::string path = cairn::detail::os::shm_directory() + "/cairn." + segment;
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+}  // namespace
+
+TEST_CASE("a growth that gets a part of its pages gives them back") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 64_MiB, .initial_size = 200'000});
+    const auto l = m.list<long>("l", {1, 2, 3});
+    const std::uint64_t before = occupied_bytes(name.get());
+    cairn::detail::os::fault.store(&room_for_some);
+    CHECK_THROWS_AS(l.reserve(1'000'000), cairn::segment_full);
+    cairn::detail::os::fault.store(nullptr);
+    CHECK(occupied_bytes(name.get()) <= before + 64_KiB);  // entries of the page map stay backed
+    CHECK(l == longs{1, 2, 3});
+    l.reserve(1'000'000);
+    CHECK(occupied_bytes(name.get()) >= before + 8'000'000);
+    CHECK(broken_invariant(l).empty());
 }

@@ -137,7 +137,7 @@ MUTANTS = [
     {
         "name": "pages that the system was not asked for",
         "file": "src/os/file.cpp",
-        "old": """            written = ::pwritev(fd, pieces.data(), static_cast<int>(count), static_cast<off_t>(offset + done));
+        "old": """            written = ::pwritev(fd, pieces.data(), static_cast<int>(count), at);
             return written < 0 ? -1 : 0;
 """,
         "new": """            struct stat status = {};
@@ -177,8 +177,8 @@ MUTANTS = [
     {
         "name": "participants known by their pid only",
         "file": "src/os/identity.cpp",
-        "old": "    return same_process(make_identity(pid, facts), identity);\n}\n\nstd::uint64_t pid_namespace",
-        "new": "    return true;\n}\n\nstd::uint64_t pid_namespace",
+        "old": "    return same_process(make_identity(pid, facts), identity);\n",
+        "new": "    return true;\n",
         "program": "process", "cases": "a process that has become another program counts as killed",
     },
     {

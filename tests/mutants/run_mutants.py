@@ -4,7 +4,7 @@
 For each mutant of mutants.py: a copy of one file is changed, what needs it is compiled again as compile_commands.json
 says, and one test program is linked anew, all in a folder of its own; neither the tree nor the build folder is touched.
 Then the tests that the mutant names are run and have to fail. They are run with the unbroken program, too, and have to
-pass. A mutant whose text is not found (once) fails, so that mutants cannot rot.
+pass. A mutant whose text is not found (once) fails, also when it is not run, so that mutants cannot rot.
 
 Without arguments it does those that every run does, and some that CAIRN_CRASH_SEED chooses; with CAIRN_FULL=1 all; with
 arguments those whose name contains one of them.
@@ -134,13 +134,19 @@ def run_tests(sandbox, program_path, mutant):
     return status, output, int(counted.group(1)) if counted else 0
 
 
-def break_file(build, mutant, folder):
-    """The changed copy; returns its path, relative to `folder`, and what the compiler has to look at first for it."""
+def unbroken_text(build, mutant):
+    """The file that it breaks, whose text is there once."""
     path = mutant["file"]
     with open(os.path.join(build.source, path), encoding="utf-8") as file:
         text = file.read()
     if text.count(mutant["old"]) != 1:
         raise Problem(f"its text is {text.count(mutant['old'])} times in {path}, expected once: mend the mutant")
+    return text
+
+
+def break_file(build, mutant, folder):
+    """The changed copy; returns its path, relative to `folder`, and what the compiler has to look at first for it."""
+    path, text = mutant["file"], unbroken_text(build, mutant)
     copy = os.path.join(folder, path)
     os.makedirs(os.path.dirname(copy), exist_ok=True)
     with open(copy, "w", encoding="utf-8") as file:
@@ -223,6 +229,14 @@ def main():
         first = int(os.environ.get("CAIRN_CRASH_SEED") or 0) % len(others)
         chosen = [m for m in MUTANTS if m.get("always")] + (others + others)[first:first + SAMPLE]
 
+    rotten = 0
+    for mutant in MUTANTS:  # also those that are left to other runs
+        try:
+            unbroken_text(build, mutant)
+        except Problem as error:
+            print(f"FAIL {mutant['name']}: {error}", flush=True)
+            rotten += 1
+
     results = {}
 
     def baseline(mutant):
@@ -252,7 +266,7 @@ def main():
         with open(os.path.join(os.environ["CAIRN_REPORT_DIR"], "mutants.json"), "w", encoding="utf-8") as to:
             json.dump({"mutants": len(chosen), "caught": caught,
                        "left_to_other_seeds": len(MUTANTS) - len(chosen)}, to, indent=2)
-    return 0 if chosen and caught == len(chosen) else 1
+    return 0 if chosen and caught == len(chosen) and not rotten else 1
 
 
 if __name__ == "__main__":

@@ -215,6 +215,19 @@ TEST_CASE("zeros are written where they belong, in as many calls as it takes, an
     CHECK(has_error(os::write_zeros(-1, 0, 1), EBADF));
 }
 
+TEST_CASE("the first hole is where no page is, or where the file ends") {
+    const scratch_directory directory;
+    const os::unique_fd fd = named_file(directory / "name");
+    CHECK(os::first_hole(fd.get(), 0) == 0);
+    REQUIRE_FALSE(os::write_zeros(fd.get(), 0, 65536));
+    CHECK(os::first_hole(fd.get(), 4096) == 65536);
+    CHECK(os::first_hole(fd.get(), 65536) == 65536);
+    CHECK(os::first_hole(fd.get(), 1 << 20) == 1 << 20);  // behind the end
+    REQUIRE_FALSE(os::punch(fd.get(), 8192, 4096));
+    CHECK(os::first_hole(fd.get(), 4096) == 8192);
+    CHECK(os::first_hole(-1, 4096) > std::uint64_t{1} << 63);
+}
+
 TEST_CASE("what was punched is given back, reads as zero, and keeps its place") {
     const scratch_directory directory;
     const os::unique_fd fd = named_file(directory / "name");

@@ -204,8 +204,8 @@ TEST_CASE("pages that are mapped ahead are there without a fault") {
     os::map_ahead(m.base(), 64 * page);
     const long before = faults();
     for (std::uint64_t i = 0; i < 64; ++i) byte_at(m, i * page) = 1;
-    if (is_sanitized) return;  // their own memory faults, too
-    CHECK(faults() - before < 64);
+    if (is_sanitized) return;        // their own memory faults, too
+    CHECK(faults() - before <= 16);  // where the kernel maps what is around a read fault: 0
 }
 
 TEST_CASE("a wiped page is the parent's alone: a child finds zeros, whatever was in it") {

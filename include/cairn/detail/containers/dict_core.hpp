@@ -60,6 +60,7 @@ CAIRN_INLINE std::uint64_t word_in(const std::byte* record, std::uint32_t at) no
     return load_word(*reinterpret_cast<const std::uint64_t*>(record + at));
 }
 
+/// Larger groups (of records beyond 60 bytes) would take more of the cache than is won.
 constexpr std::uint64_t most_prefetched_bytes = 512;
 
 /// The group's records come over together with its tags rather than after them.
@@ -158,7 +159,7 @@ public:
         if constexpr (Shape.key_form == dict_key_form::word) {
             dict_table table;
             torn = !find_table(tx_.in(), node_, Shape.record_bytes(), key.hash, table);
-            if (!torn) {
+            if (!torn && table.count != 0) {
                 __builtin_prefetch(table.groups - sizeof(dict_table_header), 1);  // for an insert
                 record = find_word_in(table, Shape.record_bytes(), key, torn);
             }
@@ -184,16 +185,15 @@ private:
         segment_offset offset;
         std::uint64_t bytes;
     };
+    struct roomy_table {
+        dict_table_header& header;
+        std::uint32_t groups;
+    };
     void free_later(segment_offset offset, std::uint64_t bytes);
     void free_blob_later(const blob_slot& slot);
     void free_fields_later(const std::byte* record);
     void write_fields(std::byte* fields, const dict_key& key, std::span<const std::byte> value);
     void write_pair(std::byte* field, std::span<const std::byte> key, std::span<const std::byte> value);
-    struct roomy_table {
-        dict_table_header& header;
-        std::uint32_t groups;
-    };
-
     [[noreturn]] void throw_torn() const;
     void store_counts(dict_table_header& header, std::uint32_t used, std::uint32_t live);
     roomy_table make_room(std::uint64_t hash);

@@ -9,7 +9,7 @@
 //   directory  | entry | entry | ...          2^depth of them; a table with fewer bits has several in a row
 //   entry      | 24 bits: groups of the table | 40 bits: offset of the table |
 //   table      | dict_table_header | group | group | ...
-//   group      | 8 tags, a byte each | 8 records |     a lookup reads the tags and, as a rule, one record
+//   group      | 8 tags, a byte each | 8 records |     a lookup looks at the tags and, as a rule, at one record
 //   tag        0x80 | 7 bits of the hash, or 0: never used, or 1: erased
 //   record     | sequence | (hash) | key | (value) |
 //
