@@ -234,10 +234,7 @@ void compare_all(const std::string& flat, const sizes& of) {
 
 int main(int argc, char** argv) {
     using namespace cairn_bench;
-    bool is_smoke = false;
-    for (int i = 1; i < argc; ++i)
-        is_smoke = is_smoke || std::string(argv[i]) == "--benchmark_min_time=0.001";
-    const sizes of = is_smoke ? smoke : measured;
+    const sizes of = is_smoke_run(argc, argv) ? smoke : measured;
     add_all<cairn_dict, std::int64_t, std::int64_t>("int64", of);
     add_all<plain_map, std::int64_t, std::int64_t>("int64", of);
     add_all<boost_map, std::int64_t, std::int64_t>("int64", of);

@@ -2,7 +2,8 @@
 //
 // Workload      int64: 1 000, 100 000 and 10 000 000; strings of 8, 64 and 1 000 bytes: 100 000, all different. Appended one
 //               by one to a new list. An element's need is its bytes: 8 for an int64, its length for a string. Dicts of 100 000 and
-//               1 000 000 int64 to int64, whose entries need 16.
+//               1 000 000 int64 to int64, whose entries need 16. Without peers: a queue of 200 strings of 1 MiB, a dict of
+//               10 000 000 int64 to int64, a list of 100 000 000 int64.
 // Processes     one. Nothing here is a time: one run says it all.
 // Counted       Cairn: what the segment's used bytes grew by, the making of the list included (segment_each: all that is
 //               backed by the system, a new segment's 256 KiB and growth ahead included); Boost: what its segment's used
@@ -147,6 +148,46 @@ void add_dict(std::int64_t count) {
         compare(operation, {stem + "cairn", "bytes_each"}, peer, {stem + peer, "bytes_each"});
 }
 
+// ---- what is large ---------------------------------------------------------------------------------------------------
+
+template <typename Fill>
+void add_large(const std::string& what, std::int64_t count, std::size_t needed, Fill fill_one) {
+    const std::string name = "memory/large/" + what + "/cairn";
+    add(name,
+        [=](benchmark::State& state) {
+            for (auto _ : state) {
+                const cairn::manager manager;
+                const std::uint64_t before = manager.stats().used_bytes;
+                fill_one(manager);
+                report(state, count, needed, manager.stats().used_bytes - before);
+            }
+        })
+        ->Iterations(1)
+        ->Repetitions(1)
+        ->Unit(benchmark::kMillisecond);
+    compare("bytes each, " + what, {name, "bytes_each"}, "contents", {name, "needed_each"});
+}
+
+void add_all_large() {
+    constexpr std::int64_t texts = 200;
+    constexpr std::size_t text_bytes = std::size_t{1} << 20;
+    add_large("queue of 200 strings of 1 MiB", texts, text_bytes, [](const cairn::manager& manager) {
+        const auto queue = manager.queue<std::string>("queue");
+        for (std::int64_t i = 0; i < texts; ++i) queue.put(value_of<std::string>(i, text_bytes));
+    });
+    constexpr std::int64_t pairs = 10'000'000;
+    add_large("dict of 10 000 000 int64", pairs, 2 * sizeof(std::int64_t), [](const cairn::manager& manager) {
+        const auto dict = manager.dict<std::int64_t, std::int64_t>("dict");
+        fill_dict(dict, pairs);
+    });
+    constexpr std::int64_t numbers = 100'000'000;
+    add_large("list of 100 000 000 int64", numbers, sizeof(std::int64_t), [](const cairn::manager& manager) {
+        const auto list = manager.list<std::int64_t>("list");
+        const std::vector<std::int64_t> batch(10'000, 7);
+        for (std::int64_t i = 0; i < numbers; i += 10'000) list.extend(batch);
+    });
+}
+
 }  // namespace
 }  // namespace cairn_bench
 
@@ -156,5 +197,6 @@ int main(int argc, char** argv) {
     for (const std::size_t bytes : {8U, 64U, 1000U})
         add_sizes<std::string>("strings of " + std::to_string(bytes), 100'000, bytes);
     for (const std::int64_t count : {100'000, 1'000'000}) add_dict(count);
+    if (!is_smoke_run(argc, argv)) add_all_large();
     return run(argc, argv);
 }

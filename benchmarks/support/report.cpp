@@ -214,6 +214,11 @@ void compare(std::string operation, figure ours, std::string peer_name, figure p
         {std::move(operation), std::move(ours), std::move(peer_name), std::move(peer), wanted});
 }
 
+bool is_smoke_run(int argc, char** argv) {
+    return std::any_of(argv + 1, argv + argc,
+                       [](const char* word) { return std::string(word) == "--benchmark_min_time=0.001"; });
+}
+
 benchmark::internal::Benchmark* add(const std::string& name, std::function<void(benchmark::State&)> body) {
     return benchmark::RegisterBenchmark(name.c_str(), [body = std::move(body)](benchmark::State& state) {
         try {

@@ -38,6 +38,9 @@ goal nanoseconds(double first, double then = 0);
 /// At most so many nanoseconds more than the peer.
 goal more_than_the_peer(double first, double then = 0);
 
+/// In the test suite, which only wants to see that a benchmark runs.
+bool is_smoke_run(int argc, char** argv);
+
 /// A line of the table after the run; left out when one of its sides did not run (--benchmark_filter).
 void compare(std::string operation, figure ours, std::string peer_name, figure peer, goal wanted = {});
 
