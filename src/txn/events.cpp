@@ -9,15 +9,15 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
-// A waiter can be killed with a wake in its hand, which nobody else then gets: everyone looks again this often.
-constexpr std::chrono::milliseconds least_tick{80};
-constexpr std::uint32_t jitter_milliseconds = 40;
+// A waiter can be killed with a wake in its hand, which nobody else then gets: everyone looks again this often. All of the
+// machine do so together: who is woken when the processor is awake anyway costs half of one who has to wake it.
+constexpr std::chrono::milliseconds tick{125};
+constexpr std::chrono::milliseconds shortest{25};
 
-// Sleepers of one event should not all look at once; the low bits of the clock are random enough for that.
 std::chrono::steady_clock::time_point next_tick() noexcept {
     const auto now = std::chrono::steady_clock::now();
-    const auto noise = static_cast<std::uint64_t>(now.time_since_epoch().count()) / 64 % jitter_milliseconds;
-    return now + least_tick + std::chrono::milliseconds(noise);
+    const auto since = now.time_since_epoch();
+    return now + (tick - (since + shortest) % tick) + shortest;
 }
 
 }  // namespace

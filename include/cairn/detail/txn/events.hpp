@@ -7,7 +7,7 @@
 //   waiter  under the lock, predicate false: flag = 1, read sequence, unlock, sleep while the sequence is that one
 //   waker   under the lock, before the commit: if the flag is set, bump the sequence and wake as many as were enabled
 // A waker that is killed before the wake has not committed, so nobody missed anything; after it, those who are up find
-// EOWNERDEAD, recover, and look again. Every sleep ends after a tick of about 100 ms, since a waiter can be killed with
+// EOWNERDEAD, recover, and look again. Every sleep ends after a tick, 150 ms at most, since a waiter can be killed with
 // a wake in its hand. (Model: waits.)
 #pragma once
 
