@@ -22,25 +22,53 @@ std::string reason_of(const std::exception& e) {
     return text.substr(0, text.find("; "));
 }
 
+struct company {
+    std::uint64_t live_count = 0;
+    std::uint64_t dead_count = 0;
+    bool has_unknown = false;
+    bool is_creator_dead = false;
+};
+
+company company_in(const cairn::inspection& look) {
+    company found;
+    for (const cairn::participant_facts& each : look.participants()) {
+        if (each.state == cairn::presence::alive) ++found.live_count;
+        if (each.state == cairn::presence::dead) ++found.dead_count;
+        if (each.state == cairn::presence::unknown) found.has_unknown = true;
+        if (each.is_creator && each.state == cairn::presence::dead) found.is_creator_dead = true;
+    }
+    return found;
+}
+
+std::string state_of(const cairn::segment_location& where, const cairn::segment_facts& facts,
+                     const company& with) {
+    if (facts.is_truncated) return "damaged";
+    if (where.is_image) return "image";
+    if (with.has_unknown) return "unknown";
+    if (with.live_count != 0 || where.is_anonymous) return "live";
+    return facts.is_persistent ? "idle" : "orphan";
+}
+
+std::vector<std::string> notes_on(const cairn::segment_facts& facts, const company& with, bool is_orphan) {
+    std::vector<std::string> notes;
+    if (facts.is_truncated) notes.emplace_back("truncated");
+    if (facts.is_retired) notes.emplace_back("being removed");
+    if (!facts.is_of_this_boot) notes.emplace_back("from before this system was started");
+    if (with.has_unknown) notes.emplace_back("of another pid namespace");
+    if (with.is_creator_dead && is_orphan) notes.push_back(fmt::format("creator {} died", facts.creator_pid));
+    if (facts.is_persistent) notes.emplace_back("persistent");
+    return notes;
+}
+
 void look_inside(segment_summary& summary) {
     const cairn::inspection look(summary.where);
-    summary.facts = look.facts();
-    const cairn::segment_facts& facts = *summary.facts;
-    bool is_creator_dead = false;
-    bool is_unknown = false;
-    for (const cairn::participant_facts& each : look.participants()) {
-        if (each.state == cairn::presence::alive) ++summary.live_count;
-        if (each.state == cairn::presence::dead) ++summary.dead_count;
-        if (each.state == cairn::presence::unknown) is_unknown = true;
-        if (each.is_creator && each.state == cairn::presence::dead) is_creator_dead = true;
-    }
-    if (facts.is_truncated) summary.state = "damaged";
-    else if (summary.where.is_image) summary.state = "image";
-    else if (is_unknown) summary.state = "unknown";
-    else if (summary.live_count != 0 || summary.where.is_anonymous) summary.state = "live";
-    else summary.state = facts.is_persistent ? "idle" : "orphan";
+    const cairn::segment_facts facts = look.facts();
+    summary.facts = facts;
+    const company with = company_in(look);
+    summary.live_count = with.live_count;
+    summary.dead_count = with.dead_count;
+    summary.state = state_of(summary.where, facts, with);
 
-    std::vector<std::string> notes;
     std::uint64_t recoveries = facts.recovery_count.value_or(0);
     std::uint64_t poisoned = 0;
     for (const cairn::object_facts& each : look.objects(false)) {
@@ -48,13 +76,8 @@ void look_inside(segment_summary& summary) {
         poisoned += each.state == "poisoned" ? 1 : 0;
     }
     if (facts.recovery_count) summary.recovery_count = recoveries;
-    if (facts.is_truncated) notes.emplace_back("truncated");
-    if (facts.is_retired) notes.emplace_back("being removed");
-    if (!facts.is_of_this_boot) notes.emplace_back("from before this system was started");
-    if (is_unknown) notes.emplace_back("of another pid namespace");
-    if (is_creator_dead && summary.state == "orphan")
-        notes.push_back(fmt::format("creator {} died", facts.creator_pid));
-    if (facts.is_persistent) notes.emplace_back("persistent");
+
+    std::vector<std::string> notes = notes_on(facts, with, summary.is_collectable());
     if (poisoned != 0) notes.push_back(counted(poisoned, "poisoned object"));
     if (facts.lock_owner_died) notes.emplace_back("holder of its lock died");
     if (recoveries != 0) notes.push_back(counted(recoveries, "recovery", "recoveries"));
