@@ -38,6 +38,9 @@
 namespace cairn::inline v0 {
 
 template <typename K, typename V>
+class sharded_dict;
+
+template <typename K, typename V>
 class dict : public detail::object_handle {
     static_assert(detail::require_key<K>() && detail::require_element<V>());
     using key_parameter = typename detail::element_traits<K>::parameter;
@@ -120,7 +123,10 @@ public:
     // ---- taking away -----------------------------------------------------------------------------------------------
 
     /// Removes the key. False when it was not there. Needs no memory.
-    bool erase(key_parameter key) const { return take(key, nullptr); }
+    bool erase(key_parameter key) const {
+        this->require_writable();
+        return take({key, seed()}, nullptr);
+    }
     /// Removes the key and returns its value. @throws key_error
     V pop(key_parameter key) const;
     /// ... or `otherwise` when it is not there.
@@ -181,6 +187,7 @@ public:
     }
 
 private:
+    friend class sharded_dict<K, V>;  // which is several dicts
     using encoded_key = detail::encoded_key<K>;
     using encoded_value = detail::encoded<V>;
 
@@ -189,9 +196,18 @@ private:
     }
     /// Of the hash: the same for all of a segment.
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
-    CAIRN_NOINLINE std::optional<V> get_slowly(key_parameter key) const;
-    CAIRN_NOINLINE bool contains_slowly(key_parameter key) const;
-    bool take(key_parameter key, std::optional<V>* value) const;
+    // What a sharded_dict calls, which has encoded the key to know the shard. `wanted(node)` gives the key as it is looked for.
+    template <typename Wanted>
+    [[nodiscard]] CAIRN_INLINE std::optional<V> get_word(key_parameter key, Wanted wanted) const;
+    template <typename Wanted>
+    [[nodiscard]] CAIRN_INLINE bool contains_word(key_parameter key, Wanted wanted) const;
+    [[nodiscard]] CAIRN_NOINLINE std::optional<V> get_encoded(const encoded_key& wanted) const;
+    [[nodiscard]] CAIRN_NOINLINE bool contains_encoded(const encoded_key& wanted) const;
+    bool store(const encoded_key& wanted, value_parameter value) const;
+    bool store_if_new(const encoded_key& wanted, const V& value) const;
+    template <typename Fn>
+    void update_encoded(const encoded_key& wanted, Fn&& fn) const;
+    bool take(const encoded_key& wanted, std::optional<V>* value) const;
     [[noreturn]] CAIRN_COLD void throw_missing(const char* operation, key_parameter key) const {
         this->throw_key(operation, "no key " + repr(K(key)));
     }

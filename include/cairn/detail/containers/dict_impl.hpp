@@ -14,27 +14,35 @@ namespace cairn::inline v0 {
 template <typename K, typename V>
 CAIRN_INLINE std::optional<V> dict<K, V>::get(key_parameter key) const {
     if constexpr (is_fast) {
-        const detail::quick_look look(in(), slot(), generation());
-        if (look.may_look()) [[likely]] {
-            const detail::dict_node& n = node_in(in());
-            bool torn = false;
-            const detail::dict_key wanted = detail::word_key(detail::word_of(key), detail::load_word(n.seed));
-            const std::byte* record = detail::find_word(in(), n, shape.record_bytes(), wanted, torn);
-            if (record != nullptr) [[likely]] {
-                const detail::in_place_copy<V> copy(record + shape.value_at());
-                if (look.is_whole() && detail::equals_itself(key)) [[likely]]
-                    return copy.get();
-            } else if (look.is_whole() && !torn) {
-                return std::nullopt;
-            }
-        }
+        return get_word(key, [&](const detail::dict_node& n) {
+            return detail::word_key(detail::word_of(key), detail::load_word(n.seed));
+        });
+    } else {
+        return get_encoded({key, seed()});
     }
-    return get_slowly(key);
 }
 
 template <typename K, typename V>
-CAIRN_NOINLINE std::optional<V> dict<K, V>::get_slowly(key_parameter key) const {
-    const encoded_key wanted(key, seed());
+template <typename Wanted>
+CAIRN_INLINE std::optional<V> dict<K, V>::get_word(key_parameter key, Wanted wanted) const {
+    const detail::quick_look look(in(), slot(), generation());
+    if (look.may_look()) [[likely]] {
+        const detail::dict_node& n = node_in(in());
+        bool torn = false;
+        const std::byte* record = detail::find_word(in(), n, shape.record_bytes(), wanted(n), torn);
+        if (record != nullptr) [[likely]] {
+            const detail::in_place_copy<V> copy(record + shape.value_at());
+            if (look.is_whole() && detail::equals_itself(key)) [[likely]]
+                return copy.get();
+        } else if (look.is_whole() && !torn) {
+            return std::nullopt;
+        }
+    }
+    return get_encoded({key, seed()});
+}
+
+template <typename K, typename V>
+CAIRN_NOINLINE std::optional<V> dict<K, V>::get_encoded(const encoded_key& wanted) const {
     if (wanted.is_nan()) return std::nullopt;
     detail::copied_bytes bytes;
     bool is_there = false;
@@ -59,23 +67,31 @@ V dict<K, V>::at(key_parameter key) const {
 template <typename K, typename V>
 CAIRN_INLINE bool dict<K, V>::contains(key_parameter key) const {
     if constexpr (shape.key_form == detail::dict_key_form::word) {
-        const detail::quick_look look(in(), slot(), generation());
-        if (look.may_look()) [[likely]] {
-            const detail::dict_node& n = node_in(in());
-            bool torn = false;
-            const detail::dict_key wanted = detail::word_key(detail::word_of(key), detail::load_word(n.seed));
-            const bool is_there = detail::find_word(in(), n, shape.record_bytes(), wanted, torn) != nullptr &&
-                                  detail::equals_itself(key);
-            if (look.is_whole() && !torn) [[likely]]
-                return is_there;
-        }
+        return contains_word(key, [&](const detail::dict_node& n) {
+            return detail::word_key(detail::word_of(key), detail::load_word(n.seed));
+        });
+    } else {
+        return contains_encoded({key, seed()});
     }
-    return contains_slowly(key);
 }
 
 template <typename K, typename V>
-CAIRN_NOINLINE bool dict<K, V>::contains_slowly(key_parameter key) const {
-    const encoded_key wanted(key, seed());
+template <typename Wanted>
+CAIRN_INLINE bool dict<K, V>::contains_word(key_parameter key, Wanted wanted) const {
+    const detail::quick_look look(in(), slot(), generation());
+    if (look.may_look()) [[likely]] {
+        const detail::dict_node& n = node_in(in());
+        bool torn = false;
+        const bool is_there = detail::find_word(in(), n, shape.record_bytes(), wanted(n), torn) != nullptr &&
+                              detail::equals_itself(key);
+        if (look.is_whole() && !torn) [[likely]]
+            return is_there;
+    }
+    return contains_encoded({key, seed()});
+}
+
+template <typename K, typename V>
+CAIRN_NOINLINE bool dict<K, V>::contains_encoded(const encoded_key& wanted) const {
     bool is_there = false;
     if (wanted.is_nan()) return false;
     detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
@@ -139,7 +155,11 @@ std::vector<V> dict<K, V>::values() const {
 template <typename K, typename V>
 bool dict<K, V>::insert_or_assign(key_parameter key, value_parameter value) const {
     this->require_writable();
-    const encoded_key wanted(key, seed());
+    return store({key, seed()}, value);
+}
+
+template <typename K, typename V>
+bool dict<K, V>::store(const encoded_key& wanted, value_parameter value) const {
     const encoded_value bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
@@ -163,8 +183,11 @@ template <typename... Args>
 bool dict<K, V>::try_emplace(key_parameter key, Args&&... args) const {
     this->require_writable();
     if (contains(key)) return false;
-    const encoded_key wanted(key, seed());
-    const V value(std::forward<Args>(args)...);
+    return store_if_new({key, seed()}, V(std::forward<Args>(args)...));
+}
+
+template <typename K, typename V>
+bool dict<K, V>::store_if_new(const encoded_key& wanted, const V& value) const {
     const encoded_value bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
@@ -209,8 +232,13 @@ template <typename Fn>
     requires std::invocable<Fn, V&>
 void dict<K, V>::update(key_parameter key, Fn&& fn) const {
     this->require_writable();
+    update_encoded({key, seed()}, std::forward<Fn>(fn));
+}
+
+template <typename K, typename V>
+template <typename Fn>
+void dict<K, V>::update_encoded(const encoded_key& wanted, Fn&& fn) const {
     const detail::segment_ptr keep = this->hold();  // fn may let go of the last handle
-    const encoded_key wanted(key, seed());
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
     std::byte* record = find(change, wanted);
@@ -292,9 +320,7 @@ void dict<K, V>::update(const Range& pairs) const {
 // ---- taking away ---------------------------------------------------------------------------------------------------
 
 template <typename K, typename V>
-bool dict<K, V>::take(key_parameter key, std::optional<V>* value) const {
-    this->require_writable();
-    const encoded_key wanted(key, seed());
+bool dict<K, V>::take(const encoded_key& wanted, std::optional<V>* value) const {
     detail::copied_bytes bytes;
     {
         detail::root_transaction tx(in(), slot(), generation());
@@ -313,15 +339,17 @@ bool dict<K, V>::take(key_parameter key, std::optional<V>* value) const {
 
 template <typename K, typename V>
 V dict<K, V>::pop(key_parameter key) const {
+    this->require_writable();
     std::optional<V> value;
-    if (!take(key, &value)) throw_missing("pop from", key);
+    if (!take({key, seed()}, &value)) throw_missing("pop from", key);
     return *std::move(value);
 }
 
 template <typename K, typename V>
 V dict<K, V>::pop(key_parameter key, V otherwise) const {
+    this->require_writable();
     std::optional<V> value;
-    return take(key, &value) ? *std::move(value) : std::move(otherwise);
+    return take({key, seed()}, &value) ? *std::move(value) : std::move(otherwise);
 }
 
 template <typename K, typename V>
