@@ -15,4 +15,5 @@
 #include <cairn/repr.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>
+#include <cairn/sharded_dict.hpp>
 #include <cairn/version.hpp>

@@ -116,7 +116,8 @@ struct object_facts {
     std::optional<std::string> type;  // of the elements: "int64"
     std::string state;                // "live", "poisoned"
     std::optional<std::uint64_t> items;
-    std::uint64_t bytes = 0;  // of its extents
+    std::uint32_t shard_count = 0;  // of a sharded_dict: bytes, counts and the like are sums over the shards
+    std::uint64_t bytes = 0;        // of its extents
     std::uint64_t extent_count = 0;
     std::optional<std::uint64_t> element_bytes;  // of what its elements occupy in place
     std::uint64_t version = 0;
@@ -156,7 +157,8 @@ struct element_pair {
     element_value value;
 };
 
-/// Copies of elements, decoded by the recorded name of their type: of a dict its values, in order of insertion.
+/// Copies of elements, decoded by the recorded name of their type: of a dict its values, in order of insertion; of a
+/// sharded_dict shard after shard, each as it was at a moment of its own.
 class CAIRN_API object_contents {
 public:
     std::string kind;

@@ -28,6 +28,7 @@
 #include <cairn/queue.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>
+#include <cairn/sharded_dict.hpp>
 
 namespace cairn::inline v0 {
 
@@ -114,6 +115,32 @@ public:
     template <typename K, typename V>
     cairn::dict<K, V> dict(std::initializer_list<std::pair<K, V>> contents) const {
         return dict<K, V>(generate_name("dict"), contents);
+    }
+
+    /// The sharded_dict of that name, created (with `contents`: pairs) if there is none, in options.shards shards. One that is
+    /// there keeps its number of shards.
+    /// @throws invalid_argument  options.shards is not a power of two from 1 to 64
+    /// @throws type_mismatch, segment_full
+    template <typename K, typename V>
+    cairn::sharded_dict<K, V> sharded_dict(std::string_view name,
+                                           const sharded_dict_options& options = {}) const {
+        return find_or_create_sharded<K, V>(name, std::initializer_list<std::pair<K, V>>{}, options);
+    }
+    template <typename K, typename V>
+    cairn::sharded_dict<K, V> sharded_dict(std::string_view name,
+                                           std::initializer_list<std::pair<K, V>> contents,
+                                           const sharded_dict_options& options = {}) const {
+        return find_or_create_sharded<K, V>(name, contents, options);
+    }
+    template <typename K, typename V, std::ranges::input_range Range>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::sharded_dict<K, V> sharded_dict(std::string_view name, const Range& contents,
+                                           const sharded_dict_options& options = {}) const {
+        return find_or_create_sharded<K, V>(name, contents, options);
+    }
+    template <typename K, typename V>
+    cairn::sharded_dict<K, V> sharded_dict(const sharded_dict_options& options = {}) const {
+        return sharded_dict<K, V>(generate_name("sharded_dict"), options);
     }
 
     /// The set of that name, created (with `contents`) if there is none. As list().
@@ -227,6 +254,12 @@ public:
 
 private:
     using builder = std::function<detail::segment_offset(detail::root_transaction&)>;
+    /// Of an object that is several roots: how its parts are made.
+    struct part_plan {
+        std::uint32_t count = 0;
+        detail::object_kind kind = detail::object_kind::none;
+        std::function<detail::segment_offset(detail::root_transaction&, std::uint32_t index)> build;
+    };
 
     template <typename Handle, typename Range>
     Handle find_or_create(std::string_view name, const Range& contents) const {
@@ -245,10 +278,26 @@ private:
             return Handle::create(tx, static_cast<std::uint64_t>(options.maxsize), options.max_deliveries);
         }));
     }
+    template <typename K, typename V, typename Range>
+    cairn::sharded_dict<K, V> find_or_create_sharded(std::string_view name, const Range& contents,
+                                                     const sharded_dict_options& options) const {
+        using handle = cairn::sharded_dict<K, V>;
+        require_shards(name, options.shards);
+        const typename handle::encoded_contents encoded(contents, segment_->header().hash_seed,
+                                                        options.shards);
+        const auto build = [&](detail::root_transaction& tx, std::uint32_t index) {
+            const detail::segment_offset node = handle::shard::create(tx);
+            handle::shard::fill(tx, node, encoded.of_shard(index));
+            return node;
+        };
+        return handle(
+            create_in_parts(name, request_for<handle>(), {options.shards, handle::shard::kind, build}));
+    }
     /// "queue 'jobs' in segment 'x'". @throws invalid_name
     [[nodiscard]] std::string describe_wanted(std::string_view name, detail::object_kind kind) const;
     void require_maxsize(std::string_view name, detail::object_kind kind, std::int64_t maxsize) const;
-    /// What a handle expects to find: kind and type as recorded, and a node that makes sense.
+    void require_shards(std::string_view name, std::uint32_t shards) const;
+    /// What a handle expects to find: kind and type as recorded, and a node (of each part, if it has parts) that makes sense.
     struct request {
         detail::object_kind kind;
         std::string type;
@@ -264,6 +313,11 @@ private:
                                                                   const request& wanted) const;
     [[nodiscard]] detail::root_reference create_root(std::string_view name, const request& wanted,
                                                      const builder& build) const;
+    [[nodiscard]] detail::root_reference create_in_parts(std::string_view name, const request& wanted,
+                                                         const part_plan& parts) const;
+    /// What both do: finds the root, or begins it, has it built, and publishes it.
+    template <typename Build>
+    detail::root_reference find_or_build(std::string_view name, const request& wanted, Build build) const;
     [[nodiscard]] std::string generate_name(const char* kind) const;
 
     detail::segment_ptr segment_;

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/names.hpp"
+#include "inspect/parts.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
 #include "segment/directory.hpp"
@@ -59,6 +60,12 @@ void check_free_slots(const segment& s, const std::vector<std::uint32_t>& links,
         is_in_list[link] = true;
         link = slot_of(s, link)->next_free_slot;
     }
+    std::vector<bool> is_in_pending(is_known.size());
+    for (std::uint32_t link = s.control().pending_slot;
+         link != 0 && link < is_known.size() && is_known[link] && !is_in_pending[link];) {
+        is_in_pending[link] = true;
+        link = slot_of(s, link)->next_free_slot;
+    }
     for (const std::uint32_t link : links) {
         const root_slot& slot = *slot_of(s, link);
         const bool is_free = slot.state == static_cast<std::uint32_t>(root_state::free);
@@ -70,7 +77,7 @@ void check_free_slots(const segment& s, const std::vector<std::uint32_t>& links,
             problems.add(control_block(link) + "is in no known state");
         const bool is_pending = slot.state == static_cast<std::uint32_t>(root_state::building) ||
                                 slot.state == static_cast<std::uint32_t>(root_state::erasing);
-        if (is_pending && s.control().pending_slot != link)
+        if (is_pending && !is_in_pending[link])
             problems.add(control_block(link) + "was left while it was made or removed");
         if (slot.generation > s.control().last_generation)
             problems.add(control_block(link) + "has a generation that was never given out");
@@ -106,6 +113,14 @@ void check_names(const segment& s, const std::vector<std::uint32_t>& links, cons
     for (const std::uint32_t link : links) {
         const root_slot& slot = *slot_of(s, link);
         if (!is_visible(slot)) continue;
+        if (slot.part_of != 0) {
+            const root_slot* whole = slot_of(s, slot.part_of);
+            if (is_named[link]) problems.add(describe_visible(slot) + ": a chain of names leads to it");
+            if (whole == nullptr || !is_visible(*whole) || !has_parts(*whole) ||
+                whole->generation != slot.generation)
+                problems.add(describe_visible(slot) + ": there is no such object");
+            continue;
+        }
         names.push_back(name_of(slot));
         if (!is_named[link]) problems.add(describe_visible(slot) + ": no chain of names leads to it");
     }
@@ -126,6 +141,7 @@ root_slot* slot_of(const segment& s, std::uint32_t link) noexcept {
 }
 
 std::string describe_visible(const root_slot& slot) {
+    if (slot.part_of != 0) return "shard of sharded_dict '" + name_of(slot) + "'";
     return std::string(kind_name(static_cast<object_kind>(slot.kind))) + " '" + name_of(slot) + "'";
 }
 

@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "arena/size_classes.hpp"
 #include "base/hash.hpp"
+#include "containers/dict_tables.hpp"
 #include "inspect/channels.hpp"
 #include "inspect/decode.hpp"
 #include "inspect/keyed.hpp"
+#include "inspect/parts.hpp"
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
@@ -186,6 +189,23 @@ void check_records(const segment& s, const dict_node& node, const std::string& t
     });
 }
 
+// Every key of a shard leads to this shard.
+std::string check_shard(const segment& s, const root_slot& slot, const dict_node& node,
+                        const std::string& who) {
+    const root_slot* whole = slot_of(s, slot.part_of);
+    const parts_node* parts = whole == nullptr ? nullptr : parts_node_in(s, *whole);
+    if (parts == nullptr) return who + "there is no such object";
+    const std::uint32_t* links = part_links(*parts);
+    const auto index =
+        static_cast<std::uint32_t>(std::find(links, links + parts->count, s.slot_number(slot) + 1) - links);
+    std::uint64_t strangers = 0;
+    walk_records(s, node, 0, node.size, [&](const std::byte* record) {
+        if (record != nullptr && shard_of(hash_of(node, record), parts->count) != index) ++strangers;
+    });
+    if (strangers == 0) return {};
+    return who + std::to_string(strangers) + " of its keys lead to another shard";
+}
+
 std::uint64_t check_dict_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
                                 arena_audit& audit, problem_list& problems) {
     auto* node = s.find<dict_node>(slot.node);
@@ -201,9 +221,39 @@ std::uint64_t check_dict_object(const segment& s, const root_slot& slot, const s
         problems.add(who + problem);
         return 0;
     }
+    if (slot.part_of != 0) problems.add_if(check_shard(s, slot, *node, who));
     if (deep)
         check_records(s, *node, std::string(s.at<char>(slot.type_name), slot.type_name_bytes), who, problems);
     return node->size;
+}
+
+// The parts of an object are its own, and there are no others.
+std::uint64_t check_parts_object(const segment& s, const root_slot& slot, const std::string& who,
+                                 arena_audit& audit, problem_list& problems) {
+    const parts_node* node = parts_node_in(s, slot);
+    if (node == nullptr) {
+        problems.add(who + "its node makes no sense");
+        return 0;
+    }
+    audit.reached(slot.node, parts_node_bytes(node->count));
+    if (const std::string problem = audit.finish(); !problem.empty()) problems.add(who + problem);
+    const std::uint32_t own_link = s.slot_number(slot) + 1;
+    std::set<std::uint32_t> parts;
+    for (std::uint32_t i = 0; i < node->count; ++i) {
+        const std::uint32_t link = part_links(*node)[i];
+        const root_slot* part = slot_of(s, link);
+        if (part == nullptr || !is_part_of(*part, slot, own_link) || !parts.insert(link).second)
+            problems.add(who + "shard " + std::to_string(i) + " is not its own, or is there twice");
+    }
+    std::uint64_t steps = (s.committed_bytes() - s.data_offset()) / root_slot_bytes;
+    for (std::uint32_t link = s.control().first_slot; link != 0 && steps != 0; --steps) {
+        const root_slot* each = slot_of(s, link);
+        if (each == nullptr) break;
+        if (is_visible(*each) && each->part_of == own_link && !parts.contains(link))
+            problems.add(who + "control block " + std::to_string(link - 1) + " is a shard that it has not");
+        link = each->next_slot;
+    }
+    return 0;  // its parts count theirs
 }
 
 std::uint64_t check_queue_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
@@ -374,6 +424,7 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::queue:
         case object_kind::lifo_queue:
         case object_kind::priority_queue: return check_queue_object(s, slot, who, deep, audit, problems);
+        case object_kind::sharded_dict: return check_parts_object(s, slot, who, audit, problems);
         case object_kind::channel: return check_channel_object(s, slot, who, deep, audit, problems);
         default: problems.add(who + "it is of no known kind"); return 0;
     }

@@ -5,6 +5,7 @@
 #include "inspect/channels.hpp"
 #include "inspect/decode.hpp"
 #include "inspect/keyed.hpp"
+#include "inspect/parts.hpp"
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
@@ -188,6 +189,25 @@ struct contents_access {
         }
     }
 
+    /// What another root has, behind it. Of records only: their bytes have ends.
+    static void append(object_contents& to, object_contents part) {
+        to.size += part.size;
+        to.decoder_ = part.decoder_;
+        const std::uint64_t begin = to.data_.size();
+        to.data_.insert(to.data_.end(), part.data_.begin(), part.data_.end());
+        for (const std::uint64_t end : part.ends_) to.ends_.push_back(begin + end);
+        to.missing_.resize(static_cast<std::size_t>(to.count_));
+        to.missing_.insert(to.missing_.end(), part.missing_.begin(), part.missing_.end());
+        to.count_ += part.count_;
+        if (part.keys_ == nullptr) return;
+        if (to.keys_ == nullptr) {
+            to.keys_ = std::make_shared<object_contents>();
+            to.keys_->kind = to.kind;
+            to.keys_->type = part.keys_->type;
+        }
+        append(*to.keys_, std::move(*part.keys_));
+    }
+
 private:
     static void finish_element(object_contents& to, bool is_there) {
         to.ends_.push_back(to.data_.size());
@@ -268,48 +288,83 @@ std::span<const std::byte> object_contents::bytes(std::uint64_t i) const {
     return std::span(data_).subspan(begin, static_cast<std::size_t>(ends_[at]) - begin);
 }
 
+namespace {
+
+// Elements of one root. False when it has gone; `problem` says what is wrong with it.
+bool read_contents(const source& from, std::uint32_t link, std::uint64_t generation, std::uint64_t first,
+                   std::uint64_t count, object_contents& contents, bool& has_no_type, std::string& problem) {
+    return read_root(from, link, generation, contents.notes, [&](image& at, root_slot& seen) {
+        problem.clear();
+        contents_access::clear(contents);
+        contents.kind = kind_name(static_cast<object_kind>(seen.kind));
+        contents.type = type_of(at, seen, has_no_type);
+        if (has_no_type) problem = "the name of its type lies outside";
+        if (has_parts(seen)) return;
+        if (is_keyed(seen)) {
+            const dict_node* keyed = dict_node_in(at, seen);
+            if (keyed == nullptr) problem = "its node makes no sense";
+            else contents_access::copy_keyed(at, seen, *keyed, first, count, contents);
+            return;
+        }
+        if (is_queue(seen)) {
+            const queue_node* queue = queue_node_in(at, seen);
+            if (queue == nullptr) problem = "its node makes no sense";
+            else contents_access::copy_queue(at, seen, *queue, first, count, contents);
+            return;
+        }
+        if (is_channel(seen)) {
+            if (!contents_access::copy_channel(at, seen, first, count, contents))
+                problem = "its node makes no sense";
+            return;
+        }
+        if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {
+            problem = "it is of no known kind";
+            return;
+        }
+        const list_node* node = node_in(at, seen);
+        if (node == nullptr) problem = "its node makes no sense";
+        else contents_access::copy_list(at, *node, first, count, contents);
+    });
+}
+
+// Elements of an object in parts, one part after the other; as read_contents().
+bool read_parts(const source& from, const std::vector<std::uint32_t>& links, std::uint64_t generation,
+                std::uint64_t first, std::uint64_t count, object_contents& contents, bool& has_no_type,
+                std::string& problem) {
+    if (links.empty()) problem = "its node makes no sense";
+    for (std::size_t i = 0; i < links.size(); ++i) {
+        object_contents part;
+        std::string problem_of_part;
+        const std::uint64_t behind = first - std::min(first, contents.size);
+        if (!read_contents(from, links[i], generation, behind, count - contents.count(), part, has_no_type,
+                           problem_of_part))
+            return false;
+        if (!problem_of_part.empty()) problem = "shard " + std::to_string(i) + ": " + problem_of_part;
+        for (const std::string& note : part.notes)
+            contents.notes.push_back("shard " + std::to_string(i) + ": " + note);
+        contents_access::append(contents, std::move(part));
+    }
+    contents.first = std::min(first, contents.size);
+    return true;
+}
+
+}  // namespace
+
 object_contents inspection::contents(std::string_view name, std::uint64_t first, std::uint64_t count) const {
     const source& from = state_->from;
     image in(from);
     bool is_whole = false;
     for (const std::uint32_t link : all_slots(in, is_whole)) {
         const root_slot* slot = in.slot(link);
-        if (slot == nullptr || !is_visible(*slot) || name_of(*slot) != name) continue;
+        if (slot == nullptr || !is_visible(*slot) || slot->part_of != 0 || name_of(*slot) != name) continue;
         object_contents contents;
         bool is_damaged = false;
         std::string problem;
-        const bool is_there =
-            read_root(from, link, slot->generation, contents.notes, [&](image& at, root_slot& seen) {
-                problem.clear();
-                contents_access::clear(contents);
-                contents.kind = kind_name(static_cast<object_kind>(seen.kind));
-                contents.type = type_of(at, seen, is_damaged);
-                if (is_damaged) problem = "the name of its type lies outside";
-                if (is_keyed(seen)) {
-                    const dict_node* keyed = dict_node_in(at, seen);
-                    if (keyed == nullptr) problem = "its node makes no sense";
-                    else contents_access::copy_keyed(at, seen, *keyed, first, count, contents);
-                    return;
-                }
-                if (is_queue(seen)) {
-                    const queue_node* queue = queue_node_in(at, seen);
-                    if (queue == nullptr) problem = "its node makes no sense";
-                    else contents_access::copy_queue(at, seen, *queue, first, count, contents);
-                    return;
-                }
-                if (is_channel(seen)) {
-                    if (!contents_access::copy_channel(at, seen, first, count, contents))
-                        problem = "its node makes no sense";
-                    return;
-                }
-                if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {
-                    problem = "it is of no known kind";
-                    return;
-                }
-                const list_node* node = node_in(at, seen);
-                if (node == nullptr) problem = "its node makes no sense";
-                else contents_access::copy_list(at, *node, first, count, contents);
-            });
+        bool is_there =
+            read_contents(from, link, slot->generation, first, count, contents, is_damaged, problem);
+        if (is_there && has_parts(*slot))
+            is_there = read_parts(from, parts_in(in, *slot, link), slot->generation, first, count, contents,
+                                  is_damaged, problem);
         if (!is_there) break;
         if (problem.empty()) return contents;
         if (contents.count() == 0 || !is_damaged) {

@@ -4,6 +4,7 @@
 
 #include "inspect/channels.hpp"
 #include "inspect/keyed.hpp"
+#include "inspect/parts.hpp"
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
@@ -82,6 +83,7 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         }
         return;
     }
+    if (has_parts(slot)) return;  // what its parts have is added
     if (is_queue(slot)) {
         if (const queue_node* queue = queue_node_in(in, slot)) {
             facts.items = queued_count(*queue);
@@ -110,6 +112,85 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
     }
     facts.items = node->size;
     facts.element_bytes = node->size * node->stride;
+}
+
+// One control block and what belongs to it; nothing when it is gone, or going.
+std::optional<object_facts> facts_of(const source& from, std::uint32_t link, const root_slot& slot,
+                                     bool with_items) {
+    object_facts facts;
+    fill_from_slot(facts, slot);
+    fill_lock(facts, slot, from);
+    const auto look = [&](image& at, root_slot& seen) {
+        facts.notes.clear();
+        facts.items.reset();
+        facts.extent_count = 0;
+        fill_from_memory(facts, at, seen);
+    };
+    std::vector<std::string> notes;
+    if (with_items && !read_root(from, link, slot.generation, notes, look)) return std::nullopt;
+    facts.notes.insert(facts.notes.end(), notes.begin(), notes.end());
+    return facts;
+}
+
+void add_counts(object_facts& to, const object_facts& part) {
+    to.bytes += part.bytes;
+    to.extent_count += part.extent_count;
+    to.acquired_count += part.acquired_count;
+    to.contended_count += part.contended_count;
+    to.recovery_count += part.recovery_count;
+    to.rolled_back_count += part.rolled_back_count;
+    const auto add = [](std::optional<std::uint64_t>& sum, const std::optional<std::uint64_t>& more) {
+        if (sum && more) *sum += *more;
+        else sum.reset();
+    };
+    add(to.items, part.items);
+    add(to.element_bytes, part.element_bytes);
+    // Grows with every change of any of them, and is odd while there is one.
+    to.version = (to.version & ~std::uint64_t{1}) + (part.version & ~std::uint64_t{1}) +
+                 ((to.version | part.version) & 1);
+}
+
+// What is worst, or latest, is said of the whole.
+void add_events(object_facts& to, const object_facts& part, std::uint32_t index) {
+    to.has_waiters = to.has_waiters || part.has_waiters;
+    if (part.lock != lock_state::free && to.lock != lock_state::owner_died) {
+        to.lock = part.lock;
+        to.lock_pid = part.lock_pid;
+        to.lock_thread = part.lock_thread;
+    }
+    if (part.last_recovery_nanoseconds > to.last_recovery_nanoseconds) {
+        to.last_recovery_nanoseconds = part.last_recovery_nanoseconds;
+        to.last_dead_thread = part.last_dead_thread;
+        to.last_operation = part.last_operation;
+        to.last_undone_bytes = part.last_undone_bytes;
+    }
+    if (part.state == "poisoned") {
+        to.state = part.state;
+        to.poison_reason = part.poison_reason;
+    }
+    for (const std::string& note : part.notes)
+        to.notes.push_back("shard " + std::to_string(index) + ": " + note);
+}
+
+// False when the object has gone.
+bool add_parts(object_facts& facts, const source& from, const root_slot& whole,
+               const std::vector<std::uint32_t>& links, bool with_items) {
+    facts.shard_count = static_cast<std::uint32_t>(links.size());
+    if (links.empty()) {
+        facts.notes.emplace_back("damaged: its node makes no sense");
+        return true;
+    }
+    if (with_items) facts.items = facts.element_bytes = 0;
+    for (std::uint32_t i = 0; i < facts.shard_count; ++i) {
+        root_slot slot{};
+        if (!read_slot(from, links[i], slot) || !is_visible(slot) || slot.generation != whole.generation)
+            return false;
+        const std::optional<object_facts> part = facts_of(from, links[i], slot, with_items);
+        if (!part) return false;
+        add_counts(facts, *part);
+        add_events(facts, *part, i);
+    }
+    return true;
 }
 
 }  // namespace
@@ -195,21 +276,11 @@ std::vector<object_facts> inspection::objects(bool with_items) const {
     std::vector<object_facts> all;
     for (const std::uint32_t link : all_slots(in, is_whole)) {
         root_slot slot{};
-        if (!read_slot(from, link, slot) || !is_visible(slot)) continue;
-        object_facts facts;
-        fill_from_slot(facts, slot);
-        fill_lock(facts, slot, from);
-        const auto look = [&](image& at, root_slot& seen) {
-            facts.notes.clear();
-            facts.items.reset();
-            facts.extent_count = 0;
-            fill_from_memory(facts, at, seen);
-        };
-        std::vector<std::string> notes;
-        if (with_items && !read_root(from, link, slot.generation, notes, look))
-            continue;  // removed meanwhile
-        facts.notes.insert(facts.notes.end(), notes.begin(), notes.end());
-        all.push_back(std::move(facts));
+        if (!read_slot(from, link, slot) || !is_visible(slot) || slot.part_of != 0) continue;
+        std::optional<object_facts> facts = facts_of(from, link, slot, with_items);
+        if (!facts) continue;  // removed meanwhile
+        if (has_parts(slot) && !add_parts(*facts, from, slot, parts_in(in, slot, link), with_items)) continue;
+        all.push_back(*std::move(facts));
     }
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return all;

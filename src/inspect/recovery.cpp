@@ -68,6 +68,19 @@ void leave_to_next_owner(stored_mutex& lock) {
     lock.word = FUTEX_OWNER_DIED;
 }
 
+// What is wrong with the roots that are to be finished off, or nothing. A chain of them that goes round ends the library's
+// own walk with an error; here it must only end.
+std::string problem_of_pending(const segment& s) {
+    std::uint64_t steps = (s.committed_bytes() - s.data_offset()) / root_slot_bytes;
+    for (std::uint32_t link = s.control().pending_slot; link != 0 && steps != 0; --steps) {
+        const root_slot* pending = slot_of(s, link);
+        if (pending == nullptr) return "leads outside";
+        if (std::string problem = check_extent_chain(s, *pending); !problem.empty()) return problem;
+        link = pending->next_free_slot;
+    }
+    return {};
+}
+
 bool recover_segment(image& in, segment& s, recovery_report& report) {
     segment_control& control = s.control();
     if (control.log_bytes != 0) {
@@ -87,9 +100,7 @@ bool recover_segment(image& in, segment& s, recovery_report& report) {
     }
     leave_to_next_owner(control.lock);
     if (control.pending_slot != 0) {
-        const root_slot* pending = slot_of(s, control.pending_slot);
-        const std::string problem = pending == nullptr ? "leads outside" : check_extent_chain(s, *pending);
-        if (!problem.empty()) {
+        if (const std::string problem = problem_of_pending(s); !problem.empty()) {
             report.problems.emplace_back("segment: the object that was being made or removed: " + problem);
             return false;
         }

@@ -41,7 +41,7 @@ private:
 /// The control block `link - 1`; null when it lies outside.
 root_slot* slot_of(const segment& s, std::uint32_t link) noexcept;
 
-/// "list 'results'"
+/// "list 'results'", "shard of sharded_dict 'prices'"
 std::string describe_visible(const root_slot& slot);
 
 // Each returns the first thing that is wrong, or nothing.

@@ -5,6 +5,7 @@
 #include <set>
 #include <thread>
 
+#include "inspect/parts.hpp"
 #include "inspect/recovery.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
@@ -159,6 +160,12 @@ private:
         std::atomic_thread_fence(std::memory_order_acquire);
         const root_slot* copied = copy.slot(link);
         if (copied == nullptr || !copy.load_root(*copied)) return give_up(file_is_short);
+        // Constant while the object lives: who its parts are.
+        if (has_parts(*copied) && !copy.load_structure()) return give_up(file_is_short);
+        if (copied->part_of != 0) {
+            const root_slot* whole = copy.slot(copied->part_of);
+            if (whole != nullptr && !copy.load_root(*whole)) return give_up(file_is_short);
+        }
         std::atomic_thread_fence(std::memory_order_acquire);
         if (!read_slot(from_, link, after)) return give_up(file_is_short);
         const bool is_poisoned = before.state == static_cast<std::uint32_t>(root_state::poisoned);
@@ -236,7 +243,7 @@ private:
         checked_.insert({link, slot.generation});
         try {
             result_.item_count += check_root(s, slot, options_.deep, problems_);
-            ++result_.object_count;
+            if (slot.part_of == 0) ++result_.object_count;
         } catch (const error& e) {
             problems_.add(describe_visible(slot) + ": " + e.what());
         }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 
 #include <unistd.h>
 
@@ -59,10 +60,11 @@ void require_writable(const segment& s, std::string_view name) {
     throw_not_writable(s, "create or remove '" + std::string(name) + "' in " + describe_segment(s));
 }
 
+// What has a name; parts of an object have none.
 bool is_listed(const root_slot& slot) noexcept {
     // acquire: pairs with the release in publish_root(); who sees a live object sees all of it
     const auto state = static_cast<root_state>(__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE));
-    return state == root_state::live || state == root_state::poisoned;
+    return (state == root_state::live || state == root_state::poisoned) && load_word(slot.part_of) == 0;
 }
 
 // A read-only process takes no lock: it looks, and looks again where the object has gone meanwhile.
@@ -98,8 +100,46 @@ root_slot* find_without_lock(segment& s, std::string_view name) {
 }
 
 object_info describe(const segment& s, const root_slot& slot) {
+    std::uint64_t pages = load_word(slot.extent_pages);
+    for (const root_slot* part : find_parts(s, slot)) pages += load_word(part->extent_pages);
     return {name_in(slot), kind_name(static_cast<object_kind>(load_word(slot.kind))), type_in(s, slot),
-            load_word(slot.extent_pages) * page_bytes};
+            pages * page_bytes};
+}
+
+void require_not_poisoned(const segment& s, const root_slot& slot) {
+    if (load_word(slot.state) != static_cast<std::uint32_t>(root_state::poisoned)) return;
+    throw object_poisoned("open " + describe_object(s, slot) +
+                          ": damaged beyond repair; remove it with `shmctl rm`");
+}
+
+root_reference reference_to(const segment_ptr& in, root_slot& slot) {
+    root_reference whole{in, &slot, load_word(slot.generation), load_word(slot.node)};
+    for (root_slot* part : find_parts(*in, slot))
+        whole.parts.push_back({in, part, whole.generation, load_word(part->node)});
+    return whole;
+}
+
+// Nobody locks the root of an object in parts but who removes it, and that one may have died. Its lock says so until
+// somebody takes it, and `shmctl` would for ever.
+root_reference repaired(root_reference whole) {
+    if (whole.parts.empty() || !inspect(whole.slot->lock).owner_died) return whole;
+    try {
+        const root_transaction tx(*whole.in, *whole.slot, whole.generation);
+    } catch (const object_gone&) {
+        // Then the handle will say so.
+    }
+    return whole;
+}
+
+// Type and node of a root that is being built.
+template <typename Build>
+void build_root(segment_guard& guard, root_slot& slot, const std::string& type, Build build) {
+    root_transaction tx(guard, slot);
+    store_word(slot.type_name_bytes, static_cast<std::uint32_t>(type.size()));
+    store_word(slot.fingerprint, hash_bytes(type.data(), type.size(), 0));
+    store_word(slot.type_name, allocate(tx, type.size() + 1));
+    copy_in(guard.in().at<char>(slot.type_name), type.data(), type.size());
+    store_word(slot.node, build(tx));
 }
 
 }  // namespace
@@ -145,20 +185,22 @@ manager manager::open_or_create(std::string_view name, const segment_options& op
 // Under the segment's lock, or looked at again, so that nobody removes the object between the checks and the reference.
 root_reference manager::accept(const segment_ptr& in, root_slot& slot, const request& wanted) {
     const segment& s = *in;
-    if (load_word(slot.state) == static_cast<std::uint32_t>(root_state::poisoned)) {
-        throw object_poisoned("open " + describe_object(s, slot) +
-                              ": damaged beyond repair; remove it with `shmctl rm`");
-    }
+    require_not_poisoned(s, slot);
     const std::string stored = type_in(s, slot);
     const auto stored_kind = static_cast<object_kind>(load_word(slot.kind));
-    const segment_offset node = load_word(slot.node);
     if (stored_kind != wanted.kind || stored != wanted.type) {
         throw type_mismatch("open " + describe_object(s, slot) + ": stored as " +
                             full_type(stored_kind, stored) + ", asked for " +
                             full_type(wanted.kind, wanted.type));
     }
-    wanted.validate(s, node);
-    return {in, &slot, load_word(slot.generation), node};
+    root_reference whole = reference_to(in, slot);
+    if (whole.parts.empty()) wanted.validate(s, whole.node);
+    for (const root_reference& part : whole.parts) {
+        require_not_poisoned(s, *part.slot);
+        if (type_in(s, *part.slot) != stored) throw_corrupt(s, "a part of an object has another type");
+        wanted.validate(s, part.node);
+    }
+    return whole;
 }
 
 std::optional<root_reference> manager::find_root(std::string_view name, const request& wanted) const {
@@ -177,14 +219,18 @@ std::optional<root_reference> manager::find_root(std::string_view name, const re
             if (found) return found;
         }
     }
-    const segment_guard guard(s);
-    root_slot* slot = detail::find_root(guard, name);
-    if (slot == nullptr) return std::nullopt;
-    return accept(segment_, *slot, wanted);
+    root_reference found;
+    {
+        const segment_guard guard(s);
+        root_slot* slot = detail::find_root(guard, name);
+        if (slot == nullptr) return std::nullopt;
+        found = accept(segment_, *slot, wanted);
+    }
+    return repaired(std::move(found));
 }
 
-root_reference manager::create_root(std::string_view name, const request& wanted,
-                                    const builder& build) const {
+template <typename Build>
+root_reference manager::find_or_build(std::string_view name, const request& wanted, Build build) const {
     segment& s = *segment_;
     require_object_name(s, name);
     require_no_open_operation("find or create an object", s);
@@ -192,23 +238,50 @@ root_reference manager::create_root(std::string_view name, const request& wanted
         if (std::optional<root_reference> found = find_root(name, wanted)) return *std::move(found);
         require_writable(s, name);
     }
-    segment_guard guard(s);
-    if (root_slot* present = detail::find_root(guard, name)) return accept(segment_, *present, wanted);
-    root_slot& slot = begin_root(guard, name, wanted.kind);
-    try {
-        root_transaction tx(guard, slot);
-        store_word(slot.type_name_bytes, static_cast<std::uint32_t>(wanted.type.size()));
-        store_word(slot.fingerprint, hash_bytes(wanted.type.data(), wanted.type.size(), 0));
-        store_word(slot.type_name, allocate(tx, wanted.type.size() + 1));
-        copy_in(s.at<char>(slot.type_name), wanted.type.data(), wanted.type.size());
-        store_word(slot.node, build(tx));
-    } catch (...) {
-        guard.roll_back();
-        finish_pending_root(guard);
-        throw;
+    root_reference found;
+    {
+        segment_guard guard(s);
+        if (root_slot* present = detail::find_root(guard, name)) {
+            found = accept(segment_, *present, wanted);
+        } else {
+            root_slot& slot = begin_root(guard, name, wanted.kind);
+            try {
+                build(guard, slot);
+            } catch (...) {
+                guard.roll_back();
+                finish_pending_roots(guard);
+                throw;
+            }
+            publish_root(guard, slot);
+            found = reference_to(segment_, slot);
+        }
     }
-    publish_root(guard, slot);
-    return {segment_, &slot, slot.generation, slot.node};
+    return repaired(std::move(found));
+}
+
+root_reference manager::create_root(std::string_view name, const request& wanted,
+                                    const builder& build) const {
+    return find_or_build(name, wanted, [&](segment_guard& guard, root_slot& slot) {
+        build_root(guard, slot, wanted.type, build);
+    });
+}
+
+root_reference manager::create_in_parts(std::string_view name, const request& wanted,
+                                        const part_plan& parts) const {
+    return find_or_build(name, wanted, [&](segment_guard& guard, root_slot& slot) {
+        build_root(guard, slot, wanted.type, [&](root_transaction& tx) {
+            const segment_offset at = allocate(tx, parts_node_bytes(parts.count));
+            store_word(tx.in().at<parts_node>(at)->count, parts.count);
+            store_word(tx.in().at<parts_node>(at)->reserved_, 0);
+            return at;
+        });
+        for (std::uint32_t i = 0; i < parts.count; ++i) {
+            root_slot& part = begin_part(guard, slot, parts.kind);
+            build_root(guard, part, wanted.type, [&](root_transaction& tx) { return parts.build(tx, i); });
+            auto& node = *guard.in().at<parts_node>(slot.node);
+            store_word(part_links(node)[i], guard.in().slot_number(part) + 1);
+        }
+    });
 }
 
 std::string manager::describe_wanted(std::string_view name, object_kind kind) const {
@@ -220,6 +293,13 @@ void manager::require_maxsize(std::string_view name, object_kind kind, std::int6
     if (maxsize >= 0) return;
     throw invalid_argument("create " + describe_wanted(name, kind) + ": maxsize is " +
                            std::to_string(maxsize) + ", expected 0 (unbounded) or more");
+}
+
+void manager::require_shards(std::string_view name, std::uint32_t shards) const {
+    if (std::has_single_bit(shards) && shards <= most_parts) return;
+    throw invalid_argument("create " + describe_wanted(name, object_kind::sharded_dict) + ": shards is " +
+                           std::to_string(shards) + ", expected a power of two from 1 to " +
+                           std::to_string(most_parts));
 }
 
 bool manager::contains(std::string_view name) const {

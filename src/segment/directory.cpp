@@ -1,5 +1,6 @@
 #include "segment/directory.hpp"
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/hash.hpp"
@@ -46,6 +47,7 @@ void reset_for_new_root(root_slot& slot) {
     // Word by word, as everything that a stale handle may look at meanwhile.
     const auto clear = [](auto&... words) { (store_word(words, 0), ...); };
     clear(slot.log_head, slot.node, slot.extents, slot.settled, slot.pending_free, slot.rolling_back);
+    clear(slot.part_of);
     clear(slot.extent_pages, slot.lock.acquired_count, slot.contended_count);
     clear(slot.outstanding, slot.decided_root, slot.decided_number);
     clear(slot.type_name, slot.fingerprint, slot.type_name_bytes);
@@ -55,6 +57,39 @@ void reset_for_new_root(root_slot& slot) {
     zero_shared(&slot.arena, sizeof slot.arena);
     zero_shared(slot.name, sizeof slot.name);
     for (stored_event_count& event : slot.events) store_word(event.waiters, 0);
+}
+
+// A slot in the chain of pending ones.
+root_slot& take_slot(segment_guard& guard) {
+    segment& s = guard.in();
+    segment_control& control = guard.control();
+    if (control.first_free_slot == 0) add_slots(guard);
+    const std::uint32_t link = control.first_free_slot;
+    root_slot& slot = slot_at(s, link);
+    // Also a lock that is none: nothing is created any more in a segment with such damage, until `shmctl rm`.
+    if (slot.state != static_cast<std::uint32_t>(root_state::free) || !is_initialized(slot.lock))
+        throw_corrupt(s, "a free control block is in use");
+    // 1. Pending: from here on a death gives everything back.
+    guard.store(control.first_free_slot, slot.next_free_slot);
+    guard.store(slot.next_free_slot, control.pending_slot);
+    guard.store(control.pending_slot, link);
+    guard.store(slot.state, static_cast<std::uint32_t>(root_state::building));
+    guard.store(slot.extents, 0);
+    guard.commit();
+    // 2. Nobody finds it yet, so nothing is logged until publish_root().
+    reset_for_new_root(slot);
+    return slot;
+}
+
+bool is_pending(const root_slot& slot) noexcept {
+    return slot.state == static_cast<std::uint32_t>(root_state::building) ||
+           slot.state == static_cast<std::uint32_t>(root_state::erasing);
+}
+
+bool is_there(const root_slot& slot) noexcept {
+    const std::uint32_t state = load_word(slot.state);
+    return state == static_cast<std::uint32_t>(root_state::live) ||
+           state == static_cast<std::uint32_t>(root_state::poisoned);
 }
 
 }  // namespace
@@ -91,50 +126,55 @@ root_slot* find_root(const segment_guard& guard, std::string_view name) {
 }
 
 root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind kind) {
-    segment& s = guard.in();
-    segment_control& control = guard.control();
-    if (control.first_free_slot == 0) add_slots(guard);
-    const std::uint32_t link = control.first_free_slot;
-    root_slot& slot = slot_at(s, link);
-    // Also a lock that is none: nothing is created any more in a segment with such damage, until `shmctl rm`.
-    if (slot.state != static_cast<std::uint32_t>(root_state::free) || !is_initialized(slot.lock))
-        throw_corrupt(s, "a free control block is in use");
-    // 1. Pending: from here on a death gives everything back.
-    guard.store(control.first_free_slot, slot.next_free_slot);
-    guard.store(control.pending_slot, link);
-    guard.store(slot.state, static_cast<std::uint32_t>(root_state::building));
-    guard.store(slot.extents, 0);
-    guard.commit();
-    // 2. Nobody finds it yet, so nothing is logged until publish_root().
-    reset_for_new_root(slot);
+    root_slot& slot = take_slot(guard);
     store_word(slot.kind, static_cast<std::uint32_t>(kind));
-    store_word(slot.name_hash, hash_name(s, name));
+    store_word(slot.name_hash, hash_name(guard.in(), name));
     store_word(slot.name_bytes, static_cast<std::uint32_t>(name.size()));
     copy_in(slot.name, name.data(), name.size());
     store_word(slot.created_nanoseconds, os::now_since_epoch_nanoseconds());
     return slot;
 }
 
+root_slot& begin_part(segment_guard& guard, const root_slot& whole, object_kind kind) {
+    root_slot& slot = take_slot(guard);
+    store_word(slot.kind, static_cast<std::uint32_t>(kind));
+    store_word(slot.part_of, guard.in().slot_number(whole) + 1);
+    // For messages only: no chain of names leads here.
+    store_word(slot.name_hash, whole.name_hash);
+    store_word(slot.name_bytes, whole.name_bytes);
+    copy_across(slot.name, whole.name, sizeof slot.name);
+    store_word(slot.created_nanoseconds, whole.created_nanoseconds);
+    return slot;
+}
+
 void publish_root(segment_guard& guard, root_slot& slot) {
     segment& s = guard.in();
     segment_control& control = guard.control();
+    const std::uint32_t own_link = s.slot_number(slot) + 1;
     std::uint32_t& bucket = bucket_of(s, slot.name_hash);
-    store_word(slot.settled, slot.extents);
     store_word(slot.next_in_bucket, bucket);
-    // release: pairs with the acquire of a read-only process, which looks for objects without the lock
-    std::atomic_thread_fence(std::memory_order_release);
     guard.store(control.last_generation, control.last_generation + 1);
-    guard.store(slot.generation, control.last_generation);
-    guard.store(slot.state, static_cast<std::uint32_t>(root_state::live));
-    guard.store(bucket, s.slot_number(slot) + 1);
+    // From the last part to the root itself, which is the one that was begun first.
+    for (std::uint32_t link = control.pending_slot; link != 0;) {
+        root_slot& each = slot_at(s, link);
+        CAIRN_CHECK(link == own_link || each.part_of == own_link, "what is pending is one object");
+        store_word(each.settled, each.extents);
+        // release: pairs with the acquire of a read-only process, which looks for objects without the lock
+        std::atomic_thread_fence(std::memory_order_release);
+        guard.store(each.generation, control.last_generation);
+        guard.store(each.state, static_cast<std::uint32_t>(root_state::live));
+        link = each.next_free_slot;
+    }
+    guard.store(bucket, own_link);
     guard.store(control.live_root_count, control.live_root_count + 1);
     guard.store(control.pending_slot, 0);
     guard.commit();
 }
 
-void erase_root(segment_guard& guard, root_slot& slot) {
+void erase_root(segment_guard& guard, root_slot& slot, std::span<root_slot* const> parts) {
     segment& s = guard.in();
     segment_control& control = guard.control();
+    CAIRN_CHECK(parts.size() <= most_parts, "their records fit the segment's log");
     const std::uint32_t link = s.slot_number(slot) + 1;
     std::uint32_t* from = &bucket_of(s, slot.name_hash);
     std::uint32_t steps = most_slots(s);
@@ -144,29 +184,63 @@ void erase_root(segment_guard& guard, root_slot& slot) {
     }
     guard.store(*from, slot.next_in_bucket);
     guard.store(control.last_generation, control.last_generation + 1);
-    guard.store(slot.generation, control.last_generation);
-    guard.store(slot.state, static_cast<std::uint32_t>(root_state::erasing));
+    std::uint32_t pending = 0;
+    const auto end = [&](root_slot& root) {
+        guard.store(root.generation, control.last_generation);
+        guard.store(root.state, static_cast<std::uint32_t>(root_state::erasing));
+        guard.store(root.next_free_slot, pending);
+        pending = s.slot_number(root) + 1;
+    };
+    end(slot);
+    for (root_slot* const part : parts) end(*part);
+    guard.store(control.pending_slot, pending);
     guard.store(control.live_root_count, control.live_root_count - 1);
-    guard.store(control.pending_slot, link);
     guard.commit();
-    finish_pending_root(guard);
+    finish_pending_roots(guard);
 }
 
-void finish_pending_root(segment_guard& guard) {
+void finish_pending_roots(segment_guard& guard) {
+    segment& s = guard.in();
     segment_control& control = guard.control();
-    const std::uint32_t link = load_word(control.pending_slot);
-    if (link == 0) return;
-    CAIRN_CHECK(guard.is_clean(), "a pending root is finished between transactions");
-    root_slot& slot = slot_at(guard.in(), link);
-    while (slot.extents != 0) {
-        give_back_extent(guard, &slot, slot.extents - 1);
+    while (const std::uint32_t link = load_word(control.pending_slot)) {
+        CAIRN_CHECK(guard.is_clean(), "pending roots are finished between transactions");
+        root_slot& slot = slot_at(s, link);
+        // Also the end of a damaged chain that leads back: each is free once it was here.
+        if (!is_pending(slot)) throw_corrupt(s, "an object that is not being made or removed is said to be");
+        while (slot.extents != 0) {
+            give_back_extent(guard, &slot, slot.extents - 1);
+            guard.commit();
+        }
+        guard.store(control.pending_slot, slot.next_free_slot);
+        guard.store(slot.state, static_cast<std::uint32_t>(root_state::free));
+        guard.store(slot.next_free_slot, control.first_free_slot);
+        guard.store(control.first_free_slot, link);
         guard.commit();
     }
-    guard.store(slot.state, static_cast<std::uint32_t>(root_state::free));
-    guard.store(slot.next_free_slot, control.first_free_slot);
-    guard.store(control.first_free_slot, link);
-    guard.store(control.pending_slot, 0);
-    guard.commit();
+}
+
+std::vector<root_slot*> find_parts(const segment& s, const root_slot& whole) {
+    std::vector<root_slot*> parts;
+    if (load_word(whole.kind) != static_cast<std::uint32_t>(object_kind::sharded_dict)) return parts;
+    const segment_offset at = load_word(whole.node);
+    const auto* node = s.find<parts_node>(at);
+    const std::uint32_t count = node == nullptr ? 0 : load_word(node->count);
+    if (count == 0 || count > most_parts || s.find<parts_node>(at, parts_node_bytes(count)) == nullptr)
+        throw_corrupt(s, "the node of an object in parts makes no sense");
+    const std::uint32_t own_link = s.slot_number(whole) + 1;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        root_slot& part = slot_at(s, load_word(part_links(*node)[i]));
+        if (!is_there(part) || load_word(part.part_of) != own_link ||
+            load_word(part.kind) != static_cast<std::uint32_t>(object_kind::dict) ||
+            load_word(part.generation) != load_word(whole.generation) || !is_initialized(part.lock))
+            throw_corrupt(s, "a part of an object is not its own");
+        parts.push_back(&part);
+    }
+    std::vector<root_slot*> sorted = parts;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+        throw_corrupt(s, "an object has one part twice");
+    return parts;
 }
 
 void require_segment_name(std::string_view name) {

@@ -1,13 +1,17 @@
 // directory.hpp - the named roots of a segment.
 //
-// Stored        name buckets (heads of chains through root_slot::next_in_bucket), chain of all slots, chain of free ones.
+// Stored        name buckets (heads of chains through root_slot::next_in_bucket), chain of all slots, chain of free ones,
+//               chain of pending ones. An object is one root; or one with its name, and parts that only its node leads to.
 // Protected by  the segment's lock, which a creation holds from begin to end.
-// Commit        begin: the slot is `building` and control.pending_slot names it. publish: one commit of the segment.
-//               erase: one commit takes the name away and makes the slot `erasing`; the rest is finish_pending_root().
-// Death         a pending root is finished off by the next holder of the segment's lock.
+// Commit        begin: the slot is `building` and in the chain of pending ones. publish: one commit of the segment makes
+//               all of them live. erase: one commit takes the name away and makes the object's roots `erasing` and
+//               pending; the rest is finish_pending_roots().
+// Death         pending roots are finished off by the next holder of the segment's lock: of an object in parts, all.
 #pragma once
 
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "segment/segment_guard.hpp"
 
@@ -17,16 +21,24 @@ namespace cairn::inline v0::detail {
 root_slot* find_root(const segment_guard& guard, std::string_view name);
 
 /// Takes a slot for a new root of that name, which nobody can find yet; the caller fills it in without logging, and
-/// ends with publish_root() or finish_pending_root(). Throws segment_full.
+/// ends with publish_root() or finish_pending_roots(). Throws segment_full.
 root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind kind);
+/// The same for a part of `whole`, which was begun before: the two are published or finished off together.
+root_slot& begin_part(segment_guard& guard, const root_slot& whole, object_kind kind);
+/// Publishes the root, and the parts that were begun after it.
 void publish_root(segment_guard& guard, root_slot& slot);
 
-/// Takes the root out of the directory and gives its memory back. The caller holds the root's lock.
-void erase_root(segment_guard& guard, root_slot& slot);
+/// Takes the root out of the directory, with its parts, and gives their memory back. The caller holds the locks of all
+/// of them, or they are poisoned.
+void erase_root(segment_guard& guard, root_slot& slot, std::span<root_slot* const> parts = {});
 
-/// Gives back what the pending root has, if there is one, and frees its slot. Bounded steps, each committed; can be
+/// Gives back what the pending roots have, if there are any, and frees their slots. Bounded steps, each committed; can be
 /// interrupted and repeated.
-void finish_pending_root(segment_guard& guard);
+void finish_pending_roots(segment_guard& guard);
+
+/// The parts of a live root, in their order; none for the kinds that are one root. Under the segment's lock, or between
+/// two looks at the generation. Throws corrupt_segment where they are not what belongs to it.
+std::vector<root_slot*> find_parts(const segment& s, const root_slot& whole);
 
 std::uint64_t hash_name(const segment& s, std::string_view name) noexcept;
 

@@ -93,8 +93,9 @@ std::string describe_object(const segment& in, const root_slot& slot) {
     copy_out(name, slot.name, sizeof name);
     std::size_t bytes = load_word(slot.name_bytes);
     if (bytes > max_object_name_bytes) bytes = 0;
-    return std::string(kind_name(static_cast<object_kind>(load_word(slot.kind)))) + " '" +
-           std::string(name, bytes) + "' in " + describe_segment(in);
+    const auto kind = load_word(slot.part_of) != 0 ? object_kind::sharded_dict
+                                                   : static_cast<object_kind>(load_word(slot.kind));
+    return std::string(kind_name(kind)) + " '" + std::string(name, bytes) + "' in " + describe_segment(in);
 }
 
 const char* kind_name(object_kind kind) noexcept {

@@ -71,7 +71,7 @@ void segment_guard::forget() noexcept {
 void segment_guard::recover() {
     store_word(control().recovery_count, load_word(control().recovery_count) + 1);
     roll_back();
-    finish_pending_root(*this);
+    finish_pending_roots(*this);
 }
 
 void segment_guard::roll_back() {

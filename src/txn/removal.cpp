@@ -1,5 +1,9 @@
 #include "txn/removal.hpp"
 
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "segment/directory.hpp"
 #include "txn/root_pin.hpp"
 #include <cairn/detail/txn/events.hpp>
@@ -10,52 +14,78 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
-// A root that nobody can lock any more as a live one: only its memory is left to give back.
-bool remove_poisoned(segment& s, root_slot& slot, std::uint64_t generation) {
-    wait_for_pins(s, slot);  // its version is odd, and stays so
+// The roots of one object, as they were found in the directory.
+struct doomed_object {
+    root_slot* whole = nullptr;
+    std::vector<root_slot*> parts;
+    std::uint64_t generation = 0;
+    std::vector<root_slot*> in_order;       // all of them, in the order in which they are locked
+    std::vector<root_slot*> poisoned = {};  // of these, what nobody can lock as a live one any more
+};
+
+std::optional<doomed_object> find_object(segment& s, std::string_view name, const doomed_object* before) {
+    const segment_guard guard(s);
+    root_slot* slot = find_root(guard, name);
+    if (slot == nullptr) return std::nullopt;
+    // Generations only grow, so the one that was gone cannot be back: it is in the directory and not alive.
+    if (before != nullptr && before->whole == slot && before->generation == slot->generation)
+        throw_corrupt(s, "an object of its directory does not exist");
+    doomed_object found{slot, find_parts(s, *slot), slot->generation, {}};
+    found.in_order = found.parts;
+    found.in_order.push_back(slot);
+    std::sort(found.in_order.begin(), found.in_order.end());
+    return found;
+}
+
+// All locks are held, but those of the poisoned roots: of these only the memory is left to give back.
+void erase(segment& s, const doomed_object& object) {
     segment_guard guard(s);
-    if (slot.generation != generation || slot.state != static_cast<std::uint32_t>(root_state::poisoned))
-        return false;
-    erase_root(guard, slot);
-    // Odd since its last owner died; nobody holds its lock, who would make it even. A death before this costs the next
+    for (const root_slot* each : object.poisoned) {
+        if (each->generation != object.generation ||
+            each->state != static_cast<std::uint32_t>(root_state::poisoned))
+            throw object_gone("remove an object in " + describe_segment(s) +
+                              ": somebody else has removed it");
+    }
+    erase_root(guard, *object.whole, object.parts);
+    // Odd since the last owner died; nobody holds the lock, who would make it even. A death before this costs the next
     // object here its reads without the lock, until its first change.
-    if (const std::uint64_t version = load_word(slot.version); version % 2 != 0)
-        __atomic_store_n(&slot.version, version + 1, __ATOMIC_RELEASE);  // release: as a writer's end
-    return true;
+    for (root_slot* each : object.poisoned) {
+        if (const std::uint64_t version = load_word(each->version); version % 2 != 0)
+            __atomic_store_n(&each->version, version + 1, __ATOMIC_RELEASE);  // release: as a writer's end
+    }
+}
+
+// Locks the roots from `next` on, one inside the other, so that they are unlocked in the opposite order, and erases them.
+void remove_from(segment& s, doomed_object& object, std::size_t next, root_transaction* before) {
+    if (next == object.in_order.size()) return erase(s, object);
+    root_slot& slot = *object.in_order[next];
+    std::optional<root_transaction> tx;
+    try {
+        tx.emplace(s, slot, object.generation, before);
+    } catch (const object_poisoned&) {
+        object.poisoned.push_back(&slot);
+    }
+    if (tx) tx->begin_change();
+    // Its memory goes: nobody may be in it without the lock. The version of a poisoned one is odd, and stays so.
+    wait_for_pins(s, slot);
+    remove_from(s, object, next + 1, tx ? &*tx : before);
+    if (!tx) return;
+    // Whoever sleeps on the object looks again, and finds it gone.
+    for (std::uint32_t event = 0; event < event_count_slots; ++event) wake_all(*tx, event);
 }
 
 }  // namespace
 
 bool remove_root(segment& s, std::string_view name) {
-    root_slot* slot = nullptr;
-    std::uint64_t generation = 0;
+    std::optional<doomed_object> object;
     for (;;) {
-        {
-            segment_guard guard(s);
-            const root_slot* before = slot;
-            slot = find_root(guard, name);
-            if (slot == nullptr) return false;
-            // Generations only grow, so the one that was gone cannot be back: it is in the directory and not alive.
-            if (slot == before && slot->generation == generation)
-                throw_corrupt(s, "an object of its directory does not exist");
-            generation = slot->generation;
-        }
+        object = find_object(s, name, object ? &*object : nullptr);
+        if (!object) return false;
         try {
-            root_transaction tx(s, *slot, generation);
-            tx.begin_change();
-            // Its memory goes: nobody may be in it without the lock.
-            wait_for_pins(s, *slot);
-            {
-                segment_guard guard(s);
-                erase_root(guard, *slot);
-            }
-            // Whoever sleeps on the object looks again, and finds it gone.
-            for (std::uint32_t event = 0; event < event_count_slots; ++event) wake_all(tx, event);
+            remove_from(s, *object, 0, nullptr);
             return true;
         } catch (const object_gone&) {
             // Somebody else removed it between the two locks; there may be a new one of that name.
-        } catch (const object_poisoned&) {
-            if (remove_poisoned(s, *slot, generation)) return true;
         }
     }
 }

@@ -7,8 +7,8 @@
 
 namespace cairn::inline v0::detail {
 
-/// Takes the root of that name out of the directory, wakes who waits on it, and gives its memory back. False when
-/// there is none. Locks the root first, then the segment, as every writer does.
+/// Takes the root of that name out of the directory, with its parts, wakes who waits on it, and gives its memory back.
+/// False when there is none. Locks the roots first, in the order of their slots, then the segment.
 bool remove_root(segment& s, std::string_view name);
 
 }  // namespace cairn::inline v0::detail

@@ -61,6 +61,22 @@ root_transaction::root_transaction(segment_guard& guard, root_slot& slot)
     this_thread.open = this;
 }
 
+root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation,
+                                   root_transaction* before)
+    : segment_(s), slot_(slot), area_(slot.log) {
+    require_usable_thread();
+    int result = EDEADLK;
+    if (this_thread.open == before) {
+        outer = before;
+        this_thread.open = this;
+        order_stores();
+        result = try_lock(slot.lock);
+    }
+    if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
+        !is_live(slot))
+        enter_slowly(result, generation);
+}
+
 void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
     int result = lock_result;
     if (result == EDEADLK && this_thread.open != this) {
@@ -75,7 +91,7 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
             store_word(slot_.contended_count, load_word(slot_.contended_count) + 1);
     }
     if (result != 0 && result != EOWNERDEAD) {
-        this_thread.open = nullptr;
+        this_thread.open = outer;
         throw_corrupt(segment_, "the lock of an object is not a lock");
     }
     const bool owner_died = result == EOWNERDEAD;
@@ -106,7 +122,7 @@ void single_store::enter_slowly(segment& s, std::uint64_t generation, int lock_r
 void root_transaction::leave_without_entering() noexcept {
     unlock(slot_.lock);
     order_stores();
-    this_thread.open = nullptr;
+    this_thread.open = outer;
 }
 
 void root_transaction::leave_slowly() noexcept {
@@ -121,10 +137,10 @@ void root_transaction::leave_slowly() noexcept {
     } catch (...) {
         // Damaged: recover() has poisoned the root, and says so to the next user.
     }
-    if (is_live(slot_)) make_even(slot_);
+    if (load_word(slot_.state) != static_cast<std::uint32_t>(root_state::poisoned)) make_even(slot_);
     unlock(slot_.lock);
     order_stores();
-    this_thread.open = nullptr;
+    this_thread.open = outer;
 }
 
 void root_transaction::throw_inert(const segment& s, const root_slot& slot) {

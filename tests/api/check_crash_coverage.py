@@ -39,6 +39,7 @@ READS = {
         name manager validate type_name""",
     "list": "at get front back slice index count",
     "dict": "at get count keys values items",
+    "sharded_dict": "at get count keys values items shard_count",
     **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed lost leased dead_letters"),
     "channel": "full capacity is_closed shape_of require_shape",
     "item_lease": "get operator* operator-> deliveries is_held",
@@ -65,6 +66,12 @@ SAME_AS = {
         for other, name in {"push": "put", "pop": "get", "try_push": "try_put", "try_pop": "try_get"}.items()
     },
     **{f"{q}::join_for": f"{q}::join" for q in ("queue", "lifo_queue", "priority_queue")},
+    # What is about one key is done by the dict that has it.
+    **{
+        f"sharded_dict::{name}": f"dict::{name}"
+        for name in ("insert_or_assign", "operator[]", "try_emplace", "setdefault", "pop")
+    },
+    "sharded_dict::operator|=": "sharded_dict::update",
     "set::insert": "set::add",
     "set::erase": "set::discard",
     "set::operator&=": "set::intersection_update",

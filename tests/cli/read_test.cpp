@@ -355,6 +355,31 @@ TEST_CASE("a channel is listed, shown, read and verified, also when it is damage
     CHECK(contains(s.run({"get", "jobs/lines"}).out, "?"));
 }
 
+TEST_CASE("a sharded_dict is listed, shown, read, verified and removed as one object") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto d = m.sharded_dict<std::string, long>("prices", {.shards = 4});
+    for (long i = 0; i < 30; ++i) d.set("p" + std::to_string(i), i);
+    const nlohmann::json objects = s.json({"ls", "jobs"})["objects"];
+    REQUIRE(objects.size() == 1);
+    CHECK(objects[0]["kind"] == "sharded_dict");
+    CHECK(objects[0]["item_count"] == 30);
+    CHECK(objects[0]["size_bytes"] == m.objects()[0].bytes);
+    const program_result shown = s.run({"show", "jobs/prices"});
+    INFO(shown);
+    CHECK(contains(shown.out, "jobs/prices: sharded_dict<str, int64>, 30 items"));
+    CHECK(contains(shown.out, "shards       4"));
+    CHECK(s.json({"show", "jobs/prices"})["shard_count"] == 4);
+    CHECK(s.run({"get", "jobs/prices"}).out == cairn::repr(d) + "\n");
+    CHECK(s.run({"get", "jobs/prices[p17]"}).out == "17\n");
+    CHECK(s.run({"get", "jobs/prices[p30]"}).code == 3);
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    CHECK(s.run({"rm", "jobs/prices", "-f"}).code == 0);
+    CHECK(m.objects().empty());
+    CHECK_THROWS_AS(static_cast<void>(d.get("p1")), cairn::object_gone);
+    CHECK(s.run({"verify", "jobs"}).code == 0);
+}
+
 TEST_CASE("get prints what is made of others by its parts, and as JSON has them") {
     const shelf s;
     const cairn::manager m{"jobs", small_segment};

@@ -20,6 +20,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_list_of_other_rows(table);
     add_dict_rows(table);
     add_set_rows(table);
+    add_sharded_rows(table);
     add_composite_rows(table);
     add_queue_rows(table);
     add_channel_rows(table);

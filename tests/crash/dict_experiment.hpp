@@ -1,4 +1,4 @@
-// dict_experiment.hpp - rows about dict<K, V> and set<T>: one of them named "subject", a model of it, and how it is used
+// dict_experiment.hpp - rows about dict<K, V>, sharded_dict<K, V> and set<T>: one of them named "subject", a model of it, and how it is used
 // after a death.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "crash/list_rows.hpp"
+#include "support/opened_sharded_dict.hpp"
 #include <cairn/manager.hpp>
 
 namespace cairn_test {
@@ -24,6 +25,7 @@ struct keyed<cairn::dict<K, V>> {
     using handle = cairn::dict<K, V>;
     using item = std::pair<K, V>;
     static constexpr const char* word = "dict";
+    static constexpr bool is_ordered = true;
 
     static item make(std::size_t i) { return {element<K>::make(i), element<V>::make(i + 1)}; }
     static const K& key_of(const item& i) { return i.first; }
@@ -42,6 +44,33 @@ struct keyed<cairn::dict<K, V>> {
     }
     static item take_last(const handle& h) { return h.popitem(); }
     static std::string text_of(const item& i) { return cairn::repr(i.first) + ": " + cairn::repr(i.second); }
+    /// Takes the lock, changes nothing.
+    static void touch(const handle& h) { h.erase(make(900'000).first); }
+};
+
+/// Of two shards. The order of keys in different ones is no order.
+template <typename K, typename V>
+struct keyed<cairn::sharded_dict<K, V>> : keyed<cairn::dict<K, V>> {
+    using handle = cairn::sharded_dict<K, V>;
+    using item = std::pair<K, V>;
+    static constexpr const char* word = "sharded_dict";
+    static constexpr bool is_ordered = false;
+
+    static handle open(const cairn::manager& m, const std::string& name, const std::vector<item>& contents) {
+        return m.sharded_dict<K, V>(name, contents, {.shards = 2});
+    }
+    static void add(const handle& h, const item& i) { h.set(i.first, i.second); }
+    static item take_last(const handle& h) { return h.popitem(); }
+    /// Takes all locks, changes nothing.
+    static void touch(const handle& h) { opened_sharded<K, V>(h).touch(); }
+    /// What shard `index` has of these.
+    static std::vector<item> of_shard(const handle& h, const std::vector<item>& all, std::size_t index) {
+        const opened_sharded<K, V> open(h);
+        std::vector<item> some;
+        for (const item& each : all)
+            if (open.shard_of(each.first) == index) some.push_back(each);
+        return some;
+    }
 };
 
 template <typename T>
@@ -49,6 +78,7 @@ struct keyed<cairn::set<T>> {
     using handle = cairn::set<T>;
     using item = T;
     static constexpr const char* word = "set";
+    static constexpr bool is_ordered = true;
 
     static item make(std::size_t i) { return element<T>::make(i); }
     static const T& key_of(const item& i) { return i; }
@@ -61,6 +91,8 @@ struct keyed<cairn::set<T>> {
     }
     static item take_last(const handle& h) { return h.pop(); }
     static std::string text_of(const item& i) { return cairn::repr(i); }
+    /// Takes the lock, changes nothing.
+    static void touch(const handle& h) { h.discard(make(900'000)); }
 };
 
 template <typename C>
@@ -76,6 +108,8 @@ struct keyed_row {
 
     contents before;
     contents after;
+    /// Each shard by itself is before or after.
+    bool is_by_shard = false;
     /// Beyond the contents: fills the segment, makes holes. Null: nothing.
     std::function<void(const cairn::manager&)> shape;
     std::function<void(const cairn::manager&, std::optional<C>&)> operation;
@@ -103,10 +137,12 @@ public:
             }
         }
         if (how == approach::manager_first) static_cast<void>(manager_.contains("nobody"));
-        // Takes the lock, changes nothing.
-        const item nobody = kind::make(900'000);
-        if (handle_) handle_->erase(kind::key_of(nobody));
-        else if (const auto found = manager_.find<C>(subject_name)) found->erase(kind::key_of(nobody));
+        try {
+            if (handle_) kind::touch(*handle_);
+            else if (const auto found = manager_.find<C>(subject_name)) kind::touch(*found);
+        } catch (const cairn::object_gone&) {
+            // The operation is a removal.
+        }
         return seen;
     }
 
@@ -116,7 +152,7 @@ public:
         const C subject = kind::open(manager_, subject_name, {});
         std::vector<item> model = subject.snapshot();
         auto same = [&](const char* after) {
-            if (subject.snapshot() != model)
+            if (!is_same(subject.snapshot(), model))
                 throw lab_failure(std::string("going on: wrong contents after ") + after);
         };
         // A full segment may say so, and must then leave everything as it was.
@@ -132,9 +168,10 @@ public:
         const std::vector<item> many = some_items<C>(40, 2000);
         may_be_full(many, "update", [&] { subject.update(many); });
         if (!model.empty()) {
-            if (kind::take_last(subject) != model.back())
+            const auto taken = std::find(model.begin(), model.end(), kind::take_last(subject));
+            if (taken == model.end() || (kind::is_ordered && taken + 1 != model.end()))
                 throw lab_failure("going on: another one is the last");
-            model.pop_back();
+            model.erase(taken);
             same("taking the last");
         }
         for (std::size_t at = 0; at < model.size() && at < 40; at += 3) {
@@ -184,12 +221,38 @@ private:
         return all;
     }
 
+    static bool is_same(std::vector<item> a, std::vector<item> b) {
+        if constexpr (!kind::is_ordered) {
+            std::sort(a.begin(), a.end());
+            std::sort(b.begin(), b.end());
+        }
+        return a == b;
+    }
+
     static bool is(const contents& found, const contents& expected, const std::vector<item>& extra) {
         if (found.has_value() != (expected.has_value() || !extra.empty())) return false;
         if (!found) return true;
         std::vector<item> all = expected.value_or(std::vector<item>{});
         all.insert(all.end(), extra.begin(), extra.end());
-        return *found == all;
+        return is_same(*found, all);
+    }
+
+    // Done in some shards, each whole.
+    bool is_between(const contents& found, const std::vector<item>& extra) const {
+        if constexpr (requires { &kind::of_shard; }) {
+            const auto handle = manager_.find<C>(subject_name);
+            if (!row_->is_by_shard || !found || !handle) return false;
+            for (std::size_t shard = 0; shard < handle->shard_count(); ++shard) {
+                const auto of = [&](const std::vector<item>& all) {
+                    return kind::of_shard(*handle, all, shard);
+                };
+                if (!is(of(*found), of(*row_->before), of(extra)) &&
+                    !is(of(*found), of(*row_->after), of(extra)))
+                    return false;
+            }
+            return true;
+        }
+        return false;
     }
 
     outcome compare(const contents& found, const std::vector<item>& extra) const {
@@ -198,6 +261,7 @@ private:
         if (before && after) return outcome::unchanged;
         if (before) return outcome::before;
         if (after) return outcome::after;
+        if (is_between(found, extra)) return outcome::unchanged;
         throw lab_failure("neither before nor after: " + describe(found) + ", before " +
                           describe(row_->before) + ", after " + describe(row_->after));
     }
@@ -242,8 +306,21 @@ public:
         row.after = std::move(after);
         row.shape = std::move(prepare);
         row.operation = [operation](const cairn::manager&, std::optional<C>& c) { operation(*c); };
+        row.is_by_shard = !keyed<C>::is_ordered;
         add_row(type_ + " " + member + ", " + state, std::string(keyed<C>::word) + "::" + member,
                 std::move(row), options);
+    }
+
+    /// The manager removes it.
+    void add_removal(const std::string& state, items before, shape prepare = {},
+                     const cairn::segment_options& options = small_segment()) {
+        keyed_row<C> row;
+        row.before = std::move(before);
+        row.shape = std::move(prepare);
+        row.operation = [](const cairn::manager& m, std::optional<C>&) {
+            if (!m.remove(subject_name)) throw lab_failure("there was nothing to remove");
+        };
+        add_row("manager remove " + type_ + ", " + state, "manager::remove", std::move(row), options);
     }
 
     /// The manager creates it with contents.
@@ -281,6 +358,7 @@ private:
 
 void add_dict_rows(experiment_table& table);
 void add_set_rows(experiment_table& table);
+void add_sharded_rows(experiment_table& table);
 void add_composite_rows(experiment_table& table);
 
 }  // namespace cairn_test

@@ -71,6 +71,8 @@ void use_manager(const cairn::manager& m, bool writes, attempts& attempt) {
     attempt("list(name)", [&] { m.list<long>("new one", std::vector<long>(300, 1)); });
     attempt("list(name)", [&] { m.list<std::string>("new texts", {std::string(300, 'x'), "y"}); });
     attempt("list()", [&] { m.list<long>().push_back(1); });
+    attempt("sharded_dict(name)", [&] { m.sharded_dict<long, long>("new shards", {{1, 2}}, {.shards = 8}); });
+    attempt("remove", [&] { m.remove("new shards"); });
     attempt("list()", [&] { m.list<std::string>({"a", "b"}).clear(); });
     for (const subject& each : subjects()) attempt("remove", [&] { m.remove(each.name); });
     attempt("remove", [&] { m.remove("new one"); });
@@ -107,6 +109,7 @@ std::vector<sound_segment> make_sound_segments() {
         die_in_an_erase(m);
     }));
     all.push_back(make("a creator died with the segment's lock", small, die_with_the_segment_lock));
+    all.push_back(make("a creator died among the shards", small, die_with_half_of_the_shards));
     all.push_back(make("a writer died with a long log", small, die_with_a_long_log));
     // Superblocks with tables of chunks need more room, and more time.
     all.push_back(make("a large list", roomy, [](const cairn::manager& m) {

@@ -148,8 +148,18 @@ void build_dict(const cairn::manager& in, const char* name) {
     for (std::size_t i = 0; i < Count / 8; ++i) d.set(value_of<K>::make(Count + i), value_of<V>::make(i));
 }
 
-template <typename K, typename V>
-void read_dict(const cairn::dict<K, V>& d, attempts& attempt) {
+template <typename K, typename V, std::size_t Count>
+void build_sharded(const cairn::manager& in, const char* name) {
+    const auto d = in.sharded_dict<K, V>(name, {.shards = 4});
+    for (std::size_t i = 0; i < Count; ++i) d.set(value_of<K>::make(i), value_of<V>::make(i));
+    for (std::size_t i = Count / 3; i < Count / 2; ++i) d.erase(value_of<K>::make(i));
+}
+
+// Of a sharded_dict, too.
+template <typename Dict>
+void read_dict(const Dict& d, attempts& attempt) {
+    using K = typename Dict::key_type;
+    using V = typename Dict::mapped_type;
     attempt("name", [&] { static_cast<void>(d.name()); });
     attempt("size", [&] { static_cast<void>(d.size()); });
     attempt("empty", [&] { static_cast<void>(d.empty()); });
@@ -175,8 +185,10 @@ void read_dict(const cairn::dict<K, V>& d, attempts& attempt) {
     attempt("operator<<", [&] { std::ostringstream() << d; });
 }
 
-template <typename K, typename V>
-void write_dict(const cairn::dict<K, V>& d, attempts& attempt) {
+template <typename Dict>
+void write_dict(const Dict& d, attempts& attempt) {
+    using K = typename Dict::key_type;
+    using V = typename Dict::mapped_type;
     const auto key = [](std::uint64_t n) { return value_of<K>::make(n); };
     const V value = value_of<V>::make(40);
     const V large = value_of<V>::make(97);
@@ -314,7 +326,13 @@ constexpr subject list_of(const char* name) {
 }
 template <typename K, typename V, std::size_t Count>
 constexpr subject dict_of(const char* name) {
-    return {name, &build_dict<K, V, Count>, &open_as<cairn::dict<K, V>, &read_dict<K, V>, &write_dict<K, V>>};
+    using handle = cairn::dict<K, V>;
+    return {name, &build_dict<K, V, Count>, &open_as<handle, &read_dict<handle>, &write_dict<handle>>};
+}
+template <typename K, typename V, std::size_t Count>
+constexpr subject sharded_dict_of(const char* name) {
+    using handle = cairn::sharded_dict<K, V>;
+    return {name, &build_sharded<K, V, Count>, &open_as<handle, &read_dict<handle>, &write_dict<handle>>};
 }
 template <typename T, std::size_t Count>
 constexpr subject set_of(const char* name) {
@@ -337,6 +355,7 @@ constexpr subject own[] = {
     dict_of<std::string, std::string, 200>("text of text"),
     dict_of<long, std::vector<int>, 100>("vector of number"),
     dict_of<std::string, small_struct, 100>("struct of text"),
+    sharded_dict_of<long, std::string, 300>("shards"),
     set_of<long, 400>("set of numbers"),
     set_of<std::string, 150>("set of texts"),
     list_of<maybe_text, 120>("perhaps texts"),

@@ -170,7 +170,7 @@ TEST_CASE("the control block of a root has its size and its fields where format 
                                       AT(root_slot, log_head, 40),
                                       AT(root_slot, contended_count, 48),
                                       AT(root_slot, rolling_back, 56),
-                                      AT(root_slot, reserved_word_, 60),
+                                      AT(root_slot, part_of, 60),
                                       AT(root_slot, version, 64),
                                       AT(root_slot, generation, 72),
                                       AT(root_slot, state, 80),
@@ -216,6 +216,21 @@ TEST_CASE("the control block of a root has its size and its fields where format 
                                  });
     CHECK(pin_slots == 2);
     CHECK(make_thread_token(3, 5) == 0xc00005);
+}
+
+TEST_CASE("the node of an object in parts has its size and its fields where format 2 has them") {
+    check_layout<parts_node>(8, {
+                                    AT(parts_node, count, 0),
+                                    AT(parts_node, reserved_, 4),
+                                });
+    CHECK(parts_node_bytes(16) == 72);
+    parts_node node{};
+    CHECK(reinterpret_cast<std::byte*>(part_links(node)) == reinterpret_cast<std::byte*>(&node) + 8);
+    CHECK(most_parts == 64);
+    // The lowest bits of a hash choose the shard.
+    CHECK(shard_of(0x123456789abcdef5, 16) == 5);
+    CHECK(shard_of(0x123456789abcdef5, 64) == 0x35);
+    CHECK(shard_of(0x123456789abcdef5, 1) == 0);
 }
 
 TEST_CASE("the node of a list has its size and its fields where format 2 has them") {

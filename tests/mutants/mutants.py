@@ -101,16 +101,30 @@ MUTANTS = [
     {
         "name": "a segment's log that is not replayed",
         "file": "src/segment/segment_guard.cpp",
-        "old": "    roll_back();\n    finish_pending_root(*this);\n",
-        "new": "    store_word(control().log_bytes, 0);\n    finish_pending_root(*this);\n",
+        "old": "    roll_back();\n    finish_pending_roots(*this);\n",
+        "new": "    store_word(control().log_bytes, 0);\n    finish_pending_roots(*this);\n",
         "program": "crash", "rows": "manager remove<int64>, a few elements",
     },
     {
         "name": "a root that was being made and that nobody takes away",
         "file": "src/segment/segment_guard.cpp",
-        "old": "    roll_back();\n    finish_pending_root(*this);\n",
+        "old": "    roll_back();\n    finish_pending_roots(*this);\n",
         "new": "    roll_back();\n    store_word(control().pending_slot, 0);\n",
         "program": "crash", "rows": "manager list<int64>, with contents",
+    },
+    {
+        "name": "of several roots that were being made, all but the last one lost",
+        "file": "src/segment/directory.cpp",
+        "old": "        guard.store(control.pending_slot, slot.next_free_slot);\n",
+        "new": "        guard.store(control.pending_slot, 0);\n",
+        "program": "crash", "rows": "manager sharded_dict<int64, int64>, empty",
+    },
+    {
+        "name": "an object whose parts are not removed with it",
+        "file": "src/segment/directory.cpp",
+        "old": "    for (root_slot* const part : parts) end(*part);\n",
+        "new": "",
+        "program": "crash", "rows": "manager remove sharded_dict<int64, int64>, empty",
     },
     # -- extents ------------------------------------------------------------------------------------------------------------
     {

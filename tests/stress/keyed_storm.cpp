@@ -2,10 +2,11 @@
 
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "support/opened_dict.hpp"
+#include "support/opened_sharded_dict.hpp"
 #include "support/values.hpp"
 #include "token_values.hpp"
 #include <cairn/cairn.hpp>
@@ -47,15 +48,30 @@ void require_whole_pair(token key, const V& value) {
     if (token_in(value) != key) throw storm_failure("the value of another key: of " + std::to_string(key));
 }
 
-// Each token is a key, and its value tells which.
 template <typename K, typename V>
-class dict_of_tokens : public keyed_in_storm<cairn::dict<K, V>> {
+cairn::dict<K, V> join(const cairn::manager& m, const std::string& name, const cairn::dict<K, V>*) {
+    return m.dict<K, V>(name);
+}
+template <typename K, typename V>
+cairn::sharded_dict<K, V> join(const cairn::manager& m, const std::string& name,
+                               const cairn::sharded_dict<K, V>*) {
+    return m.sharded_dict<K, V>(name, {.shards = 4});
+}
+
+// Each token is a key, and its value tells which.
+template <typename Dict>
+class dict_of_tokens : public keyed_in_storm<Dict> {
+    using K = typename Dict::key_type;
+    using V = typename Dict::mapped_type;
+    // An update of several keys is one step in a dict only.
+    static constexpr bool is_sharded = !std::is_same_v<Dict, cairn::dict<K, V>>;
+
 public:
     dict_of_tokens(const cairn::manager& m, const std::string& name, unsigned object)
-        : keyed_in_storm<cairn::dict<K, V>>(m.dict<K, V>(name), object) {}
+        : keyed_in_storm<Dict>(join(m, name, static_cast<const Dict*>(nullptr)), object) {}
 
-    using keyed_in_storm<cairn::dict<K, V>>::all_;
-    using keyed_in_storm<cairn::dict<K, V>>::object_;
+    using keyed_in_storm<Dict>::all_;
+    using keyed_in_storm<Dict>::object_;
 
     void operate(actor& by) const override {
         switch (by.random(all_.size() < many ? 16 : 8)) {
@@ -69,7 +85,7 @@ public:
             case 5:
             case 6: read(by); break;
             case 7:
-            case 8: add_several(by, 2 + by.random(40)); break;
+            case 8: add_several(by, is_sharded ? 1 : 2 + by.random(40)); break;
             case 9: add_if_missing(by); break;
             default: add(by); break;
         }
@@ -85,6 +101,7 @@ public:
     }
     void touch() const override {
         all_.for_each([](const K& key, const V& value) { require_whole_pair(token_in(key), value); });
+        if constexpr (is_sharded) opened_sharded<K, V>(all_).touch();
     }
 
 protected:
@@ -437,8 +454,9 @@ private:
 }  // namespace
 
 std::vector<storm_row> keyed_storm_rows() {
-    return {row_of<dict_of_tokens<long, long>>("dict of int64"),
-            row_of<dict_of_tokens<std::string, std::string>>("dict of str"),
+    return {row_of<dict_of_tokens<cairn::dict<long, long>>>("dict of int64"),
+            row_of<dict_of_tokens<cairn::dict<std::string, std::string>>>("dict of str"),
+            row_of<dict_of_tokens<cairn::sharded_dict<long, std::string>>>("sharded dict"),
             row_of<registers<long, std::string>>("registers"),
             row_of<wild_dict>("wild dict"),
             row_of<set_of_tokens<long>>("set of int64"),

@@ -138,13 +138,17 @@ answer fetch_value(const cairn::inspection& look, const std::string& name, const
     throw failure(not_found, fmt::format("no key {} in '{}/{}'", printable(key), result.segment, name));
 }
 
+bool has_keys_in(const std::string& kind) {
+    return kind == "dict" || kind == "sharded_dict" || kind == "set";
+}
+
 answer fetch(const cairn::inspection& look, const std::string& name, const target& wanted,
              const arguments& given) {
     answer result;
     result.segment = look.location().target;
     result.object = name;
     const std::string kind = look.object(name).kind;
-    if (wanted.key && (kind == "dict" || kind == "set")) {
+    if (wanted.key && has_keys_in(kind)) {
         if (kind == "set") throw failure(wrong_usage, "a set has no elements that are found by [...]");
         return fetch_value(look, name, *wanted.key);
     }
@@ -168,7 +172,7 @@ void write_text(const answer& result) {
     if (result.is_single) {
         if (result.contents.count() != 0) result.contents.append_text(out.text(), 0);
     } else {
-        const bool has_keys = result.contents.kind == "dict" || result.contents.kind == "set";
+        const bool has_keys = has_keys_in(result.contents.kind);
         const bool is_no_set = result.contents.kind != "set" || result.contents.count() != 0 || result.is_cut;
         out.text() += !has_keys ? "[" : is_no_set ? "{" : "set(";
         for (std::uint64_t i = 0; i < result.contents.count(); ++i) {

@@ -223,6 +223,9 @@ details describe(const observed& seen, const std::string& segment, const output_
               fmt::format("{}   fingerprint {:016x}", object.type ? printable(*object.type) : "?",
                           object.fingerprint),
               {{"type", known(object.type)}, {"fingerprint", fmt::format("{:016x}", object.fingerprint)}});
+    if (object.kind == "sharded_dict")
+        about.row("shards", std::to_string(object.shard_count),
+                  {{"shard_count", std::uint64_t{object.shard_count}}});
     about.row("memory", memory_words(object, options),
               {{"size_bytes", object.bytes},
                {"extent_count", object.extent_count},

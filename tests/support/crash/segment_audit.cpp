@@ -43,6 +43,7 @@ public:
         walk_slots();
         walk_free_slots();
         walk_buckets();
+        walk_parts();
         for (const std::uint32_t slot : live_) check_root(slot);
         require(used_.empty(), "the extent at page " + (used_.empty() ? "" : number(used_.begin()->first)) +
                                    " is in nobody's chain");
@@ -126,7 +127,10 @@ private:
             if (state == root_state::live) live_.insert(number_of);
             else free_slots_.insert(number_of);
         }
-        require(live_.size() == control_.live_root_count, "live_root_count is not the number of live roots");
+        for (const std::uint32_t number_of : live_)
+            if (s_.slot(number_of).part_of == 0) named_.insert(number_of);
+        require(named_.size() == control_.live_root_count,
+                "live_root_count is not the number of live roots with a name");
     }
 
     void walk_free_slots() {
@@ -146,7 +150,8 @@ private:
         const auto* buckets = s_.at<std::uint32_t>(s_.header().buckets_offset);
         for (std::uint32_t bucket = 0; bucket < s_.header().bucket_count; ++bucket) {
             for (std::uint32_t link = buckets[bucket]; link != 0; link = s_.slot(link - 1).next_in_bucket) {
-                require(live_.contains(link - 1), "the directory leads to a slot that is not live");
+                require(named_.contains(link - 1),
+                        "the directory leads to a slot that is not live, or is a part");
                 require(found.insert(link - 1).second, "the directory leads twice to one root");
                 const root_slot& slot = s_.slot(link - 1);
                 require(slot.name_hash == hash_name(s_, std::string_view(slot.name, slot.name_bytes)) &&
@@ -156,7 +161,27 @@ private:
                         "a root has a generation that was never given");
             }
         }
-        require(found.size() == live_.size(), "a live root is not in the directory");
+        require(found.size() == named_.size(), "a live root is not in the directory");
+    }
+
+    // Each part belongs to one object, which is there and made with it.
+    void walk_parts() {
+        std::set<std::uint32_t> found;
+        for (const std::uint32_t number_of : named_) {
+            const root_slot& whole = s_.slot(number_of);
+            if (static_cast<object_kind>(whole.kind) != object_kind::sharded_dict) continue;
+            const auto* node = s_.find<parts_node>(whole.node);
+            require(node != nullptr && node->count != 0 && node->count <= most_parts,
+                    "the node of an object in parts makes no sense");
+            for (std::uint32_t i = 0; i < node->count; ++i) {
+                const std::uint32_t link = part_links(*node)[i];
+                require(link != 0 && live_.contains(link - 1), "a part is not live");
+                require(found.insert(link - 1).second, "a part is there twice");
+                require(s_.slot(link - 1).part_of == number_of + 1, "a part is of another object");
+                require(s_.slot(link - 1).generation == whole.generation, "a part has another generation");
+            }
+        }
+        require(found.size() == live_.size() - named_.size(), "a part belongs to no object");
     }
 
     void check_root(std::uint32_t slot_number) {
@@ -201,6 +226,9 @@ private:
             case object_kind::set:
                 if (auto* node = s_.find<dict_node>(slot.node)) return check_dict(s_, *node, audit);
                 return "its node lies outside";
+            case object_kind::sharded_dict:
+                audit.reached(slot.node, parts_node_bytes(s_.at<parts_node>(slot.node)->count));
+                return {};
             case object_kind::channel:
                 if (auto* node = s_.find<channel_node>(slot.node)) return check_channel(s_, *node, audit);
                 return "its node lies outside";
@@ -220,6 +248,7 @@ private:
     std::map<std::uint32_t, std::uint32_t> used_;  // first page, order; what no chain has led to yet
     std::set<std::uint32_t> slots_;
     std::set<std::uint32_t> live_;
+    std::set<std::uint32_t> named_;  // of these, all but parts
     std::set<std::uint32_t> free_slots_;
 };
 

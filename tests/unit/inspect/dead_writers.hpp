@@ -12,6 +12,7 @@
 #include "segment/segment_guard.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
+#include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/manager.hpp>
 
@@ -65,6 +66,24 @@ inline void die_with_the_segment_lock(const cairn::manager& m) {
         static_cast<void>(cairn::detail::begin_root(guard, "half made", cairn::detail::object_kind::list));
         guard.store(guard.control().free_pages, 1);
         guard.store(guard.control().live_root_count, 77);
+        die();
+    });
+    REQUIRE(victim.join() == -SIGKILL);
+}
+
+/// Dies while it makes an object in parts: several roots are pending.
+inline void die_with_half_of_the_shards(const cairn::manager& m) {
+    child victim([&] {
+        using namespace cairn::detail;
+        const opened_list<double> l(m.list<double>("empty"));
+        segment_guard guard(l.in());
+        root_slot& whole = begin_root(guard, "half made", object_kind::sharded_dict);
+        for (int i = 0; i < 5; ++i) {
+            root_slot& part = begin_part(guard, whole, object_kind::dict);
+            root_transaction tx(guard, part);
+            static_cast<void>(allocate(tx, 5000));
+        }
+        guard.store(guard.control().free_pages, 1);
         die();
     });
     REQUIRE(victim.join() == -SIGKILL);

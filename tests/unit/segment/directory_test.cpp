@@ -7,7 +7,9 @@
 
 #include <doctest/doctest.h>
 
+#include "segment/internals.hpp"
 #include "support/opened.hpp"
+#include "support/opened_sharded_dict.hpp"
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
@@ -105,6 +107,134 @@ TEST_CASE("a root that was being built when its process died gives everything ba
     CHECK(s.control().pending_slot == 0);
     static_cast<void>(m.list<long>("half"));
     CHECK(m.contains("half"));
+}
+
+TEST_CASE("an object in parts that was being built when its process died gives everything back") {
+    const cairn::manager m;
+    const auto keep = m.list<long>("keep");
+    segment& s = opened_list<long>(keep).in();
+    // Control blocks stay the segment's.
+    static_cast<void>(m.sharded_dict<long, long>("former", {.shards = 16}));
+    m.remove("former");
+    const std::uint64_t used = used_pages(m);
+    for (const int parts : {0, 1, 5, 16}) {
+        REQUIRE(in_child([&] {
+                    segment_guard guard(s);
+                    root_slot& whole = begin_root(guard, "half", object_kind::sharded_dict);
+                    for (int i = 0; i < parts; ++i) {
+                        root_slot& part = begin_part(guard, whole, object_kind::dict);
+                        root_transaction tx(guard, part);
+                        static_cast<void>(allocate(tx, 20'000));
+                    }
+                    ::_exit(0);
+                }) == 0);
+        CHECK_FALSE(m.contains("half"));
+        CHECK(used_pages(m) == used);
+        CHECK(s.control().pending_slot == 0);
+        CHECK(m.stats().object_count == 1);
+    }
+    static_cast<void>(m.sharded_dict<long, long>("half"));
+    CHECK(m.contains("half"));
+}
+
+TEST_CASE("the roots of an object in parts have one generation, and come and go together") {
+    const cairn::manager m;
+    const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {.shards = 8}));
+    const std::vector<root_slot*> parts = d.parts();
+    REQUIRE(parts.size() == 8);
+    const std::uint32_t slots = d.in().control().slot_count;
+    for (const root_slot* part : parts) {
+        CHECK(part->generation == d.generation());
+        CHECK(part->part_of == d.in().slot_number(d.slot()) + 1);
+        CHECK(part->state == static_cast<std::uint32_t>(root_state::live));
+    }
+    {
+        const segment_guard guard(d.in());
+        CHECK(find_root(guard, "d") == &d.slot());  // whatever name its parts carry along
+    }
+    CHECK(m.remove("d"));
+    for (const root_slot* part : parts) {
+        CHECK(part->generation > d.generation());
+        CHECK(part->state == static_cast<std::uint32_t>(root_state::free));
+        CHECK(part->extents == 0);
+        CHECK(part->version % 2 == 0);
+    }
+    static_cast<void>(m.sharded_dict<long, long>("again", {.shards = 8}));
+    CHECK(d.in().control().slot_count == slots);  // all nine were used again
+}
+
+TEST_CASE("an object is removed whichever of its roots are poisoned") {
+    const cairn::manager m;
+    const auto list = m.list<long>("l");
+    static_cast<void>(m.sharded_dict<long, long>("d", {.shards = 4}));
+    m.remove("d");
+    const std::uint64_t used = used_pages(m);
+    for (const unsigned which : {1U, 16U, 31U, 9U}) {
+        const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {.shards = 4}));
+        std::vector<root_slot*> roots = d.parts();
+        roots.push_back(&d.slot());
+        for (std::size_t i = 0; i < roots.size(); ++i) {
+            if ((which >> i & 1) == 0) continue;
+            roots[i]->state = static_cast<std::uint32_t>(root_state::poisoned);
+            roots[i]->version |= 1;
+        }
+        CHECK_THROWS_AS(static_cast<void>(m.find<cairn::sharded_dict<long, long>>("d")),
+                        cairn::object_poisoned);
+        CHECK(m.remove("d"));
+        CHECK_FALSE(m.contains("d"));
+        CHECK(used_pages(m) == used);
+        for (const root_slot* root : roots) CHECK(root->version % 2 == 0);
+        const auto again = m.sharded_dict<long, long>("d", {.shards = 4});
+        for (long i = 0; i < 50; ++i) again.set(i, i);
+        CHECK(again.size() == 50);
+        CHECK(m.remove("d"));
+    }
+}
+
+TEST_CASE("parts that are not an object's own are corrupt_segment, and nothing is removed") {
+    const cairn::manager m;
+    const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {.shards = 4}));
+    const opened_sharded<long, long> other(m.sharded_dict<long, long>("other", {.shards = 4}));
+    auto& node = *d.in().at<parts_node>(d.slot().node);
+    const auto check = [&] {
+        CHECK_THROWS_AS(static_cast<void>(m.find<cairn::sharded_dict<long, long>>("d")),
+                        cairn::corrupt_segment);
+        CHECK_THROWS_AS(static_cast<void>(m.remove("d")), cairn::corrupt_segment);
+    };
+    const auto with = [&](std::uint32_t& word, std::uint32_t value) {
+        const std::uint32_t before = word;
+        word = value;
+        check();
+        word = before;
+        CHECK(m.find<cairn::sharded_dict<long, long>>("d").has_value());
+    };
+    with(node.count, 0);
+    with(node.count, most_parts + 1);
+    with(node.count, 5);  // what lies behind is no link
+    with(part_links(node)[2], part_links(node)[1]);
+    with(part_links(node)[2], 0);
+    with(part_links(node)[2], 1U << 30);
+    with(part_links(node)[2], d.in().slot_number(d.slot()) + 1);
+    with(part_links(node)[2], d.in().slot_number(*other.parts()[2]) + 1);
+    with(d.parts()[3]->part_of, 0);
+    with(d.parts()[3]->kind, static_cast<std::uint32_t>(object_kind::set));
+    with(d.parts()[3]->state, static_cast<std::uint32_t>(root_state::free));
+    CHECK(m.remove("d"));
+}
+
+TEST_CASE("a chain of pending roots that goes round, or leads to a living one, is corrupt_segment") {
+    const cairn::manager m;
+    const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {.shards = 2}));
+    segment_control& control = d.in().control();
+    const std::vector<root_slot*> parts = d.parts();
+    control.pending_slot = d.in().slot_number(*parts[0]) + 1;
+    CHECK_THROWS_AS(static_cast<void>(m.contains("d")), cairn::corrupt_segment);
+    CHECK(parts[0]->state == static_cast<std::uint32_t>(root_state::live));
+    // Two that are being made, and lead to each other.
+    for (root_slot* part : parts) part->state = static_cast<std::uint32_t>(root_state::building);
+    parts[0]->next_free_slot = d.in().slot_number(*parts[1]) + 1;
+    parts[1]->next_free_slot = d.in().slot_number(*parts[0]) + 1;
+    CHECK_THROWS_AS(static_cast<void>(m.contains("d")), cairn::corrupt_segment);
 }
 
 TEST_CASE("objects that differ only in a byte of 255, or in length, are different") {

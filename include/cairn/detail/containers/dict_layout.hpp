@@ -5,7 +5,7 @@
 // an empty place. A full table is replaced by two, so that an insert never moves more than one table; the directory
 // doubles when a table has split more often than it.
 //
-//   hash       | depth bits: directory entry |      | 7 bits: tag | 32 bits: group in the table |
+//   hash       | depth bits: directory entry |      | 7 bits: tag | 32 bits: group in the table (6: shard) |
 //   directory  | entry | entry | ...          2^depth of them; a table with fewer bits has several in a row
 //   entry      | 24 bits: groups of the table | 40 bits: offset of the table |
 //   table      | dict_table_header | group | group | ...
@@ -126,6 +126,11 @@ constexpr std::uint64_t table_bytes(std::uint32_t groups, std::uint32_t record_b
 /// Where a record with that hash is looked for first.
 constexpr std::uint32_t home_of(std::uint64_t hash, std::uint32_t groups) noexcept {
     return static_cast<std::uint32_t>((hash & 0xffffffff) * groups >> 32);
+}
+/// Which of `count` dicts, a power of two of at most 64, has the key: by the lowest bits, which choose nothing inside a dict.
+/// Its directory takes the first bits, a tag seven in the middle, and a group the first ones of the low half.
+constexpr std::uint32_t shard_of(std::uint64_t hash, std::uint32_t count) noexcept {
+    return static_cast<std::uint32_t>(hash) & (count - 1);
 }
 constexpr std::uint64_t tag_of(std::uint64_t hash) noexcept {
     return (hash >> 32 & 0x7f) | 0x80;

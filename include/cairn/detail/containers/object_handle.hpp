@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
@@ -20,6 +21,7 @@ struct root_reference {
     root_slot* slot = nullptr;
     std::uint64_t generation = 0;
     segment_offset node = 0;
+    std::vector<root_reference> parts = {};  // of an object that is several roots
 };
 
 class CAIRN_API object_handle {

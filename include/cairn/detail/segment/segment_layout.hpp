@@ -10,7 +10,7 @@
 // Protected by  control.lock for everything but: participants (claimed by compare-and-swap), committed_bytes (read by
 //               anyone, written under the lock), and the root slots (each has a lock of its own).
 // Commit        the store that empties control.log_bytes.
-// Death         the next holder of the lock replays the log, then finishes `pending_slot`: a root that was being
+// Death         the next holder of the lock replays the log, then finishes what is pending: each root that was being
 //               built or erased gives its extents back and its slot becomes free.
 #pragma once
 
@@ -105,7 +105,8 @@ struct segment_control {
     std::uint64_t
         committed_bytes;    // everything below is backed (but for holes in the map); published with one store
     std::uint32_t retired;  // 1: has lost its name or is about to; nobody may attach any more
-    std::uint32_t pending_slot;         // 1 + slot of a root that is being built or erased
+    std::uint32_t
+        pending_slot;  // 1 + slot: chain, by next_free_slot, of the roots that are being built or erased
     std::uint32_t first_free_slot;      // 1 + slot number
     std::uint32_t first_slot;           // 1 + slot number: chain of all slots there are
     std::uint64_t last_generation;      // given to a root; never reused
@@ -216,7 +217,8 @@ struct root_slot {
         log_head;  // area << 32 | bytes; 0: empty, which is the commit. area 0 is `log`, else 1 + page
     std::uint64_t contended_count;  // not logged, as all statistics
     std::uint32_t rolling_back;     // 1: the log has been replayed, extents in doubt are being given back
-    std::uint32_t reserved_word_;
+    std::uint32_t
+        part_of;  // 1 + slot of the root whose part this is; 0: has a name. Constant while it is live
     // The line that readers look at.
     std::uint64_t version;     // odd while what a reader may look at is being changed
     std::uint64_t generation;  // of the root that lives here; handles carry it
@@ -240,7 +242,7 @@ struct root_slot {
     std::uint64_t name_hash;
     std::uint32_t next_in_bucket;  // 1 + slot number; written under the segment's lock
     std::uint32_t next_slot;       // 1 + slot number: chain of all slots; set once
-    std::uint32_t next_free_slot;  // 1 + slot number
+    std::uint32_t next_free_slot;  // 1 + slot number: of the next free one, or the next pending one
     std::uint32_t
         pending_free;  // 1 + page: chain of large blocks unlinked by a commit, not yet given back; logged
     std::int64_t created_nanoseconds;
@@ -267,6 +269,31 @@ static_assert(offsetof(root_slot, pins) / cache_line_bytes !=
               offsetof(root_slot, pins[1]) / cache_line_bytes);
 static_assert(sizeof(root_slot) <= root_slot_bytes);
 static_assert(offsetof(root_slot, version) == 64 && offsetof(root_slot, log) % 8 == 0);
+
+/// The node of an object that is several roots (a sharded_dict). One root has its name and this node; its parts have
+/// no name of their own, but its generation. Made and removed together with it: constant while it is live.
+struct parts_node {
+    std::uint32_t count;
+    std::uint32_t reserved_;
+    // and then, for each of the `count` parts, in their order: 1 + slot number
+};
+static_assert(sizeof(parts_node) == 8);
+
+/// Chosen freely: more writers at once than this few machines have; their records in the segment's log, three for each when
+/// they are removed, are less than half of it.
+constexpr std::uint32_t most_parts = 64;
+static_assert(most_parts * 3 * 16 <= segment_log_bytes / 2);
+
+constexpr std::uint64_t parts_node_bytes(std::uint32_t count) noexcept {
+    return sizeof(parts_node) + count * sizeof(std::uint32_t);
+}
+/// The first of the links behind a node.
+CAIRN_INLINE std::uint32_t* part_links(parts_node& node) noexcept {
+    return reinterpret_cast<std::uint32_t*>(&node + 1);
+}
+CAIRN_INLINE const std::uint32_t* part_links(const parts_node& node) noexcept {
+    return reinterpret_cast<const std::uint32_t*>(&node + 1);
+}
 
 /// A run of memory that a block of the arena (or a spilled log) starts with while it waits to be given back.
 struct pending_block {

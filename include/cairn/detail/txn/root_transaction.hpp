@@ -31,6 +31,10 @@ public:
     /// object_poisoned, would_deadlock (this thread is inside an operation), refused.
     CAIRN_INLINE root_transaction(segment& s, root_slot& slot, std::uint64_t generation);
 
+    /// Of several roots at once, which are locked in the order of their slots: `before` is the one locked last, if any.
+    CAIRN_API root_transaction(segment& s, root_slot& slot, std::uint64_t generation,
+                               root_transaction* before);
+
     /// A root that is being built: nobody else can see it, so nothing is locked or logged.
     CAIRN_API root_transaction(segment_guard& guard, root_slot& slot);
 
@@ -184,7 +188,8 @@ CAIRN_INLINE single_store::~single_store() {
 }
 
 CAIRN_INLINE root_transaction::~root_transaction() {
-    if (head_ != 0 || unsettled_ || open_transaction::is_inert || building_ != nullptr) [[unlikely]] {
+    // `outer`: it is being built, or one of several roots.
+    if (head_ != 0 || unsettled_ || open_transaction::is_inert || outer != nullptr) [[unlikely]] {
         leave_slowly();
         return;
     }

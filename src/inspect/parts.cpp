@@ -1,0 +1,46 @@
+#include "inspect/parts.hpp"
+
+#include "inspect/roots.hpp"
+
+namespace cairn::inline v0::detail::inspecting {
+
+namespace {
+
+bool is_possible(std::uint32_t count) noexcept {
+    return count != 0 && count <= most_parts;
+}
+
+}  // namespace
+
+bool has_parts(const root_slot& slot) noexcept {
+    return slot.part_of == 0 && slot.kind == static_cast<std::uint32_t>(object_kind::sharded_dict);
+}
+
+bool is_part_of(const root_slot& part, const root_slot& whole, std::uint32_t link) noexcept {
+    return part.part_of == link && part.generation == whole.generation && is_visible(part) &&
+           part.kind == static_cast<std::uint32_t>(object_kind::dict);
+}
+
+const parts_node* parts_node_in(const segment& s, const root_slot& whole) noexcept {
+    const auto* node = s.find<parts_node>(whole.node);
+    if (node == nullptr || !is_possible(node->count) ||
+        s.find<parts_node>(whole.node, parts_node_bytes(node->count)) == nullptr)
+        return nullptr;
+    return node;
+}
+
+std::vector<std::uint32_t> parts_in(image& in, const root_slot& whole, std::uint32_t link) {
+    if (whole.node < in.header().data_offset || whole.node % 8 != 0) return {};
+    const auto* node = in.find<parts_node>(whole.node);
+    if (node == nullptr || !is_possible(node->count) ||
+        in.find<parts_node>(whole.node, parts_node_bytes(node->count)) == nullptr)
+        return {};
+    std::vector<std::uint32_t> links(part_links(*node), part_links(*node) + node->count);
+    for (const std::uint32_t each : links) {
+        const root_slot* part = in.slot(each);
+        if (part == nullptr || !is_part_of(*part, whole, link)) return {};
+    }
+    return links;
+}
+
+}  // namespace cairn::inline v0::detail::inspecting

@@ -1,0 +1,174 @@
+// sharded_dict_test.cpp - several processes on one sharded_dict, and on whether there is one.
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "inspect/verify.hpp"
+#include "support/opened.hpp"
+#include "support/opened_sharded_dict.hpp"
+#include "support/scratch.hpp"
+#include <cairn/cairn.hpp>
+
+using namespace cairn_test;
+
+namespace {
+
+using sharded = cairn::sharded_dict<std::string, long>;
+constexpr long processes = 4;
+
+std::string own_key(long process, long i) {
+    return "of " + std::to_string(process) + ": " + std::to_string(i);
+}
+
+std::string problems_of(const cairn::manager& m) {
+    const opened_list<char> probe(m.list<char>("probe"));
+    std::string text;
+    for (const std::string& each : cairn::detail::verify_segment(probe.in(), true)) text += each + "\n";
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "four processes write to a sharded_dict at once: all that was acknowledged is there, counts are exact") {
+    constexpr long rounds = 3000;
+    constexpr long counters = 20;
+    const cairn::manager m;
+    const auto d = m.sharded_dict<std::string, long>("d", {.shards = 8});
+    std::vector<child> all;
+    for (long w = 0; w < processes; ++w) {
+        all.emplace_back([&, w] {
+            for (long i = 0; i < rounds; ++i) {
+                d.set(own_key(w, i), i);
+                CHILD_CHECK(d.at(own_key(w, i)) == i);
+                if (i % 3 == 0) CHILD_CHECK(d.erase(own_key(w, i)));
+                d["count " + std::to_string(i % counters)] += 1;
+                d.update("twice", [](long& v) { ++v, ++v; });
+            }
+        });
+    }
+    for (child& each : all) CHECK(each.join() == 0);
+    for (long w = 0; w < processes; ++w)
+        for (long i = 0; i < rounds; ++i)
+            REQUIRE(d.get(own_key(w, i)) == (i % 3 == 0 ? std::nullopt : std::optional(i)));
+    for (long i = 0; i < counters; ++i)
+        CHECK(d.at("count " + std::to_string(i)) == processes * rounds / counters);
+    CHECK(d.at("twice") == 2 * processes * rounds);
+    CHECK(d.size() == static_cast<std::size_t>(processes * rounds * 2 / 3 + counters + 1));
+    CHECK(broken_dict(d) == "");
+    CHECK(problems_of(m) == "");
+}
+
+TEST_CASE("processes that take all pairs of a sharded_dict at once get each pair once") {
+    constexpr long count = 6000;
+    const cairn::manager m;
+    const auto d = m.sharded_dict<long, long>("d");
+    const auto taken = m.list<long>("taken");
+    for (long i = 0; i < count; ++i) d.set(i, -i);
+    std::vector<child> all;
+    for (long w = 0; w < processes; ++w) {
+        all.emplace_back([&] {
+            long own = 0;
+            long sum = 0;
+            try {
+                for (;; ++own) {
+                    const auto [key, value] = d.popitem();
+                    CHILD_CHECK(value == -key);
+                    sum += key;
+                }
+            } catch (const cairn::key_error&) {}
+            taken.extend(std::vector<long>{own, sum});
+        });
+    }
+    for (child& each : all) CHECK(each.join() == 0);
+    long pairs = 0;
+    long sum = 0;
+    const std::vector<long> told = taken.snapshot();
+    for (std::size_t i = 0; i < told.size(); i += 2) pairs += told[i], sum += told[i + 1];
+    CHECK(pairs == count);
+    CHECK(sum == count * (count - 1) / 2);
+    CHECK(d.empty());
+    CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE(
+    "creation, removal, use and looks at a sharded_dict race: it is whole, or gone, and no page is lost") {
+    const scratch_name name;
+    const cairn::manager m(name);
+    static_cast<void>(m.sharded_dict<std::string, long>("d", {.shards = 4}));
+    m.remove("d");
+    static_cast<void>(problems_of(m));
+    const std::uint64_t used = m.stats().used_bytes;
+    const auto rounds = static_cast<long>(scaled(700));
+    std::vector<child> all;
+    for (long w = 0; w < processes; ++w) {
+        all.emplace_back([&, w] {
+            for (long i = 0; i < rounds; ++i) {
+                try {
+                    const auto d = m.sharded_dict<std::string, long>("d", {{"first", 1}}, {.shards = 4});
+                    CHILD_CHECK(d.shard_count() == 4);
+                    CHILD_CHECK(d.at("first") == 1);
+                    for (long k = 0; k < 8; ++k) d.set(own_key(w, k), k);
+                    for (long k = 0; k < 8; ++k) CHILD_CHECK(d.at(own_key(w, k)) == k);
+                    CHILD_CHECK(!d.snapshot().empty());
+                } catch (const cairn::object_gone&) {}
+                if (i % 2 == w % 2) static_cast<void>(m.remove("d"));
+            }
+        });
+    }
+    child reader([&] {
+        const auto look = cairn::manager::open(name, cairn::open_mode::read_only);
+        for (long i = 0; i < rounds * 5; ++i) {
+            if (const auto d = look.find<sharded>("d")) CHILD_CHECK(d->shard_count() == 4);
+            for (const cairn::object_info& each : look.objects())
+                CHILD_CHECK(each.name == "probe" || (each.name == "d" && each.kind == "sharded_dict"));
+        }
+    });
+    for (child& each : all) CHECK(each.join() == 0);
+    CHECK(reader.join() == 0);
+    static_cast<void>(m.remove("d"));
+    CHECK(problems_of(m) == "");
+    CHECK(m.stats().used_bytes == used);
+    CHECK(m.stats().object_count == 1);
+}
+
+TEST_CASE(
+    "processes that make, fill and remove a sharded_dict are killed at any time: it is whole or not there") {
+    const cairn::manager m;
+    static_cast<void>(m.sharded_dict<std::string, long>("d", {.shards = 8}));
+    m.remove("d");
+    static_cast<void>(problems_of(m));
+    const std::uint64_t used = m.stats().used_bytes;
+    long found = 0;
+    for (int round = 0; round < static_cast<int>(scaled(60)); ++round) {
+        gate begun;
+        child victim([&] {
+            for (long i = 0;; ++i) {
+                const auto d = m.sharded_dict<std::string, long>("d", {{"first", 1}}, {.shards = 8});
+                if (i == 0) begun.open();
+                for (long k = 0; k < 30; ++k) d.set(own_key(i, k), k);
+                m.remove("d");
+            }
+        });
+        REQUIRE(begun.wait());
+        std::this_thread::sleep_for(std::chrono::microseconds(137 * (round % 23)));
+        victim.kill();
+        if (const auto d = m.find<sharded>("d")) {
+            ++found;
+            opened_sharded<std::string, long>(*d).touch();
+            CHECK(d->at("first") == 1);
+            CHECK(d->size() <= 31);
+            CHECK(broken_dict(*d) == "");
+            CHECK(problems_of(m) == "");
+            CHECK(m.remove("d"));
+        }
+        CHECK(problems_of(m) == "");
+        REQUIRE(m.stats().used_bytes == used);
+    }
+    CHECK(found > 0);
+}
