@@ -96,6 +96,31 @@ TEST_CASE("processes that take all pairs of a sharded_dict at once get each pair
     CHECK(broken_dict(d) == "");
 }
 
+TEST_CASE("who removes a sharded_dict waits for whoever is at work in one of its shards, wherever that is") {
+    const cairn::manager m;
+    for (const char* key : {"a", "b", "c", "d", "e", "f"}) {
+        const auto d = m.sharded_dict<std::string, long>("d", {{key, 1}}, {.shards = 4});
+        const gate inside;
+        const gate leave;
+        child writer([&] {
+            d.update(key, [&](long& value) {
+                inside.open();
+                CHILD_CHECK(leave.wait());
+                value = 2;
+            });
+        });
+        REQUIRE(inside.wait());
+        child remover([&] { CHILD_CHECK(m.remove("d")); });
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        CHECK(m.contains("d"));
+        leave.open();
+        CHECK(writer.join() == 0);
+        CHECK(remover.join() == 0);
+        CHECK_FALSE(m.contains("d"));
+    }
+    CHECK(problems_of(m) == "");
+}
+
 TEST_CASE(
     "creation, removal, use and looks at a sharded_dict race: it is whole, or gone, and no page is lost") {
     const scratch_name name;

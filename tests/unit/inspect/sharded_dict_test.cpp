@@ -170,6 +170,8 @@ TEST_CASE("each invariant of an object in parts is checked") {
     const cairn::manager m;
     const sharded d(m.sharded_dict<std::string, long>("d", numbered(40), {.shards = 4}));
     const sharded other(m.sharded_dict<std::string, long>("other", {.shards = 2}));
+    static_cast<void>(m.list<long>("former"));  // whose control block is free
+    m.remove("former");
     const segment& s = d.in();
     REQUIRE(problems_in(s) == "");
     auto& node = *s.at<parts_node>(d.slot().node);
@@ -195,6 +197,8 @@ TEST_CASE("each invariant of an object in parts is checked") {
     CHECK(contains(with(parts[2]->part_of, 0), "shard 2 is not its own"));
     CHECK(contains(with(parts[2]->part_of, s.slot_number(other.slot()) + 1), "is a shard that it has not"));
     CHECK(contains(with(parts[2]->part_of, s.slot_number(*parts[1]) + 1), "there is no such object"));
+    CHECK(contains(with(parts[2]->part_of, 1U << 30), "shard of sharded_dict 'd': there is no such object"));
+    CHECK(contains(with(parts[2]->part_of, s.control().first_free_slot), "there is no such object"));
     CHECK(contains(with(parts[2]->kind, static_cast<std::uint64_t>(object_kind::set)),
                    "shard 2 is not its own"));
     CHECK(contains(with(parts[2]->state, static_cast<std::uint64_t>(root_state::free)), "is free"));

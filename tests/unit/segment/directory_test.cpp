@@ -143,7 +143,9 @@ TEST_CASE("the roots of an object in parts have one generation, and come and go 
     const std::vector<root_slot*> parts = d.parts();
     REQUIRE(parts.size() == 8);
     const std::uint32_t slots = d.in().control().slot_count;
+    std::vector<std::uint64_t> versions;
     for (const root_slot* part : parts) {
+        versions.push_back(part->version);
         CHECK(part->generation == d.generation());
         CHECK(part->part_of == d.in().slot_number(d.slot()) + 1);
         CHECK(part->state == static_cast<std::uint32_t>(root_state::live));
@@ -153,7 +155,9 @@ TEST_CASE("the roots of an object in parts have one generation, and come and go 
         CHECK(find_root(guard, "d") == &d.slot());  // whatever name its parts carry along
     }
     CHECK(m.remove("d"));
-    for (const root_slot* part : parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const root_slot* part = parts[i];
+        CHECK(part->version > versions[i]);  // whoever reads without the lock looks again
         CHECK(part->generation > d.generation());
         CHECK(part->state == static_cast<std::uint32_t>(root_state::free));
         CHECK(part->extents == 0);
