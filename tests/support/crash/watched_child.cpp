@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <fstream>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -88,6 +89,20 @@ public:
         return true;
     }
 
+    // What the system says of it: its state, and the system call that it is in.
+    [[nodiscard]] std::string whereabouts() const {
+        const auto first_line = [this](const char* of) {
+            std::ifstream file("/proc/" + std::to_string(pid_) + "/" + of);
+            std::string line;
+            std::getline(file, line);
+            return line;
+        };
+        const std::string stat = first_line("stat");
+        const std::size_t state = std::min(stat.rfind(')'), stat.size());
+        return "state" + stat.substr(std::min(state + 1, stat.size()), 2) + ", system call " +
+               first_line("syscall") + ", " + first_line("wchan");
+    }
+
     // Empty when it ended well.
     std::string wait() {
         int status = 0;
@@ -137,7 +152,7 @@ std::string watch_child(const std::function<void(const line_writer&)>& work,
             seen = progress;
             deadline = clock::now() + longest_standstill;
         } else if (clock::now() > deadline) {
-            return "hung";
+            return "hung (" + child.whereabouts() + ")";
         }
     }
 }

@@ -130,7 +130,7 @@ TEST_CASE("runs of any length are taken and given back without losing a page") {
 }
 
 TEST_CASE("a run is put back when the guard goes without a commit") {
-    const cairn::manager m;
+    const cairn::manager m(cairn::segment_options{.max_size = 256 << 20, .initial_size = 1 << 20});
     segment& s = inside_of(m);
     const std::uint64_t free_pages = s.control().free_pages;
     {
