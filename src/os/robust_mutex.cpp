@@ -97,14 +97,13 @@ void unlink_by_stored(stored_mutex& m) noexcept {
     link_before(next) = previous;
     *reinterpret_cast<std::uint64_t*>(previous) = next;
     const std::uint32_t count = std::min(thread.held_count, most_held_locks);
-    std::uint64_t* const end = thread.held + count;
-    std::uint64_t* const at = std::find(thread.held, end, self);
+    held_lock* const end = thread.held + count;
+    held_lock* const at = std::find_if(thread.held, end, [&](const held_lock& l) { return l.entry == self; });
     if (at != end) {
-        std::uint64_t* const below = thread.below + (at - thread.held);
         std::copy(at + 1, end, at);
-        std::copy(below + 1, thread.below + count, below);
         // What was above it has another one below now.
-        std::replace(thread.below, thread.below + count - 1, self, std::uint64_t{0});
+        for (held_lock* above = at; above != end - 1; ++above)
+            if (above->below == self) above->below = 0;
     }
     --thread.held_count;
 }

@@ -148,9 +148,9 @@ void build_dict(const cairn::manager& in, const char* name) {
     for (std::size_t i = 0; i < Count / 8; ++i) d.set(value_of<K>::make(Count + i), value_of<V>::make(i));
 }
 
-template <typename K, typename V, std::size_t Count>
+template <typename K, typename V, std::size_t Count, std::uint32_t Shards>
 void build_sharded(const cairn::manager& in, const char* name) {
-    const auto d = in.sharded_dict<K, V>(name, {.shards = 4});
+    const auto d = in.sharded_dict<K, V>(name, {.shards = Shards});
     for (std::size_t i = 0; i < Count; ++i) d.set(value_of<K>::make(i), value_of<V>::make(i));
     for (std::size_t i = Count / 3; i < Count / 2; ++i) d.erase(value_of<K>::make(i));
 }
@@ -329,10 +329,11 @@ constexpr subject dict_of(const char* name) {
     using handle = cairn::dict<K, V>;
     return {name, &build_dict<K, V, Count>, &open_as<handle, &read_dict<handle>, &write_dict<handle>>};
 }
-template <typename K, typename V, std::size_t Count>
+template <typename K, typename V, std::size_t Count, std::uint32_t Shards>
 constexpr subject sharded_dict_of(const char* name) {
     using handle = cairn::sharded_dict<K, V>;
-    return {name, &build_sharded<K, V, Count>, &open_as<handle, &read_dict<handle>, &write_dict<handle>>};
+    return {name, &build_sharded<K, V, Count, Shards>,
+            &open_as<handle, &read_dict<handle>, &write_dict<handle>>};
 }
 template <typename T, std::size_t Count>
 constexpr subject set_of(const char* name) {
@@ -355,7 +356,8 @@ constexpr subject own[] = {
     dict_of<std::string, std::string, 200>("text of text"),
     dict_of<long, std::vector<int>, 100>("vector of number"),
     dict_of<std::string, small_struct, 100>("struct of text"),
-    sharded_dict_of<long, std::string, 300>("shards"),
+    sharded_dict_of<long, std::string, 300, 4>("shards"),
+    sharded_dict_of<long, long, 100, 16>("many shards"),
     set_of<long, 400>("set of numbers"),
     set_of<std::string, 150>("set of texts"),
     list_of<maybe_text, 120>("perhaps texts"),

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <linux/futex.h>
@@ -343,6 +344,39 @@ TEST_CASE("a thread's locks and those of the C library are in one list, in whate
     } while (std::next_permutation(order.begin(), order.end()));
     for (pthread_mutex_t& m : theirs) pthread_mutex_destroy(&m);
     pthread_mutexattr_destroy(&attributes);
+}
+
+TEST_CASE("what is stored in locks does not matter while they are held, as many as a removal holds") {
+    require_usable_thread();
+    const auto end = reinterpret_cast<std::uint64_t>(&this_thread.robust_list->first);
+    for (const std::size_t count : {std::size_t{1}, std::size_t{5}, std::size_t{66}}) {
+        std::vector<stored_mutex> locks(count);
+        for (stored_mutex& m : locks) initialize(m);
+        for (stored_mutex& m : locks) REQUIRE(try_it(m) == 0);
+        // As damage does: they lead nowhere, or back.
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> links;
+        for (stored_mutex& m : locks) {
+            links.emplace_back(m.previous, m.next);
+            m.previous = m.next = 0x6666'6666'6666'6660;
+        }
+        for (std::size_t i = count; i-- > 0;) {
+            // The list without a link of a lock that is still held: each has been given back by what the thread knows.
+            unlock(locks[i]);
+            const std::uint64_t below = i == 0 ? end : reinterpret_cast<std::uint64_t>(&locks[i - 1].next);
+            REQUIRE(this_thread.robust_list->first == below);
+            REQUIRE(links[i].second == below);
+            REQUIRE(this_thread.held_count == i);
+        }
+        for (stored_mutex& m : locks) CHECK(*word_of(m) == 0);
+    }
+    // And they can be given back in another order, by what is stored, with those above and below still known.
+    std::vector<stored_mutex> locks(66);
+    for (stored_mutex& m : locks) initialize(m);
+    for (stored_mutex& m : locks) REQUIRE(try_it(m) == 0);
+    for (std::size_t i = 0; i < locks.size(); i += 2) unlock(locks[i]);
+    for (std::size_t i = 1; i < locks.size(); i += 2) unlock(locks[i]);
+    CHECK(this_thread.robust_list->first == end);
+    CHECK(this_thread.held_count == 0);
 }
 
 TEST_CASE("a process that dies with several locks leaves all of them to others") {

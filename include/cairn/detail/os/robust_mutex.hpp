@@ -89,9 +89,8 @@ CAIRN_INLINE void link(stored_mutex& m) noexcept {
     // here, too, unless it is another library's, which may go away meanwhile.
     const std::uint32_t count = thread.held_count++;
     if (count < most_held_locks) [[likely]] {
-        const bool is_sure = next == end || (count != 0 && next == thread.held[count - 1]);
-        thread.held[count] = self;
-        thread.below[count] = is_sure ? next : 0;
+        const bool is_sure = next == end || (count != 0 && next == thread.held[count - 1].entry);
+        thread.held[count] = {self, is_sure ? next : 0};
     }
 }
 
@@ -103,10 +102,10 @@ CAIRN_INLINE void unlink(stored_mutex& m) noexcept {
     std::uint64_t& head = thread.robust_list->first;
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
     const std::uint32_t count = thread.held_count - 1;
-    if (head != self || count >= most_held_locks || thread.held[count] != self || thread.below[count] == 0)
-        [[unlikely]]
+    if (head != self || count >= most_held_locks || thread.held[count].entry != self ||
+        thread.held[count].below == 0) [[unlikely]]
         return unlink_by_stored(m);
-    const std::uint64_t next = thread.below[count];
+    const std::uint64_t next = thread.held[count].below;
     link_before(next) = reinterpret_cast<std::uint64_t>(&head);
     head = next;
     thread.held_count = count;

@@ -29,18 +29,23 @@ struct robust_list_words {
 /// The C library's futex_offset, the same for all locks of a thread.
 constexpr std::int64_t robust_futex_offset = -32;
 
-/// Two roots, a segment, and one to spare.
-constexpr std::uint32_t most_held_locks = 4;
+/// Who removes an object in parts holds the lock of each part and that of the whole, and the segment's inside them; and one
+/// to spare. Of more than these only what is stored in the lock says what follows.
+constexpr std::uint32_t most_held_locks = 67;
+
+struct held_lock {
+    std::uint64_t entry;  // in the thread's list
+    std::uint64_t below;  // what follows it there; 0: not known for sure
+};
 
 struct thread_state {
     open_transaction* open = nullptr;  // the innermost transaction this thread is in
     std::uint64_t checked = 1;  // equals *process_mark once this thread's robust list was found in order
-    robust_list_words* robust_list = nullptr;   // of this thread; valid once checked
-    std::uint32_t held_count = 0;               // locks of ours
-    std::uint64_t held[most_held_locks] = {};   // their entries, oldest first
-    std::uint64_t below[most_held_locks] = {};  // what follows each in the list; 0: not known for sure
-    std::uint32_t thread_id = 0;                // of the kernel; valid once checked
-    bool in_segment_lock = false;               // holds or waits for a segment's own lock
+    robust_list_words* robust_list = nullptr;  // of this thread; valid once checked
+    std::uint32_t thread_id = 0;               // of the kernel; valid once checked
+    bool in_segment_lock = false;              // holds or waits for a segment's own lock
+    std::uint32_t held_count = 0;              // locks of ours
+    held_lock held[most_held_locks] = {};      // oldest first; the rest of them is hardly ever touched
 };
 
 // initial-exec: one instruction instead of a call; the library is loaded with the program.
