@@ -68,11 +68,12 @@ void leave_to_next_owner(stored_mutex& lock) {
     lock.word = FUTEX_OWNER_DIED;
 }
 
-// What is wrong with the roots that are to be finished off, or nothing. A chain of them that goes round ends the library's
-// own walk with an error; here it must only end.
+// What is wrong with the roots that are to be finished off, or nothing. They are those of one object at most; where a damaged
+// chain has more, each costs a walk through its extents.
 std::string problem_of_pending(const segment& s) {
-    std::uint64_t steps = (s.committed_bytes() - s.data_offset()) / root_slot_bytes;
-    for (std::uint32_t link = s.control().pending_slot; link != 0 && steps != 0; --steps) {
+    std::uint32_t steps = most_parts + 1;
+    for (std::uint32_t link = s.control().pending_slot; link != 0;) {
+        if (steps-- == 0) return "its chain has no end";
         const root_slot* pending = slot_of(s, link);
         if (pending == nullptr) return "leads outside";
         if (std::string problem = check_extent_chain(s, *pending); !problem.empty()) return problem;

@@ -166,6 +166,31 @@ TEST_CASE("an object in parts that was being made when its process died is seen 
     CHECK(look.verify().notes.empty());
 }
 
+TEST_CASE("of roots that are being made or removed there are those of one object at most; more are damage") {
+    const scratch_name name;
+    const cairn::manager m(name.get(), small_segment());
+    const opened_list<long> first(m.list<long>("l0"));
+    std::vector<root_slot*> pending = {&first.slot()};
+    for (int i = 1; i < 66; ++i)
+        pending.push_back(&opened_list<long>(m.list<long>("l" + std::to_string(i))).slot());
+    const segment& s = first.in();
+    std::uint32_t link = 0;
+    for (root_slot* each : pending) {
+        each->state = static_cast<std::uint32_t>(root_state::building);
+        each->next_free_slot = link;
+        link = s.slot_number(*each) + 1;
+    }
+    const cairn::inspection look(name.path());
+    const auto notes_with = [&](std::uint32_t chain) {
+        s.control().pending_slot = chain;
+        std::string text;
+        for (const std::string& each : look.verify().problems) text += each + "\n";
+        return text;
+    };
+    CHECK(contains(notes_with(link), "being made or removed: its chain has no end"));
+    CHECK_FALSE(contains(notes_with(pending.back()->next_free_slot), "has no end"));
+}
+
 TEST_CASE("each invariant of an object in parts is checked") {
     const cairn::manager m;
     const sharded d(m.sharded_dict<std::string, long>("d", numbered(40), {.shards = 4}));
