@@ -196,7 +196,8 @@ private:
     }
     /// Of the hash: the same for all of a segment.
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
-    // What a sharded_dict calls, which has encoded the key to know the shard. `wanted(node)` gives the key as it is looked for.
+    // As the operations above, for who has the key encoded, as a sharded_dict has, which needs its hash to know the shard.
+    // `wanted(node)` gives the key as it is looked for: a word, with its hash.
     template <typename Wanted>
     [[nodiscard]] CAIRN_INLINE std::optional<V> get_word(key_parameter key, Wanted wanted) const;
     template <typename Wanted>

@@ -2,11 +2,14 @@
 //
 // Stored        one root with the name, whose parts_node leads to the shards; each shard is a dict in a root of its own, with
 //               a lock, a log and an arena, but without a name. How many is said when it is created, and stored.
-// Handle        sharded_dict<K, V> is a pointer: copies refer to the same one, and keep the mapping alive; it owns nothing.
+// Handle        sharded_dict<K, V> is two counted references (48 bytes), of the mapping and of what it knows of the shards:
+//               copies refer to the same one, and keep the mapping alive; it owns nothing.
 // Protected by  each shard by its root's mutex. The key says which: the lowest bits of its hash (dict_layout.hpp).
 // Commit        that of the shard. Creation and removal: one commit of the segment, for all roots.
 // Death         an operation on one key has happened whole or not at all. One that goes over all shards (clear,
 //               update(range)) has been done in some of them, each whole, and not in the others.
+// Damage        one shard that is poisoned makes the whole refuse to be opened (object_poisoned); handles that are there go on
+//               with the others. manager::remove() removes it all the same.
 //
 // When to use   many writers at once on different keys: each waits for those of its key's shard only. It pays where operations are
 //               long (strings, update(fn)) or writers many; two that set words are as fast under the one lock of a dict.
@@ -32,6 +35,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -187,7 +191,7 @@ public:
 
     /// For the manager.
     explicit sharded_dict(const detail::root_reference& root)
-        : object_handle(root), state_(make_state(root)) {}
+        : object_handle({root.in, root.slot, root.generation, root.node}), state_(make_state(root)) {}
     /// The node of a shard.
     static void validate(const detail::segment& s, detail::segment_offset node) { shard::validate(s, node); }
     class encoded_contents;

@@ -246,14 +246,16 @@ root_reference manager::find_or_build(std::string_view name, const request& want
         } else {
             root_slot& slot = begin_root(guard, name, wanted.kind);
             try {
-                build(guard, slot);
+                found = build(guard, slot);
             } catch (...) {
                 guard.roll_back();
                 finish_pending_roots(guard);
                 throw;
             }
             publish_root(guard, slot);
-            found = reference_to(segment_, slot);
+            // What was made before: nothing fails any more once the object is there.
+            found.generation = load_word(slot.generation);
+            for (root_reference& part : found.parts) part.generation = found.generation;
         }
     }
     return repaired(std::move(found));
@@ -263,6 +265,7 @@ root_reference manager::create_root(std::string_view name, const request& wanted
                                     const builder& build) const {
     return find_or_build(name, wanted, [&](segment_guard& guard, root_slot& slot) {
         build_root(guard, slot, wanted.type, build);
+        return root_reference{segment_, &slot, 0, slot.node};
     });
 }
 
@@ -275,12 +278,15 @@ root_reference manager::create_in_parts(std::string_view name, const request& wa
             store_word(tx.in().at<parts_node>(at)->reserved_, 0);
             return at;
         });
+        root_reference whole{segment_, &slot, 0, slot.node};
         for (std::uint32_t i = 0; i < parts.count; ++i) {
             root_slot& part = begin_part(guard, slot, parts.kind);
             build_root(guard, part, wanted.type, [&](root_transaction& tx) { return parts.build(tx, i); });
             auto& node = *guard.in().at<parts_node>(slot.node);
             store_word(part_links(node)[i], guard.in().slot_number(part) + 1);
+            whole.parts.push_back({segment_, &part, 0, part.node});
         }
+        return whole;
     });
 }
 

@@ -54,7 +54,8 @@ private:
 
 // ---- one key -------------------------------------------------------------------------------------------------------
 
-// Encoded and hashed once, for the choice of the shard and for the search in it.
+// Here keys are encoded and hashed once, for the choice of the shard and for the search in it. What only sharded_dict.hpp has
+// (operator[], try_emplace, setdefault ...) asks for the shard, and then that one as any dict: twice.
 
 template <typename K, typename V>
 CAIRN_INLINE std::optional<V> sharded_dict<K, V>::get(key_parameter key) const {
@@ -160,8 +161,10 @@ void sharded_dict<K, V>::update(const Range& pairs) const {
 template <typename K, typename V>
 typename sharded_dict<K, V>::value_type sharded_dict<K, V>::popitem() const {
     this->require_writable();
-    // relaxed: only spreads the callers
-    const std::size_t first = state_->turn.fetch_add(1, std::memory_order_relaxed);
+    // Processes begin at shards of their own (odd: neighbouring numbers at different ones, for any count of shards), also a
+    // forked child that has its parent's handle. relaxed: only spreads the callers
+    const std::size_t first = state_->turn.fetch_add(1, std::memory_order_relaxed) +
+                              this->in().participant_number() * std::size_t{21};
     for (std::size_t i = 0; i < state_->count; ++i) {
         const shard& each = state_->shards[(first + i) % state_->count];
         if (each.empty()) continue;
