@@ -327,17 +327,18 @@ bool read_contents(const source& from, std::uint32_t link, std::uint64_t generat
     });
 }
 
-// Elements of an object in parts, one part after the other; as read_contents().
-bool read_parts(const source& from, const std::vector<std::uint32_t>& links, std::uint64_t generation,
-                std::uint64_t first, std::uint64_t count, object_contents& contents, bool& has_no_type,
-                std::string& problem) {
-    if (links.empty()) problem = "its node makes no sense";
-    for (std::size_t i = 0; i < links.size(); ++i) {
+// Elements of the parts of the root `link`, one part after the other; as read_contents().
+bool read_parts(const source& from, const root_slot& whole, std::uint32_t link, std::uint64_t first,
+                std::uint64_t count, object_contents& contents, bool& has_no_type, std::string& problem) {
+    const std::optional<std::vector<std::uint32_t>> links = parts_now(from, whole, link);
+    if (!links) return false;
+    if (links->empty()) problem = "its node makes no sense";
+    for (std::size_t i = 0; i < links->size(); ++i) {
         object_contents part;
         std::string problem_of_part;
         const std::uint64_t behind = first - std::min(first, contents.size);
-        if (!read_contents(from, links[i], generation, behind, count - contents.count(), part, has_no_type,
-                           problem_of_part))
+        if (!read_contents(from, (*links)[i], whole.generation, behind, count - contents.count(), part,
+                           has_no_type, problem_of_part))
             return false;
         if (!problem_of_part.empty()) problem = "shard " + std::to_string(i) + ": " + problem_of_part;
         for (const std::string& note : part.notes)
@@ -363,8 +364,7 @@ object_contents inspection::contents(std::string_view name, std::uint64_t first,
         bool is_there =
             read_contents(from, link, slot->generation, first, count, contents, is_damaged, problem);
         if (is_there && has_parts(*slot))
-            is_there = read_parts(from, parts_in(in, *slot, link), slot->generation, first, count, contents,
-                                  is_damaged, problem);
+            is_there = read_parts(from, *slot, link, first, count, contents, is_damaged, problem);
         if (!is_there) break;
         if (problem.empty()) return contents;
         if (contents.count() == 0 || !is_damaged) {

@@ -173,19 +173,21 @@ void add_events(object_facts& to, const object_facts& part, std::uint32_t index)
 }
 
 // False when the object has gone.
-bool add_parts(object_facts& facts, const source& from, const root_slot& whole,
-               const std::vector<std::uint32_t>& links, bool with_items) {
-    facts.shard_count = static_cast<std::uint32_t>(links.size());
-    if (links.empty()) {
+bool add_parts(object_facts& facts, const source& from, const root_slot& whole, std::uint32_t link,
+               bool with_items) {
+    const std::optional<std::vector<std::uint32_t>> links = parts_now(from, whole, link);
+    if (!links) return false;
+    facts.shard_count = static_cast<std::uint32_t>(links->size());
+    if (links->empty()) {
         facts.notes.emplace_back("damaged: its node makes no sense");
         return true;
     }
     if (with_items) facts.items = facts.element_bytes = 0;
     for (std::uint32_t i = 0; i < facts.shard_count; ++i) {
         root_slot slot{};
-        if (!read_slot(from, links[i], slot) || !is_visible(slot) || slot.generation != whole.generation)
+        if (!read_slot(from, (*links)[i], slot) || !is_visible(slot) || slot.generation != whole.generation)
             return false;
-        const std::optional<object_facts> part = facts_of(from, links[i], slot, with_items);
+        const std::optional<object_facts> part = facts_of(from, (*links)[i], slot, with_items);
         if (!part) return false;
         add_counts(facts, *part);
         add_events(facts, *part, i);
@@ -279,7 +281,7 @@ std::vector<object_facts> inspection::objects(bool with_items) const {
         if (!read_slot(from, link, slot) || !is_visible(slot) || slot.part_of != 0) continue;
         std::optional<object_facts> facts = facts_of(from, link, slot, with_items);
         if (!facts) continue;  // removed meanwhile
-        if (has_parts(slot) && !add_parts(*facts, from, slot, parts_in(in, slot, link), with_items)) continue;
+        if (has_parts(slot) && !add_parts(*facts, from, slot, link, with_items)) continue;
         all.push_back(*std::move(facts));
     }
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -43,4 +43,22 @@ std::vector<std::uint32_t> parts_in(image& in, const root_slot& whole, std::uint
     return links;
 }
 
+std::optional<std::vector<std::uint32_t>> parts_now(const source& from, root_slot whole, std::uint32_t link) {
+    for (;;) {
+        image now(from);  // with no page that is older than `whole`
+        std::vector<std::uint32_t> links = parts_in(now, whole, link);
+        if (!links.empty()) return links;
+        root_slot again{};
+        if (!read_slot(from, link, again) || again.generation != whole.generation ||
+            again.state != whole.state)
+            return std::nullopt;
+        // Nobody changes it but who removes it, which is not one store; and that one is at it.
+        if (again.version % 2 != 0 && look_at(again.lock, from).state == lock_state::held)
+            return std::nullopt;
+        // The same root, and nonsense in it. Unless `whole` is half of one that came and half of one that went.
+        if (again.node == whole.node) return links;
+        whole = again;
+    }
+}
+
 }  // namespace cairn::inline v0::detail::inspecting

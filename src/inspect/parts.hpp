@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "inspect/image.hpp"
@@ -19,5 +20,9 @@ const parts_node* parts_node_in(const segment& s, const root_slot& whole) noexce
 
 /// Links of the parts of the root `link`, in their order; none where its node makes no sense.
 std::vector<std::uint32_t> parts_in(image& in, const root_slot& whole, std::uint32_t link);
+
+/// The same as it is in the file by now, where objects are made and removed meanwhile. Nothing when `whole`, which was read
+/// before, is there no more.
+std::optional<std::vector<std::uint32_t>> parts_now(const source& from, root_slot whole, std::uint32_t link);
 
 }  // namespace cairn::inline v0::detail::inspecting

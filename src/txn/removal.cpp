@@ -14,13 +14,17 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
+static_assert(most_parts + 3 <= most_held_locks,
+              "the locks of an object in parts, its own, the segment's, and one");
+
 // The roots of one object, as they were found in the directory.
 struct doomed_object {
     root_slot* whole = nullptr;
     std::vector<root_slot*> parts;
     std::uint64_t generation = 0;
-    std::vector<root_slot*> in_order;       // all of them, in the order in which they are locked
-    std::vector<root_slot*> poisoned = {};  // of these, what nobody can lock as a live one any more
+    std::vector<root_slot*> in_order;            // all of them, in the order in which they are locked
+    std::vector<root_transaction*> locked = {};  // of these, in the same order
+    std::vector<root_slot*> poisoned = {};       // and those that nobody can lock as a live one any more
 };
 
 std::optional<doomed_object> find_object(segment& s, std::string_view name, const doomed_object* before) {
@@ -55,20 +59,28 @@ void erase(segment& s, const doomed_object& object) {
     }
 }
 
+// Its memory goes: nobody may be in it without a lock. Only now, since readers wait for odd versions: no wait for another
+// lock comes behind it. The version of a poisoned root is odd, and stays so.
+void send_everybody_out(segment& s, const doomed_object& object) {
+    for (root_transaction* each : object.locked) each->begin_change();
+    for (root_slot* each : object.in_order) wait_for_pins(s, *each);
+}
+
 // Locks the roots from `next` on, one inside the other, so that they are unlocked in the opposite order, and erases them.
-void remove_from(segment& s, doomed_object& object, std::size_t next, root_transaction* before) {
-    if (next == object.in_order.size()) return erase(s, object);
+void remove_from(segment& s, doomed_object& object, std::size_t next) {
+    if (next == object.in_order.size()) {
+        send_everybody_out(s, object);
+        return erase(s, object);
+    }
     root_slot& slot = *object.in_order[next];
     std::optional<root_transaction> tx;
     try {
-        tx.emplace(s, slot, object.generation, before);
+        tx.emplace(s, slot, object.generation, object.locked.empty() ? nullptr : object.locked.back());
+        object.locked.push_back(&*tx);
     } catch (const object_poisoned&) {
         object.poisoned.push_back(&slot);
     }
-    if (tx) tx->begin_change();
-    // Its memory goes: nobody may be in it without the lock. The version of a poisoned one is odd, and stays so.
-    wait_for_pins(s, slot);
-    remove_from(s, object, next + 1, tx ? &*tx : before);
+    remove_from(s, object, next + 1);
     if (!tx) return;
     // Whoever sleeps on the object looks again, and finds it gone.
     for (std::uint32_t event = 0; event < event_count_slots; ++event) wake_all(*tx, event);
@@ -82,7 +94,7 @@ bool remove_root(segment& s, std::string_view name) {
         object = find_object(s, name, object ? &*object : nullptr);
         if (!object) return false;
         try {
-            remove_from(s, *object, 0, nullptr);
+            remove_from(s, *object, 0);
             return true;
         } catch (const object_gone&) {
             // Somebody else removed it between the two locks; there may be a new one of that name.

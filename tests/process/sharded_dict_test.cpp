@@ -1,10 +1,14 @@
 // sharded_dict_test.cpp - several processes on one sharded_dict, and on whether there is one.
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -13,6 +17,7 @@
 #include "support/opened_sharded_dict.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
+#include <cairn/inspect.hpp>
 
 using namespace cairn_test;
 
@@ -119,6 +124,125 @@ TEST_CASE("who removes a sharded_dict waits for whoever is at work in one of its
         CHECK_FALSE(m.contains("d"));
     }
     CHECK(problems_of(m) == "");
+}
+
+TEST_CASE("a remover that waits for one shard is in nobody's way in the others") {
+    const scratch_name name;
+    const cairn::manager m(name);
+    const opened_sharded<std::string, long> d(m.sharded_dict<std::string, long>("d", {.shards = 4}));
+    std::vector<std::string> keys(4);  // one for each shard
+    for (long i = 0; std::count(keys.begin(), keys.end(), "") != 0; ++i) {
+        const std::string key = "key " + std::to_string(i);
+        keys[d.shard_of(key)] = key;
+        d.set(key, 1);
+    }
+    for (const std::string& busy : keys) {
+        const auto read_others = [&](const sharded& from) {
+            ::alarm(20);  // instead of waiting for the writer, which waits for this one
+            for (const std::string& key : keys)
+                if (key != busy) CHILD_CHECK(from.get(key).has_value());
+        };
+        const gate inside;
+        const gate leave;
+        child writer([&] {
+            d.update(busy, [&](long& value) {
+                inside.open();
+                CHILD_CHECK(leave.wait());
+                value = 2;
+            });
+        });
+        REQUIRE(inside.wait());
+        child remover([&] { m.remove("d"); });
+        const cairn::detail::stored_mutex& lock = d.parts()[d.shard_of(busy)]->lock;
+        for (int i = 0; i < 20'000 && !inspect(lock).has_waiters; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        CHECK(inspect(lock).has_waiters);
+        child reader([&] { read_others(d); });
+        CHECK(reader.join() == 0);
+        child read_only_reader([&] {
+            const auto look = cairn::manager::open(name, cairn::open_mode::read_only);
+            ::alarm(20);
+            const auto found = look.find<sharded>("d");
+            CHILD_CHECK(found.has_value());
+            read_others(*found);
+        });
+        CHECK(read_only_reader.join() == 0);
+        remover.kill();
+        CHECK(remover.join() == -SIGKILL);
+        leave.open();
+        CHECK(writer.join() == 0);
+        CHECK(d.get(busy) == 2);
+    }
+    CHECK(broken_dict(static_cast<const sharded&>(d)) == "");
+    CHECK(m.remove("d"));
+    CHECK(problems_of(m) == "");
+}
+
+TEST_CASE("processes that take pairs of a sharded_dict begin at different shards, a forked one of one "
+          "handle, too") {
+    const cairn::manager m;
+    const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {.shards = 16}));
+    for (long i = 0; i < 400; ++i) d.set(i, i);
+    const auto first_ones = m.list<long>("first ones");
+    constexpr std::size_t takers = 3;
+    for (std::size_t i = 0; i < takers; ++i) {
+        child taker([&] { first_ones.push_back(d.popitem().first); });
+        CHECK(taker.join() == 0);
+    }
+    std::set<std::size_t> shards = {d.shard_of(d.popitem().first)};
+    for (const long key : first_ones.snapshot()) shards.insert(d.shard_of(key));
+    CHECK(shards.size() == takers + 1);
+}
+
+TEST_CASE("who looks from outside while sharded_dicts are made and removed finds them whole, or gone, never "
+          "damaged") {
+    const scratch_name name;
+    const cairn::manager m(name);
+    static_cast<void>(m.sharded_dict<long, long>("stays", {{1, 1}, {2, 2}}, {.shards = 4}));
+    child maker([&] {
+        for (;;) {
+            for (const char* each : {"d", "e"}) {
+                static_cast<void>(
+                    m.sharded_dict<std::string, long>(each, {{"a", 1}, {"b", 2}}, {.shards = 4}));
+                static_cast<void>(m.list<long>("l", std::vector<long>(20, 0x4141'4141)));
+                m.remove(each);
+                m.remove("l");  // whose memory another one gets: what was a node is not one any more
+            }
+        }
+    });
+    long looks = 0;
+    long seen = 0;
+    const cairn::inspection look(cairn::locate_segment(name.get()));  // not an image: its processes live
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+    const auto check_notes = [](const std::string& of, const std::vector<std::string>& notes) {
+        for (const std::string& note : notes) CHECK_MESSAGE(!contains(note, "damaged"), of, ": ", note);
+    };
+    const auto is_time_left = [&] {
+        const auto now = std::chrono::steady_clock::now();
+        return now < end || (seen == 0 && now < end + std::chrono::seconds(30));
+    };
+    for (; is_time_left(); ++looks) {
+        for (const cairn::object_facts& each : look.objects(false)) check_notes(each.name, each.notes);
+        bool is_there = false;
+        for (const cairn::object_facts& each : look.objects()) {
+            check_notes(each.name, each.notes);
+            is_there = is_there || each.name == "stays";
+            seen += each.name == "d" || each.name == "e" ? 1 : 0;
+        }
+        CHECK(is_there);
+        for (const char* each : {"d", "e"}) {
+            try {
+                check_notes(each, look.contents(each).notes);
+            } catch (const cairn::no_such_object&) {
+            } catch (const cairn::corrupt_segment& e) {
+                FAIL_CHECK(std::string(e.what()));
+            }
+        }
+    }
+    maker.kill();
+    CHECK(maker.join() == -SIGKILL);
+    CHECK(looks > 0);
+    CHECK(seen > 0);
 }
 
 TEST_CASE(
