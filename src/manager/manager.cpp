@@ -101,7 +101,11 @@ root_slot* find_without_lock(segment& s, std::string_view name) {
 
 object_info describe(const segment& s, const root_slot& slot) {
     std::uint64_t pages = load_word(slot.extent_pages);
-    for (const root_slot* part : find_parts(s, slot)) pages += load_word(part->extent_pages);
+    try {
+        for (const root_slot* part : find_parts(s, slot)) pages += load_word(part->extent_pages);
+    } catch (const corrupt_segment&) {
+        // Who opens it is told so. It is listed all the same, and can be removed.
+    }
     return {name_in(slot), kind_name(static_cast<object_kind>(load_word(slot.kind))), type_in(s, slot),
             pages * page_bytes};
 }

@@ -243,6 +243,26 @@ std::vector<root_slot*> find_parts(const segment& s, const root_slot& whole) {
     return parts;
 }
 
+std::vector<root_slot*> find_parts_by_chain(const segment_guard& guard, const root_slot& whole) {
+    segment& s = guard.in();
+    std::vector<root_slot*> parts;
+    if (whole.kind != static_cast<std::uint32_t>(object_kind::sharded_dict)) return parts;
+    const std::uint32_t own_link = s.slot_number(whole) + 1;
+    std::uint32_t steps = most_slots(s);
+    for (std::uint32_t link = guard.control().first_slot; link != 0;) {
+        // Also where it goes round through parts, which it would list twice.
+        if (steps-- == 0) throw_corrupt(s, "the chain of all control blocks has no end");
+        root_slot& slot = slot_at(s, link);
+        if (slot.part_of == own_link && slot.generation == whole.generation && is_there(slot)) {
+            if (parts.size() == most_parts || !is_initialized(slot.lock) || &slot == &whole)
+                throw_corrupt(s, "a part of an object is not its own");
+            parts.push_back(&slot);
+        }
+        link = slot.next_slot;
+    }
+    return parts;
+}
+
 void require_segment_name(std::string_view name) {
     if (const std::string problem = segment_name_problem(name); !problem.empty())
         throw invalid_name("segment name '" + printable_name(name) + "': " + problem);

@@ -40,6 +40,10 @@ void finish_pending_roots(segment_guard& guard);
 /// two looks at the generation. Throws corrupt_segment where they are not what belongs to it.
 std::vector<root_slot*> find_parts(const segment& s, const root_slot& whole);
 
+/// For who removes it: all parts that say they are this root's, whatever its node says, in the order of the chain of all
+/// slots. Throws corrupt_segment where that goes round, or one of them has no lock.
+std::vector<root_slot*> find_parts_by_chain(const segment_guard& guard, const root_slot& whole);
+
 std::uint64_t hash_name(const segment& s, std::string_view name) noexcept;
 
 /// Slot of a link read from the segment; throws corrupt_segment when it leads outside.

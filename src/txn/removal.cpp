@@ -34,7 +34,7 @@ std::optional<doomed_object> find_object(segment& s, std::string_view name, cons
     // Generations only grow, so the one that was gone cannot be back: it is in the directory and not alive.
     if (before != nullptr && before->whole == slot && before->generation == slot->generation)
         throw_corrupt(s, "an object of its directory does not exist");
-    doomed_object found{slot, find_parts(s, *slot), slot->generation, {}};
+    doomed_object found{slot, find_parts_by_chain(guard, *slot), slot->generation, {}};
     found.in_order = found.parts;
     found.in_order.push_back(slot);
     std::sort(found.in_order.begin(), found.in_order.end());

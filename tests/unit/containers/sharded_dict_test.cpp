@@ -332,6 +332,24 @@ TEST_CASE("handles to a removed sharded_dict throw object_gone for ever, whichev
     CHECK(fresh.snapshot() == std::vector<std::pair<long, long>>{{1, 1}});
 }
 
+TEST_CASE("a sharded_dict of as many shards as there can be is made and removed, again and again") {
+    const cairn::manager m;
+    static_cast<void>(m.sharded_dict<long, long>("d", {.shards = 64}));
+    CHECK(m.remove("d"));
+    const std::uint64_t used = m.stats().used_bytes;
+    for (long round = 0; round < 5; ++round) {
+        const auto d = m.sharded_dict<long, long>("d", {.shards = 64});
+        for (long i = 0; i < 500; ++i) d.set(i, round);
+        CHECK(d.size() == 500);
+        CHECK(m.stats().object_count == 1);
+        CHECK(m.remove("d"));
+        CHECK_THROWS_AS(static_cast<void>(d.get(7)), cairn::object_gone);
+        CHECK(m.stats().used_bytes == used);
+        CHECK(m.stats().object_count == 0);
+        CHECK(cairn::detail::this_thread.held_count == 0);
+    }
+}
+
 TEST_CASE("inside a callback of a sharded_dict any use of it is would_deadlock, also of another shard") {
     const cairn::manager m;
     const auto d = m.sharded_dict<long, long>("d");

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -195,7 +196,8 @@ TEST_CASE("an object is removed whichever of its roots are poisoned") {
     }
 }
 
-TEST_CASE("parts that are not an object's own are corrupt_segment, and nothing is removed") {
+TEST_CASE("parts that are not an object's own are corrupt_segment for who opens it, and it is listed without "
+          "them") {
     const cairn::manager m;
     const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {.shards = 4}));
     const opened_sharded<long, long> other(m.sharded_dict<long, long>("other", {.shards = 4}));
@@ -203,7 +205,10 @@ TEST_CASE("parts that are not an object's own are corrupt_segment, and nothing i
     const auto check = [&] {
         CHECK_THROWS_AS(static_cast<void>(m.find<cairn::sharded_dict<long, long>>("d")),
                         cairn::corrupt_segment);
-        CHECK_THROWS_AS(static_cast<void>(m.remove("d")), cairn::corrupt_segment);
+        for (const cairn::object_info& each : m.objects())
+            if (each.name == "d" && each.kind == "sharded_dict")
+                CHECK(each.bytes == d.slot().extent_pages * page_bytes);
+        CHECK(m.contains("d"));
     };
     const auto with = [&](std::uint32_t& word, std::uint32_t value) {
         const std::uint32_t before = word;
@@ -223,6 +228,50 @@ TEST_CASE("parts that are not an object's own are corrupt_segment, and nothing i
     with(d.parts()[3]->part_of, 0);
     with(d.parts()[3]->kind, static_cast<std::uint32_t>(object_kind::set));
     with(d.parts()[3]->state, static_cast<std::uint32_t>(root_state::free));
+    CHECK(m.remove("d"));
+}
+
+TEST_CASE("an object in parts is removed, and all its memory is free, whatever its node says") {
+    const cairn::manager m;
+    const auto list = m.list<long>("l");
+    const opened_sharded<long, long> other(m.sharded_dict<long, long>("other", {{1, 2}}, {.shards = 4}));
+    static_cast<void>(m.sharded_dict<long, long>("d", {.shards = 4}));
+    m.remove("d");
+    const std::uint64_t used = used_pages(m);
+    for (int damage = 0; damage < 5; ++damage) {
+        const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {{3, 4}}, {.shards = 4}));
+        auto& node = *d.in().at<parts_node>(d.slot().node);
+        std::uint32_t* const links = part_links(node);
+        switch (damage) {
+            case 0: node.count = 0; break;
+            case 1: node.count = most_parts + 1; break;
+            case 2: links[2] = links[1]; break;
+            case 3: links[2] = d.in().slot_number(*other.parts()[2]) + 1; break;
+            default: d.slot().node = 0;
+        }
+        CHECK(m.objects().size() == 3);
+        CHECK(m.remove("d"));
+        CHECK_FALSE(m.contains("d"));
+        CHECK(used_pages(m) == used);
+        CHECK(other.at(1) == 2);
+    }
+}
+
+TEST_CASE(
+    "an object in parts is not removed while the chain of all slots goes round, or a part has no lock") {
+    const cairn::manager m;
+    const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {{3, 4}}, {.shards = 4}));
+    const std::vector<root_slot*> parts = d.parts();
+    const auto refuses_with = [&](std::uint32_t& word, std::uint32_t value) {
+        const std::uint32_t before = std::exchange(word, value);
+        CHECK_THROWS_AS(static_cast<void>(m.remove("d")), cairn::corrupt_segment);
+        word = before;
+        CHECK(d.at(3) == 4);
+    };
+    refuses_with(parts[0]->next_slot, d.in().slot_number(*parts[0]) + 1);
+    refuses_with(parts[3]->next_slot, d.in().control().first_slot);
+    refuses_with(parts[1]->next_slot, 1U << 30);
+    refuses_with(parts[2]->lock.mark, 0);
     CHECK(m.remove("d"));
 }
 
