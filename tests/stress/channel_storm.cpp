@@ -11,6 +11,7 @@
 
 #include "support/opened_channel.hpp"
 #include "token_values.hpp"
+#include "wild_object.hpp"
 #include <cairn/cairn.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
@@ -134,57 +135,28 @@ private:
     unsigned object_;
 };
 
-// It is closed and removed while others put and get. What is lost then nobody can tell: each item is whole, and nobody waits
-// for what does not come.
-class wild_channel : public storm_object {
+// ... while others put and get.
+class wild_channel : public wild_object<cairn::channel<std::string>> {
     using channel = cairn::channel<std::string>;
 
 public:
-    wild_channel(const cairn::manager& m, std::string name, unsigned object)
-        : m_(m), name_(std::move(name)), object_(object) {}
-
-    void operate(actor& by) const override {
-        bool is_closed = false;
-        by.perform(object_, deed::other, 0, 0, [&](note&) {
-            try {
-                operate_on(m_.channel<std::string>(name_, {.capacity = capacity}), by);
-            } catch (const cairn::queue_closed&) {
-                is_closed = true;
-                throw;
-            }
-        });
-        // It does not open again.
-        if (is_closed && by.random(3) == 0)
-            by.perform(object_, deed::other, 0, 0, [&](note&) { static_cast<void>(m_.remove(name_)); });
-    }
-    void hold(actor& by, const std::function<void()>& fn) const override {
-        by.perform(object_, deed::other, 0, 0, [&](note&) {
-            if (const auto found = m_.find<channel>(name_)) hold_channel(*found, fn);
-        });
-    }
-    void touch() const override {
-        if (const auto found = m_.find<channel>(name_)) static_cast<void>(found->snapshot());
-    }
-    [[nodiscard]] std::string problem(const ledger&) const override {
-        const auto found = m_.find<channel>(name_);
-        if (!found) return {};
-        check(found->snapshot());
-        return broken_channel(*found);
-    }
-    void clear() const override { static_cast<void>(m_.remove(name_)); }
+    using wild_object::wild_object;
 
 private:
-    static void check(const std::vector<std::string>& items) {
-        for (const std::string& each : items) static_cast<void>(token_in(each));
+    channel open(const cairn::manager& m, const std::string& name) const override {
+        return m.channel<std::string>(name, {.capacity = capacity});
     }
-    void operate_on(const channel& c, actor& by) const {
+    void hold_one(const channel& c, const std::function<void()>& fn) const override { hold_channel(c, fn); }
+    std::string broken(const channel& c) const override { return broken_channel(c); }
+
+    void operate_on(const channel& c, actor& by) const override {
         const std::string item = value_of<std::string>::make(by.random(100'000));
         const auto check_one = [](const std::optional<std::string>& got) {
             if (got) static_cast<void>(token_in(*got));
         };
         switch (by.random(20)) {
             case 0: c.close(); break;
-            case 1: static_cast<void>(m_.remove(name_)); break;
+            case 1: remove(); break;
             case 2: check(c.snapshot()); break;
             // Until the end of the round, if nobody comes.
             case 3:
@@ -204,10 +176,6 @@ private:
                 break;
         }
     }
-
-    cairn::manager m_;
-    std::string name_;
-    unsigned object_;
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "support/queue_picture.hpp"
 #include "support/values.hpp"
 #include "token_values.hpp"
+#include "wild_object.hpp"
 #include <cairn/cairn.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
@@ -314,60 +315,29 @@ storm_row row(const std::string& name, const habits& with) {
 
 // ---- a queue that comes and goes ---------------------------------------------------------------------------------------
 
-// It is closed, shut down and removed while others sleep in it and have its items on lease. What is lost then nobody can
-// tell: all that must hold is that each value is whole, and that nobody waits for what does not come.
-class wild_queue : public storm_object {
+// ... while others sleep in it and have its items on lease.
+class wild_queue : public wild_object<cairn::queue<std::string>> {
     using queue = cairn::queue<std::string>;
     static constexpr std::int64_t maxsize = 25;
 
 public:
-    wild_queue(const cairn::manager& m, std::string name, unsigned object)
-        : m_(m), name_(std::move(name)), object_(object) {}
-
-    void operate(actor& by) const override {
-        bool is_closed = false;
-        by.perform(object_, deed::other, 0, 0, [&](note&) {
-            try {
-                operate_on(m_.queue<std::string>(name_, {.maxsize = maxsize, .max_deliveries = 2}), by);
-            } catch (const cairn::queue_closed&) {
-                is_closed = true;
-                throw;
-            }
-        });
-        // It does not open again.
-        if (is_closed && by.random(3) == 0)
-            by.perform(object_, deed::other, 0, 0, [&](note&) { static_cast<void>(m_.remove(name_)); });
-    }
-    void hold(actor& by, const std::function<void()>& fn) const override {
-        by.perform(object_, deed::other, 0, 0, [&](note&) {
-            if (const auto found = m_.find<queue>(name_)) hold_queue(*found, fn);
-        });
-    }
-    void touch() const override {
-        if (const auto found = m_.find<queue>(name_))
-            static_cast<void>(found->join_for(std::chrono::seconds(0)));
-    }
-    [[nodiscard]] std::string problem(const ledger&) const override {
-        const auto found = m_.find<queue>(name_);
-        if (!found) return {};
-        check(found->snapshot());
-        return broken_queue(*found);
-    }
-    void clear() const override { static_cast<void>(m_.remove(name_)); }
+    using wild_object::wild_object;
 
 private:
-    static void check(const std::vector<std::string>& items) {
-        for (const std::string& each : items) static_cast<void>(token_in(each));
+    queue open(const cairn::manager& m, const std::string& name) const override {
+        return m.queue<std::string>(name, {.maxsize = maxsize, .max_deliveries = 2});
     }
+    void hold_one(const queue& q, const std::function<void()>& fn) const override { hold_queue(q, fn); }
+    std::string broken(const queue& q) const override { return broken_queue(q); }
 
-    void operate_on(const queue& q, actor& by) const {
+    void operate_on(const queue& q, actor& by) const override {
         const std::uint64_t number = by.random(100'000);
         switch (by.random(24)) {
             case 0:
                 if (by.random(4) == 0) q.close();
                 else q.shutdown(by.random(2) == 0);
                 break;
-            case 1: static_cast<void>(m_.remove(name_)); break;
+            case 1: remove(); break;
             case 2:
             case 3:
                 if (is_patient(by)) take_and_finish(q, q.get(by.end_of_round()));
@@ -413,10 +383,6 @@ private:
         if (by.random(3) == 0) item->ack();
         else if (by.random(2) == 0) item->release();
     }
-
-    cairn::manager m_;
-    std::string name_;
-    unsigned object_;
 };
 
 }  // namespace
