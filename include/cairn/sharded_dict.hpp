@@ -12,7 +12,7 @@
 //               with the others. manager::remove() removes it all the same.
 //
 // When to use   many writers at once on different keys: each waits for those of its key's shard only. It pays where operations are
-//               long (strings, update(fn)) or writers many; two that set words are as fast under the one lock of a dict.
+//               long (strings, update(fn)) or writers many; two that set words gain little over the one lock of a dict.
 //               With one writer, or few pairs, a dict is smaller; what has to change together is in one dict.
 // Differs       from dict in what is one step: everything about one key is, as there. What is about all pairs goes from shard
 //               to shard, each at a moment of its own: size(), snapshot() and the like, for_each(), update(range), clear().
