@@ -60,7 +60,7 @@ public:
             case 7: channel_.release_producer(); break;
             case 8: channel_.release_consumer(); break;
             default:
-                if (s.a % 16 == 0) {
+                if (s.a % 4 == 0) {
                     channel_.close();
                     is_closed_ = true;
                 }
