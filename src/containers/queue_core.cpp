@@ -1,8 +1,5 @@
 #include "cairn/detail/containers/queue_core.hpp"
 
-#include <chrono>
-#include <ctime>
-
 #include "os/identity.hpp"
 #include "segment/internals.hpp"
 #include "segment/segment_guard.hpp"
@@ -275,15 +272,25 @@ void throw_closed(const char* operation, const root_transaction& tx, const queue
     throw_closed_at(operation, tx, node.closed_nanoseconds, node.closed_pid);
 }
 
+namespace {
+
+// Not by the C library's calendar, whose lock fork does not reset.
+std::string time_of_day(std::int64_t nanoseconds) {
+    constexpr std::int64_t day = 24 * 60 * 60;
+    const std::int64_t second = ((nanoseconds / 1'000'000'000) % day + day) % day;
+    const auto two_digits = [](std::int64_t number) {
+        return std::string{static_cast<char>('0' + number / 10), static_cast<char>('0' + number % 10)};
+    };
+    return two_digits(second / 3600) + ":" + two_digits(second / 60 % 60) + ":" + two_digits(second % 60) +
+           " UTC";
+}
+
+}  // namespace
+
 void throw_closed_at(const char* operation, const root_transaction& tx, std::int64_t nanoseconds,
                      std::uint32_t pid) {
-    const std::time_t when = nanoseconds / 1'000'000'000;
-    std::tm local{};
-    ::localtime_r(&when, &local);
-    char text[16] = "";
-    static_cast<void>(std::strftime(text, sizeof text, "%H:%M:%S", &local));
     throw queue_closed(std::string(operation) + " " + describe_object(tx.in(), tx.slot()) + ": closed at " +
-                       text + " by pid " + std::to_string(pid));
+                       time_of_day(nanoseconds) + " by pid " + std::to_string(pid));
 }
 
 }  // namespace cairn::inline v0::detail

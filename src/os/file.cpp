@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/never_destroyed.hpp"
 #include "os/fault.hpp"
 
 namespace cairn::inline v0::detail::os {
@@ -62,19 +63,16 @@ file_facts facts_of(const struct stat& status) {
     return facts;
 }
 
-std::string& directory_setting() {
-    static std::string directory = "/dev/shm";
-    return directory;
-}
+constinit never_destroyed<std::string> directory_setting("/dev/shm");
 
 }  // namespace
 
 const std::string& shm_directory() {
-    return directory_setting();
+    return directory_setting.get();
 }
 
 void set_shm_directory(std::string path) {
-    directory_setting() = std::move(path);
+    directory_setting.get() = std::move(path);
 }
 
 std::error_code create_nameless(const std::string& directory, mode_t mode, unique_fd& fd) {

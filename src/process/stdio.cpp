@@ -17,18 +17,15 @@ namespace cairn::inline v0::detail {
 namespace {
 
 // The C library's list of all open streams: each FILE links to the next in its _chain. The symbol is exported but in
-// no header; asked for by name, so that a C library without it means the plain fflush(nullptr) instead.
-FILE** stream_list() noexcept {
-    static FILE** const list = static_cast<FILE**>(::dlsym(RTLD_DEFAULT, "_IO_list_all"));
-    return list;
-}
+// no header; asked for by name, so that a C library without it means the plain fflush(nullptr) instead. Asked once, when
+// the library is loaded: fork does not reset the loader's lock.
+FILE** const stream_list = static_cast<FILE**>(::dlsym(RTLD_DEFAULT, "_IO_list_all"));
 
 template <typename Fn>
 void for_each_stream(Fn fn) noexcept {
 #ifdef __GLIBC__
-    FILE** const list = stream_list();
-    if (list == nullptr) return;
-    for (FILE* stream = *list; stream != nullptr; stream = stream->_chain) fn(stream);
+    if (stream_list == nullptr) return;
+    for (FILE* stream = *stream_list; stream != nullptr; stream = stream->_chain) fn(stream);
 #endif
 }
 
@@ -62,7 +59,7 @@ void flush_cpp_streams() noexcept {
 
 void flush_before_fork() noexcept {
     flush_cpp_streams();
-    if (stream_list() == nullptr) {
+    if (stream_list == nullptr) {
         std::fflush(nullptr);
         return;
     }
@@ -78,7 +75,7 @@ void forget_inherited_output() noexcept {
 
 void flush_before_end() noexcept {
     flush_cpp_streams();
-    if (stream_list() == nullptr || ::ftrylockfile(stdin) == 0) {
+    if (stream_list == nullptr || ::ftrylockfile(stdin) == 0) {
         std::fflush(nullptr);
         return;  // standard input stays locked: there is nothing left to be read
     }

@@ -1,12 +1,15 @@
 #include "segment/registry.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <mutex>
 #include <new>
 #include <vector>
 
 #include <pthread.h>
 
+#include "base/never_destroyed.hpp"
 #include "os/fork_count.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
@@ -18,15 +21,16 @@ namespace cairn::inline v0::detail {
 
 namespace {
 
-// Never destroyed: handles in static objects may go after us.
-std::recursive_mutex& registry_mutex() {
-    static auto* mutex = new std::recursive_mutex;
-    return *mutex;
+// Handles in static objects may go after everything else.
+constinit never_destroyed<std::recursive_mutex> the_mutex;
+constinit never_destroyed<std::vector<segment*>> segments;
+
+std::recursive_mutex& registry_mutex() noexcept {
+    return the_mutex.get();
 }
 
-std::vector<segment*>& attached() {
-    static auto* segments = new std::vector<segment*>;
-    return *segments;
+std::vector<segment*>& attached() noexcept {
+    return segments.get();
 }
 
 void before_fork() {
@@ -42,7 +46,7 @@ void after_fork_in_parent() {
 void after_fork_in_child() {
     renew_process_mark();
     abandon_open_transactions();
-    const std::uint64_t here = os::pid_namespace();
+    const std::uint64_t here = attached().empty() ? 0 : os::pid_namespace();
     for (segment* s : attached()) {
         if (!s->is_writable()) continue;
         segment_internals& own = s->internals();
@@ -67,19 +71,29 @@ void after_fork_in_child() {
     new (&registry_mutex()) std::recursive_mutex;
 }
 
+constinit std::atomic<bool> is_prepared = false;
+
+// An errno, or 0.
+int try_prepare() noexcept {
+    if (!renew_process_mark() || !os::begin_fork_count()) return ENOMEM;
+    const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    if (error == 0) is_prepared = true;
+    return error;
+}
+
+// When the library is loaded, as a rule before there are threads: one that forks while another is about this would have a
+// child that has half of it.
+[[maybe_unused]] const int prepared_at_load = try_prepare();
+
 }  // namespace
 
 void prepare_process() {
-    static const bool ready = [] {
-        if (!renew_process_mark() || !os::begin_fork_count())
-            throw system_failure("attach to a segment: no page for what a process knows of its forks",
-                                 {ENOMEM, std::generic_category()});
-        if (const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-            error != 0)
-            throw system_failure("attach to a segment: no fork handlers", {error, std::generic_category()});
-        return true;
-    }();
-    static_cast<void>(ready);
+    if (is_prepared) return;
+    const std::lock_guard held(registry_mutex());
+    if (is_prepared) return;
+    if (const int error = try_prepare(); error != 0)
+        throw system_failure("attach to a segment: no memory for what a process knows of its forks",
+                             {error, std::generic_category()});
 }
 
 namespace registry {

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -79,6 +80,33 @@ TEST_CASE("children forked while other threads attach and leave use old and new 
               stop = true;
               threads.clear();
               CHILD_CHECK(l.size() == static_cast<std::size_t>(count));
+          }) == 0);
+}
+
+// The lock of the time zone, which fork does not reset, is nearly always held; with it, a child would hang that says when a
+// queue was closed.
+TEST_CASE("a child forked while other threads look at the clock finds a queue closed, and waits in another") {
+    CHECK(in_child([] {
+              const cairn::manager m(small);
+              const auto closed = m.queue<long>("closed");
+              const auto open = m.queue<long>("open");
+              closed.close();
+              std::atomic<bool> stop{false};
+              std::vector<std::jthread> threads;
+              for (int t = 0; t < 2; ++t) {
+                  threads.emplace_back([&] {
+                      std::tm local{};
+                      for (std::time_t when = 0; !stop; ++when) ::localtime_r(&when, &local);
+                  });
+              }
+              for (std::size_t i = 0; i < scaled(60); ++i) {
+                  CHILD_CHECK(in_child([&] {
+                                  CHILD_CHECK(contains(thrown_by<cairn::queue_closed>([&] { closed.put(1); }),
+                                                       "closed at "));
+                                  CHILD_CHECK(!open.get_for(std::chrono::microseconds(100)));
+                              }) == 0);
+              }
+              stop = true;
           }) == 0);
 }
 

@@ -284,6 +284,7 @@ TEST_CASE("Queue.shutdown: put throws at once, get gives what is left, then thro
     const std::string what = thrown_by<cairn::queue_closed>([&] { static_cast<void>(q.get()); });
     CHECK(contains(what, "get from queue 'q'"));
     CHECK(contains(what, "closed at "));
+    CHECK(contains(what, " UTC "));
     CHECK(contains(what, "by pid " + std::to_string(::getpid())));
     CHECK_THROWS_AS(static_cast<void>(q.try_get()), cairn::queue_closed);
     CHECK_THROWS_AS(static_cast<void>(q.get_many(2)), cairn::queue_closed);
