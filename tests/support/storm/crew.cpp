@@ -6,6 +6,7 @@
 #include <fstream>
 #include <memory>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -111,6 +112,16 @@ void request_at_the_end(const storm_weather& weather, std::stop_source end) {
     end.request_stop();
 }
 
+// There is none to be had while another thread of the process executes another program (EAGAIN): then this one is over.
+template <typename Fn>
+std::thread begin_thread(Fn fn) {
+    try {
+        return std::thread(std::move(fn));
+    } catch (const std::system_error&) {
+        ::_exit(0);
+    }
+}
+
 }  // namespace
 
 void storm_weather::report(const std::string& what) noexcept {
@@ -153,9 +164,9 @@ void live_in_storm(const crew_plan& plan) {
         // Also one thread is a second one: it may end alone.
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < plan.options.threads; ++i)
-            threads.emplace_back([&] { worker(plan, objects, end.get_token()).work(); });
+            threads.push_back(begin_thread([&] { worker(plan, objects, end.get_token()).work(); }));
         // Not joined: it is at rest, and the process ends without it.
-        std::thread([&plan, end] { request_at_the_end(*plan.weather, end); }).detach();
+        begin_thread([&plan, end] { request_at_the_end(*plan.weather, end); }).detach();
         for (std::thread& t : threads) t.join();
         if (plan.book->new_actor() % 2 == 0) ::_exit(0);  // which counts as killed
     } catch (const book_is_full&) {
