@@ -66,8 +66,8 @@ CAIRN_API std::vector<segment_location> find_segments(bool with_anonymous = true
 CAIRN_API segment_location locate_segment(std::string_view target);
 
 /// From now on named segments of this process live in that directory rather than in /dev/shm: for a look into a
-/// container's, for instance. Set it before anything else, in one thread.
-CAIRN_API void use_segment_directory(std::string path);
+/// container's, for instance. Set it before anything else, in one thread. @throws invalid_argument  longer than PATH_MAX
+CAIRN_API void use_segment_directory(const std::string& path);
 
 // ---- what is known of them -----------------------------------------------------------------------------------------
 

@@ -152,8 +152,10 @@ segment_location locate_segment(std::string_view target) {
     return where;
 }
 
-void use_segment_directory(std::string path) {
-    os::set_shm_directory(std::move(path));
+void use_segment_directory(const std::string& path) {
+    if (!os::set_shm_directory(path))
+        throw invalid_argument("look for segments in a directory: its path has " +
+                               std::to_string(path.size()) + " bytes, more than the system takes");
 }
 
 }  // namespace cairn::inline v0

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <limits>
 
 #include <dirent.h>
@@ -14,7 +15,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/never_destroyed.hpp"
 #include "os/fault.hpp"
 
 namespace cairn::inline v0::detail::os {
@@ -63,16 +63,20 @@ file_facts facts_of(const struct stat& status) {
     return facts;
 }
 
-constinit never_destroyed<std::string> directory_setting("/dev/shm");
+// No std::string: it would be made when the program runs, and objects that are made earlier may ask.
+constinit std::array<char, PATH_MAX> directory_setting = {"/dev/shm"};
 
 }  // namespace
 
-const std::string& shm_directory() {
-    return directory_setting.get();
+std::string shm_directory() {
+    return directory_setting.data();
 }
 
-void set_shm_directory(std::string path) {
-    directory_setting.get() = std::move(path);
+bool set_shm_directory(const std::string& path) {
+    if (path.size() >= directory_setting.size()) return false;
+    directory_setting = {};
+    std::copy(path.begin(), path.end(), directory_setting.begin());
+    return true;
 }
 
 std::error_code create_nameless(const std::string& directory, mode_t mode, unique_fd& fd) {

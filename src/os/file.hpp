@@ -17,8 +17,9 @@
 namespace cairn::inline v0::detail::os {
 
 /// Where named segments live. A test may point it somewhere else (a small tmpfs) with set_shm_directory().
-CAIRN_API const std::string& shm_directory();
-CAIRN_API void set_shm_directory(std::string path);
+CAIRN_API std::string shm_directory();
+/// False when the path is longer than PATH_MAX.
+CAIRN_API bool set_shm_directory(const std::string& path);
 
 struct file_facts {
     dev_t device = 0;

@@ -18,7 +18,7 @@ namespace {
 
 // The C library's list of all open streams: each FILE links to the next in its _chain. The symbol is exported but in
 // no header; asked for by name, so that a C library without it means the plain fflush(nullptr) instead. Asked once, when
-// the library is loaded: fork does not reset the loader's lock.
+// the library is loaded, and not in a child of a program with threads, where the loader's data may be half changed.
 FILE** const stream_list = static_cast<FILE**>(::dlsym(RTLD_DEFAULT, "_IO_list_all"));
 
 template <typename Fn>

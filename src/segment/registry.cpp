@@ -75,6 +75,8 @@ constinit std::atomic<bool> is_prepared = false;
 
 // An errno, or 0.
 int try_prepare() noexcept {
+    // A static object of the program may have been made before ours are, where the library is a static one.
+    if (is_prepared) return 0;
     if (!renew_process_mark() || !os::begin_fork_count()) return ENOMEM;
     const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     if (error == 0) is_prepared = true;

@@ -4,7 +4,7 @@ usage: check_fork_safety.py NM LIBRARY
 
 A child has one thread, and finds every lock as it was at the fork: those that another thread held stay locked. The C library
 resets the ones of malloc and stdio, and fork handlers ours. What remains is not to be used, which this looks for among the
-library's undefined symbols.
+library's undefined symbols. It does not see what templates in headers call, nor what the C++ library calls in turn.
 """
 import subprocess
 import sys
@@ -13,9 +13,9 @@ FORBIDDEN = {
     "__cxa_guard_acquire": "static objects of functions that are made at first use: see base/never_destroyed.hpp",
     "pthread_once": "as static objects: make it when the library is loaded",
     "__cxa_thread_atexit": "thread_local objects with destructors take the loader's lock",
-    "dlopen": "the loader's lock",
-    "dladdr": "the loader's lock",
-    "dl_iterate_phdr": "the loader's lock",
+    "dlopen": "the loader's data may be half changed",
+    "dladdr": "the loader's data may be half changed",
+    "dl_iterate_phdr": "the loader's second lock",
     "exit": "the lock of the exit handlers, and those handlers are the parent's",
     "setlocale": "the lock of the locales",
     "syslog": "a lock of its own",

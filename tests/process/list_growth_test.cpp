@@ -163,7 +163,7 @@ TEST_CASE("a file system that is full before the maximum is segment_full, not a 
     }
     // In a child, so that the directory of named segments is this test's alone.
     const int code = in_child([&] {
-        cairn::detail::os::set_shm_directory(directory);
+        CHILD_CHECK(cairn::detail::os::set_shm_directory(directory));
         const cairn::manager m("full");
         const auto l = m.list<std::uint64_t>("l");
         const auto s = m.list<std::string>("s", {"a string of more than fifteen bytes"});

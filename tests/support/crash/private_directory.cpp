@@ -40,7 +40,7 @@ void private_directory::clear() const {
 }
 
 void private_directory::use() const {
-    os::set_shm_directory(path_);
+    if (!os::set_shm_directory(path_)) throw std::runtime_error("the path of a test's directory is too long");
 }
 
 std::uint64_t named_image::id() const {

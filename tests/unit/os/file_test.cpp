@@ -269,7 +269,9 @@ TEST_CASE("free space is what the file system has, or 0 when nobody knows") {
 TEST_CASE("named segments live in /dev/shm, unless a test says otherwise") {
     const std::string before = os::shm_directory();
     CHECK(before == "/dev/shm");
-    os::set_shm_directory("/somewhere/else");
+    CHECK(os::set_shm_directory("/somewhere/else"));
     CHECK(os::shm_directory() == "/somewhere/else");
-    os::set_shm_directory(before);
+    CHECK_FALSE(os::set_shm_directory(std::string(5000, 'd')));
+    CHECK(os::shm_directory() == "/somewhere/else");
+    CHECK(os::set_shm_directory(before));
 }
