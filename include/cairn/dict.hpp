@@ -214,7 +214,7 @@ private:
     }
     static V decode_value(const detail::segment& s, const std::byte* record);
     static bool same_pairs(const std::vector<value_type>& a, const std::vector<value_type>& b);
-    static std::byte* find(const detail::dict_change& change, const encoded_key& key) {
+    static std::byte* find(detail::dict_change& change, const encoded_key& key) {
         return key.is_nan() ? nullptr : change.template find<shape>(key.get());
     }
     template <typename Add>

@@ -197,12 +197,12 @@ private:
     }
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
     CAIRN_NOINLINE bool contains_slowly(parameter value) const;
-    static std::byte* find(const detail::dict_change& set, const encoded_key& key) {
+    static std::byte* find(detail::dict_change& set, const encoded_key& key) {
         return key.is_nan() ? nullptr : set.template find<shape>(key.get());
     }
     static bool add_to(detail::dict_change& set, const encoded_key& key) {
         if (find(set, key) != nullptr) return false;
-        set.insert(key.get(), {});
+        set.template insert_missing<shape>(key.get(), {});
         return true;
     }
     static bool take_from(detail::dict_change& set, const encoded_key& key) {

@@ -201,16 +201,8 @@ void dict_change::write_fields(std::byte* fields, const dict_key& key, std::span
         write_blob(tx_, *reinterpret_cast<blob_slot*>(field), value);
 }
 
-// Both at once, as the word that they are: one record of the log.
-void dict_change::store_counts(dict_table_header& header, std::uint32_t used, std::uint32_t live) {
-    static_assert(offsetof(dict_table_header, used) == 0 && offsetof(dict_table_header, live) == 4);
-    const std::uint32_t counts[] = {used, live};
-    std::uint64_t word = 0;
-    std::memcpy(&word, counts, sizeof word);
-    tx_.store(*reinterpret_cast<std::uint64_t*>(&header), word);
-}
-
 void dict_change::insert(const dict_key& key, std::span<const std::byte> value) {
+    looked_in_ = {};
     tx_.begin_change();
     const auto [header, groups] = make_room(key.hash);
     const std::uint32_t record_bytes = node_.shape.record_bytes();
@@ -282,7 +274,7 @@ void dict_change::erase(std::byte* record) {
     forget_in_order(word_in(record, 0));
 }
 
-void dict_change::commit() {
+void dict_change::tidy_up_and_commit() {
     for (std::uint32_t i = 0; i < few_count_; ++i) deallocate(tx_, few_frees_[i].offset, few_frees_[i].bytes);
     for (const freed_block& each : more_frees_) deallocate(tx_, each.offset, each.bytes);
     tx_.commit();

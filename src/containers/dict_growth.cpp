@@ -64,8 +64,25 @@ segment_offset dict_change::build_table(std::uint32_t groups, std::uint32_t dept
 
 namespace {
 
+// A size that is known when this is compiled, for the records that most dicts have, or that the node says: half of the work
+// of moving a record is finding where it lies.
+template <std::uint32_t Bytes>
+struct fixed_size {
+    constexpr operator std::uint32_t() const noexcept { return Bytes; }
+};
+
 template <typename Fn>
-void for_each_record(dict_table_header& table, std::uint32_t groups, std::uint32_t record_bytes, Fn fn) {
+void with_record_bytes(std::uint32_t bytes, Fn fn) {
+    switch (bytes) {
+        case 16: return fn(fixed_size<16>{});  // a set of words
+        case 24: return fn(fixed_size<24>{});  // words to words
+        case 32: return fn(fixed_size<32>{});  // strings to strings, words to strings
+        default: return fn(bytes);
+    }
+}
+
+template <typename Size, typename Fn>
+CAIRN_INLINE void for_each_record(dict_table_header& table, std::uint32_t groups, Size record_bytes, Fn fn) {
     for (std::uint32_t i = 0; i < groups; ++i) {
         std::byte* group = group_at(table, record_bytes, i);
         for (std::uint64_t bits = tags_of(group) & each_top_bit; bits != 0; bits &= bits - 1)
@@ -74,10 +91,11 @@ void for_each_record(dict_table_header& table, std::uint32_t groups, std::uint32
 }
 
 // A new table that records are moved to. New memory: nothing is logged, and what it counts is stored at the end.
+template <typename Size>
 class moving_target {
 public:
-    moving_target(dict_table_header& header, std::uint32_t groups, std::uint32_t record_bytes) noexcept
-        : header_(header), groups_(groups), record_bytes_(record_bytes) {}
+    moving_target(dict_table_header& header, std::uint32_t groups, Size record_bytes) noexcept
+        : header_(header), groups_(groups), most_(most_records(groups)), record_bytes_(record_bytes) {}
     moving_target(const moving_target&) = delete;
     moving_target& operator=(const moving_target&) = delete;
     ~moving_target() {
@@ -86,8 +104,8 @@ public:
     }
 
     // False: it has no room, which is damage.
-    bool take(const std::byte* record, std::uint64_t hash) noexcept {
-        if (live_ == most_records(groups_)) return false;
+    CAIRN_INLINE bool take(const std::byte* record, std::uint64_t hash) noexcept {
+        if (live_ == most_) return false;
         std::uint32_t index = home_of(hash, groups_);
         std::byte* group = group_at(header_, record_bytes_, index);
         for (std::uint32_t left = groups_; !has_empty(tags_of(group)); --left) {
@@ -100,7 +118,8 @@ public:
         std::byte* to = record_in(group, record_bytes_, place);
         for (std::uint32_t at = 0; at < record_bytes_; at += 8)
             store_word(*reinterpret_cast<std::uint64_t*>(to + at), word_in(record, at));
-        store_word(tags_of(group), with_tag(tags, place, tag_of(hash)));
+        // The place was empty: all bits of its byte are 0.
+        store_word(tags_of(group), tags | tag_of(hash) << (8 * place));
         ++live_;
         return true;
     }
@@ -108,7 +127,8 @@ public:
 private:
     dict_table_header& header_;
     std::uint32_t groups_;
-    std::uint32_t record_bytes_;
+    std::uint32_t most_;
+    Size record_bytes_;
     std::uint32_t live_ = 0;
 };
 
@@ -117,12 +137,13 @@ private:
 // Copies the live records of a table into another one.
 void dict_change::rebuild_table(std::uint64_t entry, segment_offset table, std::uint32_t groups) {
     const segment& s = tx_.in();
-    const std::uint32_t record_bytes = node_.shape.record_bytes();
-    moving_target target(*s.at<dict_table_header>(table), groups, record_bytes);
-    for_each_record(header_of(s, node_, entry), entry_groups(entry), record_bytes,
-                    [&](const std::byte* record) {
-                        if (!target.take(record, hash_of(node_, record))) throw_damaged(s, tx_.slot());
-                    });
+    dict_table_header& from = header_of(s, node_, entry);
+    with_record_bytes(node_.shape.record_bytes(), [&](auto record_bytes) {
+        moving_target target(*s.at<dict_table_header>(table), groups, record_bytes);
+        for_each_record(from, entry_groups(entry), record_bytes, [&](const std::byte* record) {
+            if (!target.take(record, hash_of(node_, record))) throw_damaged(s, tx_.slot());
+        });
+    });
 }
 
 // ... into two, by one bit of their hashes.
@@ -130,12 +151,14 @@ void dict_change::split_table(std::uint64_t entry, std::uint32_t bit, segment_of
                               segment_offset ones) {
     const segment& s = tx_.in();
     const std::uint32_t groups = entry_groups(entry);
-    const std::uint32_t record_bytes = node_.shape.record_bytes();
-    moving_target zero(*s.at<dict_table_header>(zeros), groups, record_bytes);
-    moving_target one(*s.at<dict_table_header>(ones), groups, record_bytes);
-    for_each_record(header_of(s, node_, entry), groups, record_bytes, [&](const std::byte* record) {
-        const std::uint64_t hash = hash_of(node_, record);
-        if (!((hash >> bit & 1) != 0 ? one : zero).take(record, hash)) throw_damaged(s, tx_.slot());
+    dict_table_header& from = header_of(s, node_, entry);
+    with_record_bytes(node_.shape.record_bytes(), [&](auto record_bytes) {
+        moving_target zero(*s.at<dict_table_header>(zeros), groups, record_bytes);
+        moving_target one(*s.at<dict_table_header>(ones), groups, record_bytes);
+        for_each_record(from, groups, record_bytes, [&](const std::byte* record) {
+            const std::uint64_t hash = hash_of(node_, record);
+            if (!((hash >> bit & 1) != 0 ? one : zero).take(record, hash)) throw_damaged(s, tx_.slot());
+        });
     });
 }
 

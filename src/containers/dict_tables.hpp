@@ -14,12 +14,6 @@ constexpr std::uint64_t large_table_bytes = 65536;
 constexpr std::uint32_t large_table_depth =
     12;  // from here on fewer, larger tables, so that the directory stays small
 
-/// As many records as a table takes: 13 of 16 places, so that groups are seldom full; always one less than there are.
-constexpr std::uint32_t most_records(std::uint32_t groups) noexcept {
-    const std::uint32_t places = groups * group_places;
-    return places - std::max<std::uint32_t>(1, places * 3 / 16);
-}
-
 constexpr std::uint32_t groups_in(std::uint64_t bytes, std::uint32_t record_bytes) noexcept {
     return static_cast<std::uint32_t>((bytes - sizeof(dict_table_header)) / group_bytes(record_bytes));
 }
@@ -77,11 +71,6 @@ inline std::uint64_t hash_of(const dict_node& node, const std::byte* record) noe
 
 inline bool is_outside(const blob_slot& slot) noexcept {
     return slot.last >> 56 == blob_outside >> 56;
-}
-
-/// What the order holds for a hash: never 0, which stands for none. The last bit tells no tables apart.
-constexpr std::uint64_t order_cell(std::uint64_t hash) noexcept {
-    return hash == 0 ? 1 : hash;
 }
 
 /// The cell of a sequence number; null where it has no leaf. `torn`: a link leads nowhere.

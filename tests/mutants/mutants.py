@@ -255,6 +255,23 @@ MUTANTS = [
         "new": "    has_erased_",
         "program": "crash", "rows": "dict<int64, int64> erase",
     },
+    # -- queues -----------------------------------------------------------------------------------------------------------
+    {
+        "name": "an early copy that counts though something was rolled back",
+        "file": "include/cairn/detail/containers/early_copy.hpp",
+        "old": " && load_word(slot.rolled_back_count) == rolled_back_;",
+        "new": " && slot.rolled_back_count >= rolled_back_;",
+        "compile": ["tests/unit/containers/queue_early_test.cpp"],
+        "program": "unit", "cases": "what was copied early counts no more after a rollback*",
+    },
+    {
+        "name": "an insert of words without its record of the sequence",
+        "file": "include/cairn/detail/containers/dict_core.hpp",
+        "old": "    tx_.store(node_.next_sequence, sequence + 1);\n    tx_.store(node_.size, node_.size + 1);\n    looked_in_",
+        "new": "    store_word(node_.next_sequence, sequence + 1);\n    tx_.store(node_.size, node_.size + 1);\n    looked_in_",
+        "compile": ["tests/crash/dict_rows.cpp"],
+        "program": "crash", "rows": "dict<int64, int64> set, a new key",
+    },
     # -- damage -----------------------------------------------------------------------------------------------------------
     {
         "name": "an undo log that restores whatever it names",

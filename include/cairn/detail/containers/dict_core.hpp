@@ -134,6 +134,11 @@ CAIRN_API const std::byte* find_value_bytes(const segment& s, dict_shape shape, 
 CAIRN_API const std::byte* find_key_bytes(const segment& s, dict_shape shape, const std::byte* record,
                                           blob_slot& slot, std::uint64_t& bytes) noexcept;
 
+/// What the order holds for a hash: never 0, which stands for none. The last bit tells no tables apart.
+constexpr std::uint64_t order_cell(std::uint64_t hash) noexcept {
+    return hash == 0 ? 1 : hash;
+}
+
 /// A new node, without elements.
 CAIRN_API segment_offset create_dict(root_transaction& tx, dict_shape shape);
 /// Throws corrupt_segment when the node is not one of that shape. Needs no lock.
@@ -153,15 +158,15 @@ public:
 
     /// Under the lock, where a link that leads nowhere is damage: throws corrupt_segment.
     template <dict_shape Shape>
-    [[nodiscard]] CAIRN_INLINE std::byte* find(const dict_key& key) const {
+    [[nodiscard]] CAIRN_INLINE std::byte* find(const dict_key& key) {
         bool torn = false;
         std::byte* record = nullptr;
         if constexpr (Shape.key_form == dict_key_form::word) {
-            dict_table table;
-            torn = !find_table(tx_.in(), node_, Shape.record_bytes(), key.hash, table);
-            if (!torn && table.count != 0) {
-                __builtin_prefetch(table.groups - sizeof(dict_table_header), 1);  // for an insert
-                record = find_word_in(table, Shape.record_bytes(), key, torn);
+            looked_for_ = key.hash;
+            torn = !find_table(tx_.in(), node_, Shape.record_bytes(), key.hash, looked_in_);
+            if (!torn && looked_in_.count != 0) {
+                __builtin_prefetch(looked_in_.groups - sizeof(dict_table_header), 1);  // for an insert
+                record = find_word_in(looked_in_, Shape.record_bytes(), key, torn);
             }
         } else {
             record = find_record(tx_.in(), node_, Shape, key, torn);
@@ -173,12 +178,30 @@ public:
 
     /// Adds a record; the key is not there. `value` is encoded: in place, or of any length. Throws segment_full.
     void insert(const dict_key& key, std::span<const std::byte> value);
+    /// The same right behind the find() that has not found it.
+    template <dict_shape Shape>
+    CAIRN_INLINE void insert_missing(const dict_key& key, std::span<const std::byte> value) {
+        if constexpr (Shape.is_words()) {
+            std::uint64_t word = 0;
+            if constexpr (Shape.value_bytes != 0) std::memcpy(&word, value.data(), Shape.value_bytes);
+            if (insert_words<Shape>(key, word)) [[likely]]
+                return;
+        }
+        insert(key, value);
+    }
     /// Gives a record that is there another value. Throws segment_full.
     void replace(std::byte* record, std::span<const std::byte> value);
     /// Takes a record away. Needs no memory.
     void erase(std::byte* record);
     /// Frees what was replaced or erased, and commits.
-    void commit();
+    CAIRN_INLINE void commit() {
+        if (few_count_ == 0 && trim_count_ == 0) [[likely]] {
+            tx_.commit();
+            has_erased_ = false;
+        } else {
+            tidy_up_and_commit();
+        }
+    }
 
 private:
     struct freed_block {
@@ -189,13 +212,16 @@ private:
         dict_table_header& header;
         std::uint32_t groups;
     };
+    template <dict_shape Shape>
+    CAIRN_INLINE bool insert_words(const dict_key& key, std::uint64_t value);
+    void tidy_up_and_commit();
     void free_later(segment_offset offset, std::uint64_t bytes);
     void free_blob_later(const blob_slot& slot);
     void free_fields_later(const std::byte* record);
     void write_fields(std::byte* fields, const dict_key& key, std::span<const std::byte> value);
     void write_pair(std::byte* field, std::span<const std::byte> key, std::span<const std::byte> value);
     [[noreturn]] void throw_torn() const;
-    void store_counts(dict_table_header& header, std::uint32_t used, std::uint32_t live);
+    CAIRN_INLINE void store_counts(dict_table_header& header, std::uint32_t used, std::uint32_t live);
     roomy_table make_room(std::uint64_t hash);
     void grow_table(std::uint64_t hash, std::uint64_t entry, const dict_table_header& header);
     segment_offset build_table(std::uint32_t groups, std::uint32_t depth);
@@ -209,7 +235,9 @@ private:
 
     root_transaction& tx_;
     dict_node& node_;
-    std::array<freed_block, 4> few_frees_{};
+    dict_table looked_in_;  // by the last find(), for that hash
+    std::uint64_t looked_for_ = 0;
+    std::array<freed_block, 4> few_frees_;
     std::uint32_t few_count_ = 0;
     std::vector<freed_block> more_frees_;
     std::uint64_t last_trim_ = 0;
@@ -217,6 +245,52 @@ private:
     std::vector<std::uint64_t> more_trims_;
     bool has_erased_ = false;
 };
+
+// Both at once, as the word that they are: one record of the log.
+CAIRN_INLINE void dict_change::store_counts(dict_table_header& header, std::uint32_t used,
+                                            std::uint32_t live) {
+    static_assert(offsetof(dict_table_header, used) == 0 && offsetof(dict_table_header, live) == 4);
+    tx_.store(*reinterpret_cast<std::uint64_t*>(&header), std::uint64_t{live} << 32 | used);
+}
+
+// insert() where there is nothing to allocate: the table has room, and so has the last leaf of the order. False when not.
+template <dict_shape Shape>
+CAIRN_INLINE bool dict_change::insert_words(const dict_key& key, std::uint64_t value) {
+    constexpr std::uint32_t record_bytes = Shape.record_bytes();
+    const dict_table table = looked_in_;
+    const std::uint64_t sequence = node_.next_sequence;
+    const std::uint64_t cell = sequence & (order_fanout - 1);
+    const segment_offset leaf = node_.order_leaf & ~std::uint64_t{7};
+    const bool is_looked_up = table.count != 0 && looked_for_ == key.hash;  // a NaN is not
+    if (!is_looked_up || cell == 0 || has_erased_ || !segment_bounds(tx_.in()).has(leaf, order_node_bytes))
+        return false;
+    auto& header = *reinterpret_cast<dict_table_header*>(table.groups - sizeof(dict_table_header));
+    if (header.used >= most_records(table.count)) return false;
+    std::uint32_t index = home_of(key.hash, table.count);
+    std::byte* group = table.groups + index * group_bytes(record_bytes);
+    for (std::uint32_t left = table.count; (~word_in(group, 0) & each_top_bit) == 0; --left) {
+        if (left == 0) throw_torn();
+        if (++index == table.count) index = 0;
+        group = table.groups + index * group_bytes(record_bytes);
+    }
+    auto& tags = *reinterpret_cast<std::uint64_t*>(group);
+    const std::uint32_t place = place_of(~tags & each_top_bit);
+    tx_.begin_change();
+    // Not logged: nobody looks at cells from next_sequence on, nor at a record without a live tag.
+    store_word(tx_.in().at<std::uint64_t>(leaf)[cell], order_cell(key.hash));
+    auto* record =
+        reinterpret_cast<std::uint64_t*>(group + sizeof tags + std::uint64_t{place} * record_bytes);
+    store_word(record[0], sequence);
+    store_word(record[1], key.word);
+    if constexpr (Shape.value_form != dict_value_form::none) store_word(record[2], value);
+    const bool was_empty = tag_at(tags, place) == tag_empty;
+    tx_.store(tags, with_tag(tags, place, tag_of(key.hash)));
+    store_counts(header, header.used + (was_empty ? 1 : 0), header.live + 1);
+    tx_.store(node_.next_sequence, sequence + 1);
+    tx_.store(node_.size, node_.size + 1);
+    looked_in_ = {};
+    return true;
+}
 
 /// Removes everything: begins a stored operation, and carries it through. Needs no memory.
 CAIRN_API void clear_dict(root_transaction& tx, dict_node& node);

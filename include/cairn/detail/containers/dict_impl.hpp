@@ -173,7 +173,7 @@ bool dict<K, V>::store(const encoded_key& wanted, value_parameter value) const {
         }
     }
     if (record != nullptr) change.replace(record, bytes.bytes());
-    else change.insert(wanted.get(), bytes.bytes());
+    else change.template insert_missing<shape>(wanted.get(), bytes.bytes());
     change.commit();
     return record == nullptr;
 }
@@ -192,7 +192,7 @@ bool dict<K, V>::store_if_new(const encoded_key& wanted, const V& value) const {
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
     if (find(change, wanted) != nullptr) return false;
-    change.insert(wanted.get(), bytes.bytes());
+    change.template insert_missing<shape>(wanted.get(), bytes.bytes());
     change.commit();
     return true;
 }
@@ -209,7 +209,7 @@ V dict<K, V>::setdefault(key_parameter key, V value) const {
         detail::dict_change change(tx, node_in(in()));
         const std::byte* record = find(change, wanted);
         if (record == nullptr) {
-            change.insert(wanted.get(), bytes.bytes());
+            change.template insert_missing<shape>(wanted.get(), bytes.bytes());
             change.commit();
             return value;
         }
@@ -251,7 +251,7 @@ void dict<K, V>::update_encoded(const encoded_key& wanted, Fn&& fn) const {
     }
     const encoded_value bytes(value);
     if (record != nullptr) change.replace(record, bytes.bytes());
-    else change.insert(wanted.get(), bytes.bytes());
+    else change.template insert_missing<shape>(wanted.get(), bytes.bytes());
     change.commit();
 }
 
@@ -273,7 +273,7 @@ public:
         detail::dict_change change(tx, node);
         for (const encoded_pair& each : pairs_) {
             if (std::byte* record = find(change, each.key)) change.replace(record, each.value.bytes());
-            else change.insert(each.key.get(), each.value.bytes());
+            else change.template insert_missing<shape>(each.key.get(), each.value.bytes());
         }
         change.commit();
     }

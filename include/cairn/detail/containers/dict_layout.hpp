@@ -76,6 +76,12 @@ struct dict_shape {
     [[nodiscard]] constexpr std::uint32_t record_bytes() const noexcept {
         return value_at() + value_field_bytes();
     }
+    /// Nothing in a record but words: sequence, key, and a value or none.
+    [[nodiscard]] constexpr bool is_words() const noexcept {
+        return key_form == dict_key_form::word &&
+               (value_form == dict_value_form::none ||
+                (value_form == dict_value_form::in_place && value_field_bytes() == 8));
+    }
     friend constexpr bool operator==(const dict_shape&, const dict_shape&) noexcept = default;
 };
 static_assert(std::is_standard_layout_v<dict_shape> && sizeof(dict_shape) == 8);
@@ -121,6 +127,13 @@ constexpr std::uint64_t group_bytes(std::uint32_t record_bytes) noexcept {
 }
 constexpr std::uint64_t table_bytes(std::uint32_t groups, std::uint32_t record_bytes) noexcept {
     return sizeof(dict_table_header) + groups * group_bytes(record_bytes);
+}
+
+/// As many records as a table takes: 13 of 16 places, so that groups are seldom full; always one less than there are.
+constexpr std::uint32_t most_records(std::uint32_t groups) noexcept {
+    const std::uint32_t places = groups * group_places;
+    const std::uint32_t kept_free = places * 3 / 16;
+    return places - (kept_free == 0 ? 1 : kept_free);
 }
 
 /// Where a record with that hash is looked for first.
