@@ -19,6 +19,7 @@
 #include "shelf.hpp"
 #include "support/opened.hpp"
 #include "support/opened_channel.hpp"
+#include "support/opened_queue.hpp"
 #include "support/structs.hpp"
 #include <cairn/detail/containers/list_core.hpp>
 
@@ -353,6 +354,43 @@ TEST_CASE("a channel is listed, shown, read and verified, also when it is damage
     CHECK(damaged.code == 1);
     CHECK(contains(damaged.out + damaged.err, "an item is not whole"));
     CHECK(contains(s.run({"get", "jobs/lines"}).out, "?"));
+}
+
+TEST_CASE("queues are listed, shown, read and verified, with what would be got first in front") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto fifo = m.queue<std::string>("fifo", 10);
+    fifo.put_many({"first", "it's", "third"});
+    CHECK(fifo.get() == "first");
+    const auto lifo = m.lifo_queue<long>("lifo");
+    lifo.put_many({3, 1, 2});
+    const auto smallest = m.priority_queue<long>("smallest");
+    smallest.put_many({3, 1, 2});
+    const program_result listed = s.run({"ls", "jobs"});
+    CHECK(contains(listed.out, "lifo_queue"));
+    CHECK(contains(listed.out, "priority_queue"));
+    CHECK(contains(s.run({"show", "jobs/fifo"}).out, "queue<str>"));
+    CHECK(s.run({"get", "jobs/fifo"}).out == "[\"it's\", 'third']\n");
+    CHECK(s.run({"get", "jobs/fifo[1]"}).out == "'third'\n");
+    CHECK(s.run({"get", "jobs/lifo"}).out == "[2, 1, 3]\n");
+    // As the heap has them: how they compare is known to programs only.
+    CHECK(s.run({"get", "jobs/smallest", "--limit", "1"}).out == "[1, ...]\n");
+    CHECK(s.json({"get", "jobs/smallest"})["item_count"] == 3);
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    {
+        const auto item = fifo.lease();
+        CHECK(s.run({"get", "jobs/fifo"}).out == "['third']\n");
+        CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    }
+    CHECK(s.run({"get", "jobs/fifo"}).out == "[\"it's\", 'third']\n");
+
+    cairn::detail::queue_node& node = opened_queue(fifo).node_ref();
+    cairn::detail::store_word(node.head, node.tail + 1);
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "fifo"));
+    CHECK(s.run({"get", "jobs/lifo"}).out == "[2, 1, 3]\n");
 }
 
 TEST_CASE("a sharded_dict is listed, shown, read, verified and removed as one object") {

@@ -418,6 +418,16 @@ void add_lists(experiment_table& table, const std::string& type) {
     rows.add_creation(0, 2);
 }
 
+// The log of so many has no room: half of them are tried, and so on, until it has.
+void add_shortened(experiment_table& table) {
+    using Q = cairn::lifo_queue<std::string>;
+    queue_rows<Q> rows(table, "str");
+    rows.add(
+        "get_many", "shortened in a full segment", rows.with(50), [](const Q& q) { q.get_many(40); },
+        [](queue_rows<Q>::picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 10); },
+        {.prepare = in_full_segment<Q>(50, 0), .segment = smallest_segment()});
+}
+
 }  // namespace
 
 void add_queue_rows(experiment_table& table) {
@@ -436,6 +446,7 @@ void add_queue_rows(experiment_table& table) {
     add_all<cairn::lifo_queue<long>>(table, "int64");
     add_all<cairn::lifo_queue<std::string>>(table, "str");
     add_lists<cairn::lifo_queue<std::string>>(table, "str");
+    add_shortened(table);
     add_all<cairn::priority_queue<long>>(table, "int64");
     add_all<cairn::priority_queue<std::string>>(table, "str");
     add_lists<cairn::priority_queue<long>>(table, "int64");
