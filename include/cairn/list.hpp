@@ -216,11 +216,12 @@ private:
         std::uint64_t count = 0;
         std::uint64_t version = 0;
         std::vector<std::byte> in_place;
-        std::vector<detail::element_bytes> blobs;
+        std::vector<detail::element_copy<T>> blobs;
     };
     detail::read_result copy_raw(detail::segment& s, std::uint64_t first, std::uint64_t last,
                                  raw_copy& to) const;
-    static std::vector<T> decode_raw(const raw_copy& raw);
+    /// Takes the blobs out of the copy.
+    static std::vector<T> decode_raw(raw_copy& raw);
     static std::vector<T> decode_all(detail::root_transaction& tx, detail::list_node& n);
     template <typename Values>
     void append_all(const Values& values) const;

@@ -50,8 +50,8 @@ public:
     [[nodiscard]] const T* operator->() const noexcept { return &item_; }
 
     /// For the queue.
-    item_lease(detail::root_reference root, detail::lease_ticket ticket, const detail::taken_item<T>& item)
-        : lease_hold(std::move(root), ticket), item_(item.get()) {}
+    item_lease(detail::root_reference root, detail::lease_ticket ticket, detail::element_copy<T>&& item)
+        : lease_hold(std::move(root), ticket), item_(item.take()) {}
 
 private:
     T item_;

@@ -82,7 +82,7 @@ void bury(root_transaction& tx, queue_node& node, lease_record& record) {
     copy_across(slot, slot_of(record), node.stride);
     forget(tx, node, record);
     wake_getters(tx, dead, 1);
-    tx.store(dead.tail, dead.tail + 1);
+    tx.publish(dead.tail, dead.tail + 1);
     add_done(tx, node);
     deallocate(tx, tx.in().offset_of(&record), record_bytes(node));
     tx.commit();

@@ -199,7 +199,9 @@ void root_transaction::repair(segment_guard& guard) {
                 poison(poisoned_log);
                 throw_gone(segment_, slot_);
             }
-            store_word(slot_.rolled_back_count, load_word(slot_.rolled_back_count) + 1);
+            // release: who looks without the lock and sees this number sees the old bytes
+            __atomic_store_n(&slot_.rolled_back_count, load_word(slot_.rolled_back_count) + 1,
+                             __ATOMIC_RELEASE);
             store_word(slot_.last_undone_bytes, static_cast<std::uint64_t>(undone));
             order_stores();
             // 2. Said so, before the log goes: the extents in doubt are to be given back, not kept.

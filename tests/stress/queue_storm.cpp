@@ -393,6 +393,8 @@ std::vector<storm_row> queue_storm_rows() {
             row<cairn::queue<std::string>>("leased queue of str", {.leases = true, .many = 60}),
             row<cairn::queue<long>>("leased queue of int64, with dead letters",
                                     {.maxsize = 50, .max_deliveries = 2, .leases = true}),
+            row<cairn::queue<std::string>>("leased queue of str, with dead letters",
+                                           {.maxsize = 50, .max_deliveries = 2, .leases = true}),
             row<cairn::lifo_queue<std::string>>("leased lifo queue of str", {.leases = true, .many = 60}),
             row<cairn::priority_queue<long, scrambled_less>>("leased priority queue of int64",
                                                              {.leases = true, .many = 100}),

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/containers/early_copy.hpp>
 #include <cairn/detail/containers/item_lease.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/detail/containers/queue_holders.hpp>
@@ -205,6 +206,9 @@ public:
     }
 
 private:
+    static constexpr bool may_be_large =
+        Order::order == queue_order::fifo && Order::form == element_form::blob;
+
     [[nodiscard]] CAIRN_INLINE queue_node& node_in(const segment& s) const noexcept {
         return *s.template at<queue_node>(node());
     }
@@ -229,11 +233,13 @@ private:
     template <typename Range>
     size_type put_batches(const Range& values, const std::stop_token& stop) const;
     std::optional<T> get_before(steady_time deadline, const std::stop_token& stop) const;
+    std::optional<T> get_early(steady_time deadline, const std::stop_token& stop) const
+        requires(may_be_large);
     template <typename Attempt>
     bool attempt_get(steady_time deadline, const std::stop_token& stop, const Attempt& take) const;
-    static void take_returned(root_transaction& tx, queue_node& n, taken_item<T>& item);
+    static void take_returned(root_transaction& tx, queue_node& n, element_copy<T>& item);
     static void take_batch(root_transaction& tx, queue_node& n, size_type most,
-                           std::vector<taken_item<T>>& items);
+                           std::vector<element_copy<T>>& items);
     std::vector<T> get_batch(size_type most, const std::stop_token& stop) const;
     std::optional<lease_type> lease_before(steady_time deadline, const std::stop_token& stop) const;
     bool join_before(steady_time deadline, const std::stop_token& stop) const;

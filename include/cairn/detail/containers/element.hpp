@@ -6,10 +6,12 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <cairn/codec.hpp>
@@ -122,32 +124,6 @@ private:
     std::vector<std::size_t> ends_;
 };
 
-/// Bytes of an element as they were copied out, to be decoded once they are known to be whole.
-class element_bytes {
-public:
-    /// Copies the element in place at `from`.
-    void copy_in_place(const std::byte* from, std::size_t count) {
-        alignas(8) std::array<std::byte, largest_inline_bytes> whole;
-        copy_out(whole.data(), from, count);
-        bytes_.assign(whole.data(), whole.data() + count);
-    }
-    /// Copies a blob by its slot; torn when the slot leads nowhere.
-    read_result copy_blob(const segment& s, const std::byte* from) {
-        alignas(8) blob_slot slot;
-        copy_out_fixed<sizeof slot>(&slot, from);
-        std::uint64_t count = 0;
-        const std::byte* at = find_blob(s, slot, count);
-        if (at == nullptr) return read_result::torn;
-        bytes_.resize(count);
-        copy_out(bytes_.data(), at, count);
-        return read_result::done;
-    }
-    [[nodiscard]] std::span<const std::byte> get() const noexcept { return bytes_; }
-
-private:
-    std::vector<std::byte> bytes_;
-};
-
 /// Writes an in-place element that has the size of its stride or less; the rest of the stride is zero.
 template <typename T>
 CAIRN_INLINE void write_in_place(std::byte* to, const T& value) noexcept {
@@ -175,6 +151,51 @@ public:
 
 private:
     alignas(alignof(T) > 8 ? alignof(T) : 8) std::array<std::byte, element_traits<T>::stride> bytes_;
+};
+
+/// An element as it was copied out of its slot, which is a value once the bytes are known to be whole. A string is copied to
+/// where it stays; the bytes of other blobs are decoded when it is taken.
+template <typename T>
+class element_copy {
+    using traits = element_traits<T>;
+    static constexpr bool is_text = std::is_same_v<T, std::string>;
+
+public:
+    /// Torn when the slot of a blob leads nowhere.
+    CAIRN_INLINE read_result copy(const segment& s, const std::byte* slot) {
+        if constexpr (traits::in_place) {
+            stored_.emplace(slot);
+            return read_result::done;
+        } else {
+            return copy_blob(s, slot);
+        }
+    }
+    [[nodiscard]] std::size_t byte_count() const noexcept {
+        if constexpr (traits::in_place) return sizeof(T);
+        else return stored_.size();
+    }
+    /// The value; what is left is no copy of anything.
+    [[nodiscard]] T take() {
+        if constexpr (traits::in_place) return stored_->get();  // NOLINT(bugprone-unchecked-optional-access)
+        else if constexpr (is_text) return std::move(stored_);
+        else return codec<T>::decode(stored_);
+    }
+
+private:
+    read_result copy_blob(const segment& s, const std::byte* from) {
+        alignas(8) blob_slot slot;
+        copy_out_fixed<sizeof slot>(&slot, from);
+        std::uint64_t count = 0;
+        const std::byte* at = find_blob(s, slot, count);
+        if (at == nullptr) return read_result::torn;
+        stored_.resize(count);
+        copy_out(stored_.data(), at, count);
+        return read_result::done;
+    }
+
+    std::conditional_t<traits::in_place, std::optional<in_place_copy<T>>,
+                       std::conditional_t<is_text, std::string, std::vector<std::byte>>>
+        stored_;
 };
 
 }  // namespace cairn::inline v0::detail

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include <cairn/detail/containers/early_copy.hpp>
 #include <cairn/detail/containers/queue_items.hpp>
 
 namespace cairn::inline v0 {
@@ -38,13 +39,18 @@ struct fifo_order {
             items.write(tx, next_queue_slot(tx, node, stride, tail + i), first + i);
         commit_items(tx, node, count);
     }
-    static void take(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         const std::byte* slot = first_queue_slot(tx, node, stride);
         if (item.copy(tx.in(), slot) == read_result::torn) throw_damaged(tx.in(), tx.slot());
         commit_taken(tx, node, form, slot);
     }
+    /// The same where the item may have been copied before.
+    static void take(root_transaction& tx, queue_node& node, early_copy<T>& early) {
+        if (!early.is_next(tx.slot(), node)) return take(tx, node, early.item());
+        commit_taken(tx, node, form, first_queue_slot(tx, node, stride));
+    }
     static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
-                          std::vector<taken_item<T>>& items) {
+                          std::vector<element_copy<T>>& items) {
         if (copy(tx.in(), node, count, items) == read_result::torn) throw_damaged(tx.in(), tx.slot());
         commit_many_taken(tx, node, count);
     }
@@ -55,7 +61,8 @@ struct fifo_order {
     }
 
     /// Behind what is in `items`, in the order in which they would be taken.
-    static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+    static read_result copy_all(const segment& s, const queue_node& node,
+                                std::vector<element_copy<T>>& items) {
         // acquire: pairs with the release of a put, which moves no version; the items are there
         const std::uint64_t tail = __atomic_load_n(&node.tail, __ATOMIC_ACQUIRE);
         return copy(s, node, tail - load_word(node.head), items);
@@ -63,14 +70,14 @@ struct fifo_order {
 
 private:
     static read_result copy(const segment& s, const queue_node& node, std::uint64_t count,
-                            std::vector<taken_item<T>>& items) {
+                            std::vector<element_copy<T>>& items) {
         // Torn or damaged: no queue has more items than its segment has bytes.
         if (count > s.committed_bytes() / stride) return read_result::torn;
         const std::size_t before = items.size();
         items.resize(before + count);
         queue_walk walk(s, node, stride);
         std::uint64_t left = s.committed_bytes();  // blobs do not overlap
-        for (taken_item<T>& item : std::span(items).subspan(before)) {
+        for (element_copy<T>& item : std::span(items).subspan(before)) {
             const std::byte* slot = walk.next();
             if (slot == nullptr || item.copy(s, slot) == read_result::torn) return read_result::torn;
             if (item.byte_count() > left) return read_result::torn;

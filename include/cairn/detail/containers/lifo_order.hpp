@@ -40,14 +40,14 @@ struct lifo_order {
         wake_getters(tx, node, count);
         tx.commit();
     }
-    static void take(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         tx.begin_change();
         take_last(tx, node, item);
         wake_putters(tx, node, 1);
         tx.commit();
     }
     static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
-                          std::vector<taken_item<T>>& items) {
+                          std::vector<element_copy<T>>& items) {
         tx.begin_change();
         for (std::uint64_t i = 0; i < count; ++i) take_last(tx, node, items.emplace_back());
         wake_putters(tx, node, count);
@@ -64,7 +64,8 @@ struct lifo_order {
     }
 
     /// Behind what is in `items`, in the order in which they would be taken.
-    static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+    static read_result copy_all(const segment& s, const queue_node& node,
+                                std::vector<element_copy<T>>& items) {
         const std::uint64_t count = load_word(node.tail) - load_word(node.head);
         if (count > s.committed_bytes() / stride || load_word(node.stride) != stride)
             return read_result::torn;
@@ -80,7 +81,7 @@ struct lifo_order {
     }
 
 private:
-    static void take_last(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+    static void take_last(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         list_node& items = items_of(tx, node);
         if (items.size == 0 ||
             item.copy(tx.in(), list_slot_at(tx, items, items.size - 1)) == read_result::torn)

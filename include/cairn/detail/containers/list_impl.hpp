@@ -96,37 +96,31 @@ void list<T>::insert(size_type index, parameter value) const {
 template <typename T>
 T list<T>::pop() const {
     this->require_writable();
-    detail::element_bytes bytes;
+    detail::element_copy<T> copy;
     {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = sound_node(tx);
         if (n.size == 0) throw_index("pop from", 0, 0);
         const std::byte* last = detail::element_at(tx, n, n.size - 1);
-        if constexpr (traits::in_place) bytes.copy_in_place(last, traits::stride);
-        else if (bytes.copy_blob(in(), last) == detail::read_result::torn)
-            detail::throw_damaged(in(), slot());
+        if (copy.copy(in(), last) == detail::read_result::torn) detail::throw_damaged(in(), slot());
         detail::drop_last(tx, n);
         tx.commit();
     }
-    if constexpr (traits::in_place) return codec<T>::decode(bytes.get().first(sizeof(T)));
-    else return codec<T>::decode(bytes.get());
+    return copy.take();
 }
 
 template <typename T>
 T list<T>::pop(size_type index) const {
     this->require_writable();
-    detail::element_bytes bytes;
+    detail::element_copy<T> copy;
     {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = checked(tx, "pop from", index);
         const std::byte* element = detail::element_at(tx, n, index);
-        if constexpr (traits::in_place) bytes.copy_in_place(element, traits::stride);
-        else if (bytes.copy_blob(in(), element) == detail::read_result::torn)
-            detail::throw_damaged(in(), slot());
+        if (copy.copy(in(), element) == detail::read_result::torn) detail::throw_damaged(in(), slot());
         detail::erase_elements(tx, n, index, index + 1);
     }
-    if constexpr (traits::in_place) return codec<T>::decode(bytes.get().first(sizeof(T)));
-    else return codec<T>::decode(bytes.get());
+    return copy.take();
 }
 
 template <typename T>
@@ -242,7 +236,7 @@ CAIRN_NOINLINE T list<T>::at_slowly(size_type index) const {
 
 template <typename T>
 std::optional<T> list<T>::try_at(size_type index, size_type& size) const {
-    detail::element_bytes bytes;
+    detail::element_copy<T> copy;
     std::uint64_t seen = 0;
     detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
         detail::list_node& n = node_in(s);
@@ -250,17 +244,11 @@ std::optional<T> list<T>::try_at(size_type index, size_type& size) const {
         if (index >= seen) return detail::read_result::done;
         const std::byte* from = detail::find_element(s, links_in(n), index);
         if (from == nullptr) return detail::read_result::torn;
-        if constexpr (traits::in_place) {
-            bytes.copy_in_place(from, traits::stride);
-            return detail::read_result::done;
-        } else {
-            return bytes.copy_blob(s, from);
-        }
+        return copy.copy(s, from);
     });
     size = seen;
     if (index >= seen) return std::nullopt;
-    if constexpr (traits::in_place) return codec<T>::decode(bytes.get().first(sizeof(T)));
-    else return codec<T>::decode(bytes.get());
+    return copy.take();
 }
 
 template <typename T>
@@ -310,25 +298,24 @@ detail::read_result list<T>::copy_raw(detail::segment& s, std::uint64_t first, s
         to.blobs.resize(to.count);
         std::uint64_t left = s.committed_bytes();  // blobs do not overlap
         for (std::uint64_t i = 0; i < to.count; ++i) {
-            if (to.blobs[i].copy_blob(s, to.in_place.data() + i * traits::stride) ==
-                detail::read_result::torn)
+            if (to.blobs[i].copy(s, to.in_place.data() + i * traits::stride) == detail::read_result::torn)
                 return detail::read_result::torn;
-            if (to.blobs[i].get().size() > left) return detail::read_result::torn;
-            left -= to.blobs[i].get().size();
+            if (to.blobs[i].byte_count() > left) return detail::read_result::torn;
+            left -= to.blobs[i].byte_count();
         }
     }
     return detail::read_result::done;
 }
 
 template <typename T>
-std::vector<T> list<T>::decode_raw(const raw_copy& raw) {
+std::vector<T> list<T>::decode_raw(raw_copy& raw) {
     std::vector<T> values;
     values.reserve(raw.count);
     for (std::uint64_t i = 0; i < raw.count; ++i) {
         if constexpr (traits::in_place)
             values.push_back(
                 codec<T>::decode(std::span(raw.in_place).subspan(i * traits::stride, sizeof(T))));
-        else values.push_back(codec<T>::decode(raw.blobs[i].get()));
+        else values.push_back(raw.blobs[i].take());
     }
     return values;
 }
@@ -424,15 +411,10 @@ CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
 
 template <typename T>
 T list<T>::decode_element(const detail::segment& s, const std::byte* from) {
-    detail::element_bytes bytes;
-    if constexpr (traits::in_place) {
-        bytes.copy_in_place(from, traits::stride);
-        return codec<T>::decode(bytes.get().first(sizeof(T)));
-    } else {
-        if (bytes.copy_blob(s, from) == detail::read_result::torn)
-            throw corrupt_segment("an element of a list leads outside its segment");
-        return codec<T>::decode(bytes.get());
-    }
+    detail::element_copy<T> copy;
+    if (copy.copy(s, from) == detail::read_result::torn)
+        throw corrupt_segment("an element of a list leads outside its segment");
+    return copy.take();
 }
 
 template <typename T>

@@ -46,14 +46,14 @@ struct priority_order {
         wake_getters(tx, node, count);
         tx.commit();
     }
-    static void take(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         tx.begin_change();
         take_smallest(tx, node, item);
         wake_putters(tx, node, 1);
         tx.commit();
     }
     static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
-                          std::vector<taken_item<T>>& items) {
+                          std::vector<element_copy<T>>& items) {
         tx.begin_change();
         for (std::uint64_t i = 0; i < count; ++i) take_smallest(tx, node, items.emplace_back());
         wake_putters(tx, node, count);
@@ -69,7 +69,8 @@ struct priority_order {
     }
 
     /// Behind what is in `items`, in the order in which they were put: arrange() does the rest, without the lock.
-    static read_result copy_all(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+    static read_result copy_all(const segment& s, const queue_node& node,
+                                std::vector<element_copy<T>>& items) {
         const std::uint64_t count = load_word(node.tail) - load_word(node.head);
         if (count > s.committed_bytes() / sizeof(heap_entry) || load_word(node.stride) != stride)
             return read_result::torn;
@@ -92,10 +93,10 @@ struct priority_order {
 
 private:
     static T value_of(root_transaction& tx, const queue_node& node, const heap_entry& entry) {
-        taken_item<T> item;
+        element_copy<T> item;
         if (item.copy(tx.in(), heap_slot(tx.in(), node, entry)) == read_result::torn)
             throw_damaged(tx.in(), tx.slot());
-        return item.get();
+        return item.take();
     }
 
     static bool is_before(root_transaction& tx, const T& a, std::uint64_t a_sequence, const T& b,
@@ -164,7 +165,7 @@ private:
         return smallest;
     }
 
-    static void take_smallest(root_transaction& tx, queue_node& node, taken_item<T>& item) {
+    static void take_smallest(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         const heap_entry smallest = remove_smallest(tx, node);
         std::byte* slot = heap_slot(tx.in(), node, smallest);
         if (item.copy(tx.in(), slot) == read_result::torn) throw_damaged(tx.in(), tx.slot());

@@ -11,12 +11,12 @@ constexpr auto nothing_to_do = [] { return false; };
 
 /// Items that came back from leases, in order.
 template <typename T>
-read_result copy_returned(const segment& s, const queue_node& node, std::vector<taken_item<T>>& items) {
+read_result copy_returned(const segment& s, const queue_node& node, std::vector<element_copy<T>>& items) {
     std::uint64_t left = load_word(node.returned_count);
     std::uint64_t bytes_left = s.committed_bytes();  // blobs do not overlap
     for (segment_offset at = load_word(node.returned); at != 0 && left != 0; --left) {
         auto* record = s.find<lease_record>(at, sizeof(lease_record) + element_traits<T>::stride);
-        taken_item<T> item;
+        element_copy<T> item;
         if (record == nullptr || item.copy(s, slot_of(*record)) == read_result::torn ||
             item.byte_count() > bytes_left)
             return read_result::torn;
@@ -101,7 +101,8 @@ basic_queue<T, Order>::put_batches(const Range& values, const std::stop_token& s
 
 template <typename T, typename Order>
 std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const std::stop_token& stop) const {
-    taken_item<T> item;
+    if constexpr (may_be_large) return get_early(deadline, stop);
+    element_copy<T> item;
     const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
         remember_taken(tx, n, 1);
         if (n.returned_count == 0) [[likely]]
@@ -109,11 +110,38 @@ std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const s
         else take_returned(tx, n, item);
     });
     if (!is_there) return std::nullopt;
-    return item.get();
+    return item.take();
+}
+
+// As get_before(), of what is copied before the lock is taken, if it is large.
+template <typename T, typename Order>
+std::optional<T> basic_queue<T, Order>::get_early(steady_time deadline, const std::stop_token& stop) const
+    requires(may_be_large)
+{
+    this->require_writable();
+    early_copy<T> early;
+    const queue_node& seen = node_in(in());
+    // What came back comes first. And what is found when it was waited for is left for one look, too.
+    if (load_word(seen.tail) > load_word(seen.head) && load_word(seen.returned_count) == 0)
+        early.look(in(), slot(), seen);
+    for (;;) {
+        bool is_left = false;
+        const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+            const bool came_back = n.returned_count != 0;
+            is_left = !came_back && early.is_wanted(first_queue_slot(tx, n, Order::stride));
+            if (is_left) return;
+            remember_taken(tx, n, 1);
+            if (came_back) take_returned(tx, n, early.item());
+            else Order::take(tx, n, early);
+        });
+        if (!is_there) return std::nullopt;
+        if (!is_left) return early.item().take();
+        early.look(in(), slot(), seen);
+    }
 }
 
 template <typename T, typename Order>
-void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, taken_item<T>& item) {
+void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, element_copy<T>& item) {
     require_stride(tx, n);
     if (item.copy(tx.in(), slot_of(first_returned(tx.in(), n))) == read_result::torn)
         throw_damaged(tx.in(), tx.slot());
@@ -124,7 +152,7 @@ void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, t
 
 template <typename T, typename Order>
 void basic_queue<T, Order>::take_batch(root_transaction& tx, queue_node& n, size_type most,
-                                       std::vector<taken_item<T>>& items) {
+                                       std::vector<element_copy<T>>& items) {
     for (std::uint64_t count = std::min<std::uint64_t>(most, queued_count(n));; count /= 2) {
         try {
             remember_taken(tx, n, count);
@@ -140,7 +168,7 @@ void basic_queue<T, Order>::take_batch(root_transaction& tx, queue_node& n, size
 
 template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_token& stop) const {
-    std::vector<taken_item<T>> items;
+    std::vector<element_copy<T>> items;
     if (most != 0) {
         attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
             // What came back does not lie with the others: it makes a batch of its own.
@@ -154,14 +182,14 @@ std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_
     }
     std::vector<T> values;
     values.reserve(items.size());
-    for (const taken_item<T>& item : items) values.push_back(item.get());
+    for (element_copy<T>& item : items) values.push_back(item.take());
     return values;
 }
 
 template <typename T, typename Order>
 std::optional<typename basic_queue<T, Order>::lease_type>
 basic_queue<T, Order>::lease_before(steady_time deadline, const std::stop_token& stop) const {
-    taken_item<T> item;
+    element_copy<T> item;
     lease_ticket ticket;
     const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
         require_stride(tx, n);
@@ -175,7 +203,7 @@ basic_queue<T, Order>::lease_before(steady_time deadline, const std::stop_token&
         tx.commit();
     });
     if (!is_there) return std::nullopt;
-    return lease_type(root_reference{this->hold(), &slot(), generation(), node()}, ticket, item);
+    return lease_type(root_reference{this->hold(), &slot(), generation(), node()}, ticket, std::move(item));
 }
 
 // ---- counting --------------------------------------------------------------------------------------------------------
@@ -228,7 +256,7 @@ bool basic_queue<T, Order>::is_closed() const {
 
 template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::snapshot() const {
-    std::vector<taken_item<T>> items;
+    std::vector<element_copy<T>> items;
     std::size_t returned = 0;
     read_root(in(), slot(), generation(), [&](segment& s) {
         items.clear();
@@ -238,7 +266,7 @@ std::vector<T> basic_queue<T, Order>::snapshot() const {
     });
     std::vector<T> values;
     values.reserve(items.size());
-    for (const taken_item<T>& item : items) values.push_back(item.get());
+    for (element_copy<T>& item : items) values.push_back(item.take());
     if constexpr (Order::order == queue_order::priority) Order::arrange(std::span(values).subspan(returned));
     return values;
 }

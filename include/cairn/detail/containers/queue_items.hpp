@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstring>
-#include <optional>
 #include <ranges>
 #include <span>
 #include <vector>
@@ -82,34 +81,6 @@ private:
     std::uint64_t count_ = 0;
     std::vector<std::byte> bytes_;   // in place: `stride` apart
     std::vector<std::size_t> ends_;  // of blobs
-};
-
-/// One item that was copied out.
-template <typename T>
-class taken_item {
-    using traits = element_traits<T>;
-
-public:
-    /// Torn when the slot of a blob leads nowhere.
-    CAIRN_INLINE read_result copy(const segment& s, const std::byte* slot) {
-        if constexpr (traits::in_place) {
-            stored_.emplace(slot);
-            return read_result::done;
-        } else {
-            return stored_.copy_blob(s, slot);
-        }
-    }
-    [[nodiscard]] std::size_t byte_count() const noexcept {
-        if constexpr (traits::in_place) return sizeof(T);
-        else return stored_.get().size();
-    }
-    [[nodiscard]] T get() const {
-        if constexpr (traits::in_place) return stored_->get();  // NOLINT(bugprone-unchecked-optional-access)
-        else return codec<T>::decode(stored_.get());
-    }
-
-private:
-    std::conditional_t<traits::in_place, std::optional<in_place_copy<T>>, element_bytes> stored_;
 };
 
 }  // namespace cairn::inline v0::detail

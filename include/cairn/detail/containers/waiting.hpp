@@ -67,8 +67,8 @@ private:
     std::optional<std::stop_callback<disturb>> on_stop_;
 };
 
-/// Calls attempt(root_transaction&), which is true when it has done (and committed) its work, under the lock, until it has or
-/// the time is up; between two attempts waits for `event`, watching `word`. What attempt throws ends it; a wake that had come
+/// Calls attempt(root_transaction&), which is true when it has done (and committed) its work, or found what it waited for and
+/// leaves it to another call, under the lock, until it is or the time is up; between two attempts waits for `event`, watching `word`. What attempt throws ends it; a wake that had come
 /// for it goes on to the next sleeper. `idle` is called without the lock after an attempt in vain, and at each tick: true when
 /// it has done something that is worth another attempt.
 template <typename Attempt, typename Idle>
@@ -76,15 +76,23 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
                    const std::uint64_t& word, steady_time deadline, const std::stop_token& stop,
                    const Attempt& attempt, const Idle& idle) {
     std::uint64_t seen = 0;
+    const auto try_once = [&](root_transaction& tx) {
+        try {
+            return attempt(tx);
+        } catch (...) {
+            wake(tx, event, 1);
+            throw;
+        }
+    };
     {
         root_transaction tx(s, slot, generation);
-        if (attempt(tx)) [[likely]]
+        if (try_once(tx)) [[likely]]
             return true;
         seen = load_word(word);
     }
     if (idle()) {
         root_transaction tx(s, slot, generation);
-        if (attempt(tx)) return true;
+        if (try_once(tx)) return true;
         seen = load_word(word);
     }
     if (deadline == at_once) return false;
@@ -92,12 +100,7 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
     for (;;) {
         wait.pause(word, seen, idle);
         root_transaction tx(s, slot, generation);
-        try {
-            if (attempt(tx)) return true;
-        } catch (...) {
-            wake(tx, event, 1);
-            throw;
-        }
+        if (try_once(tx)) return true;
         if (!wait.may_go_on(tx)) return false;
         seen = load_word(word);
     }

@@ -256,7 +256,9 @@ CAIRN_INLINE void root_transaction::commit() {
 template <word T>
 CAIRN_INLINE void root_transaction::publish(T& to, std::type_identity_t<T> value) {
     if (head_ != 0) [[unlikely]] {
-        // Part of a larger transaction: undone with the rest.
+        // Part of a larger transaction: undone with the rest. release: who sees the value before the commit, as a hint, sees
+        // what it publishes, too
+        std::atomic_thread_fence(std::memory_order_release);
         store(to, value);
         return;
     }
