@@ -110,12 +110,12 @@ public:
     void update(key_parameter key, Fn&& fn) const;
     /// Stores all pairs of the range, as one: others see none or all of them. @throws segment_full  unchanged then
     template <std::ranges::input_range Range>
-    void update(const Range& pairs) const;
+    void update(Range&& pairs) const;
     void update(std::initializer_list<value_type> pairs) const {
         update(std::span(pairs.begin(), pairs.size()));
     }
     template <std::ranges::input_range Range = std::initializer_list<value_type>>
-    const dict& operator|=(const Range& pairs) const {
+    const dict& operator|=(Range&& pairs) const {
         update(pairs);
         return *this;
     }

@@ -83,10 +83,10 @@ public:
     cairn::list<T> list(std::string_view name, std::initializer_list<std::remove_cvref_t<T>> contents) const {
         return find_or_create<cairn::list<T>>(name, contents);
     }
-    template <typename T, std::ranges::sized_range Range = std::vector<std::remove_cvref_t<T>>>
+    template <typename T, std::ranges::input_range Range = std::vector<std::remove_cvref_t<T>>>
         requires(!std::convertible_to<Range, std::string_view>)
-    cairn::list<T> list(std::string_view name, const Range& contents = {}) const {
-        return find_or_create<cairn::list<T>>(name, contents);
+    cairn::list<T> list(std::string_view name, Range&& contents = {}) const {
+        return find_or_create<cairn::list<T>>(name, detail::as_sized(contents));
     }
     /// A new list under a generated name: lives until removed, or as long as the segment.
     template <typename T>
@@ -97,6 +97,11 @@ public:
     cairn::list<T> list(std::initializer_list<std::remove_cvref_t<T>> contents) const {
         return list<T>(generate_name("list"), contents);
     }
+    template <typename T, std::ranges::input_range Range>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::list<T> list(Range&& contents) const {
+        return list<T>(generate_name("list"), contents);
+    }
 
     /// The dict of that name, created (with `contents`: pairs) if there is none. As list().
     template <typename K, typename V>
@@ -105,7 +110,7 @@ public:
     }
     template <typename K, typename V, std::ranges::input_range Range = std::vector<std::pair<K, V>>>
         requires(!std::convertible_to<Range, std::string_view>)
-    cairn::dict<K, V> dict(std::string_view name, const Range& contents = {}) const {
+    cairn::dict<K, V> dict(std::string_view name, Range&& contents = {}) const {
         return find_or_create<cairn::dict<K, V>>(name, contents);
     }
     template <typename K, typename V>
@@ -114,6 +119,11 @@ public:
     }
     template <typename K, typename V>
     cairn::dict<K, V> dict(std::initializer_list<std::pair<K, V>> contents) const {
+        return dict<K, V>(generate_name("dict"), contents);
+    }
+    template <typename K, typename V, std::ranges::input_range Range>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::dict<K, V> dict(Range&& contents) const {
         return dict<K, V>(generate_name("dict"), contents);
     }
 
@@ -134,7 +144,7 @@ public:
     }
     template <typename K, typename V, std::ranges::input_range Range>
         requires(!std::convertible_to<Range, std::string_view>)
-    cairn::sharded_dict<K, V> sharded_dict(std::string_view name, const Range& contents,
+    cairn::sharded_dict<K, V> sharded_dict(std::string_view name, Range&& contents,
                                            const sharded_dict_options& options = {}) const {
         return find_or_create_sharded<K, V>(name, contents, options);
     }
@@ -150,7 +160,7 @@ public:
     }
     template <typename T, std::ranges::input_range Range = std::vector<std::remove_cvref_t<T>>>
         requires(!std::convertible_to<Range, std::string_view>)
-    cairn::set<T> set(std::string_view name, const Range& contents = {}) const {
+    cairn::set<T> set(std::string_view name, Range&& contents = {}) const {
         return find_or_create<cairn::set<T>>(name, contents);
     }
     template <typename T>
@@ -159,6 +169,11 @@ public:
     }
     template <typename T>
     cairn::set<T> set(std::initializer_list<std::remove_cvref_t<T>> contents) const {
+        return set<T>(generate_name("set"), contents);
+    }
+    template <typename T, std::ranges::input_range Range>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::set<T> set(Range&& contents) const {
         return set<T>(generate_name("set"), contents);
     }
 
@@ -262,7 +277,7 @@ private:
     };
 
     template <typename Handle, typename Range>
-    Handle find_or_create(std::string_view name, const Range& contents) const {
+    Handle find_or_create(std::string_view name, Range&& contents) const {
         // Encoded before any lock is taken: encoding is user code.
         const typename Handle::encoded_contents encoded(contents, segment_->header().hash_seed);
         return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
@@ -279,7 +294,7 @@ private:
         }));
     }
     template <typename K, typename V, typename Range>
-    cairn::sharded_dict<K, V> find_or_create_sharded(std::string_view name, const Range& contents,
+    cairn::sharded_dict<K, V> find_or_create_sharded(std::string_view name, Range&& contents,
                                                      const sharded_dict_options& options) const {
         using handle = cairn::sharded_dict<K, V>;
         require_shards(name, options.shards);

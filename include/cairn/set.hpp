@@ -78,7 +78,7 @@ public:
 
     /// Adds all of the range. @throws segment_full
     template <std::ranges::input_range Range>
-    void update(const Range& values) const {
+    void update(Range&& values) const {
         change(values, [](detail::dict_change& in, const auto& all) {
             for (const auto& each : all) add_to(in, each);
         });
@@ -86,61 +86,61 @@ public:
     void update(std::initializer_list<T> values) const { update(std::vector<T>(values)); }
     /// Removes all of the range. @throws segment_full  no room for the undo log of many elements
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    void difference_update(const Range& values) const {
+    void difference_update(Range&& values) const {
         change(values, [](detail::dict_change& in, const auto& all) {
             for (const auto& each : all) take_from(in, each);
         });
     }
     /// Removes what is not in the range. @throws segment_full  no room for the undo log of many elements
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    void intersection_update(const Range& values) const;
+    void intersection_update(Range&& values) const;
     /// Removes what is in the range, and adds what was not. An element that the range has twice counts once.
     /// @throws segment_full
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    void symmetric_difference_update(const Range& values) const;
+    void symmetric_difference_update(Range&& values) const;
 
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    const set& operator|=(const Range& values) const {
+    const set& operator|=(Range&& values) const {
         update(values);
         return *this;
     }
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    const set& operator-=(const Range& values) const {
+    const set& operator-=(Range&& values) const {
         difference_update(values);
         return *this;
     }
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    const set& operator&=(const Range& values) const {
+    const set& operator&=(Range&& values) const {
         intersection_update(values);
         return *this;
     }
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    const set& operator^=(const Range& values) const {
+    const set& operator^=(Range&& values) const {
         symmetric_difference_update(values);
         return *this;
     }
 
     /// Elements of a snapshot, in its order, and of the range, as a vector: the set is unchanged.
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] std::vector<T> union_with(const Range& values) const;
+    [[nodiscard]] std::vector<T> union_with(Range&& values) const;
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] std::vector<T> intersection(const Range& values) const;
+    [[nodiscard]] std::vector<T> intersection(Range&& values) const;
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] std::vector<T> difference(const Range& values) const;
+    [[nodiscard]] std::vector<T> difference(Range&& values) const;
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] std::vector<T> symmetric_difference(const Range& values) const;
+    [[nodiscard]] std::vector<T> symmetric_difference(Range&& values) const;
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] bool isdisjoint(const Range& values) const {
+    [[nodiscard]] bool isdisjoint(Range&& values) const {
         return intersection(values).empty();
     }
     /// Every element is in the range.
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] bool issubset(const Range& values) const {
+    [[nodiscard]] bool issubset(Range&& values) const {
         return difference(values).empty();
     }
     /// Everything in the range is an element.
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    [[nodiscard]] bool issuperset(const Range& values) const;
+    [[nodiscard]] bool issuperset(Range&& values) const;
 
     /// Calls fn(const T&) on each element, in order, under the set's lock: keep it short. fn may not use Cairn.
     template <typename Fn>
@@ -212,18 +212,19 @@ private:
     }
     /// The range is user code: it runs before the lock is taken.
     template <typename Range>
-    static std::vector<T> collect(const Range& values) {
-        if constexpr (std::is_same_v<Range, set>) {
+    static std::vector<T> collect(Range&& values) {
+        using bare = std::remove_cvref_t<Range>;
+        if constexpr (std::is_same_v<bare, set>) {
             return values.snapshot();
         } else {
             std::vector<T> all;
-            if constexpr (std::ranges::sized_range<const Range>) all.reserve(std::ranges::size(values));
+            if constexpr (std::ranges::sized_range<bare>) all.reserve(std::ranges::size(values));
             for (const auto& each : values) all.push_back(T(each));
             return all;
         }
     }
     template <typename Range, typename Fn>
-    void change(const Range& values, Fn fn) const;
+    void change(Range&& values, Fn fn) const;
     template <typename Add>
     void read_all(Add add) const;
     [[nodiscard]] bool equals(const std::vector<T>& other) const;

@@ -128,12 +128,12 @@ public:
     /// Stores all pairs of the range, those of one shard as one: others see none or all of these.
     /// @throws segment_full  the pairs of some shards may be there then, those of the others are not
     template <std::ranges::input_range Range>
-    void update(const Range& pairs) const;
+    void update(Range&& pairs) const;
     void update(std::initializer_list<value_type> pairs) const {
         update(std::span(pairs.begin(), pairs.size()));
     }
     template <std::ranges::input_range Range = std::initializer_list<value_type>>
-    const sharded_dict& operator|=(const Range& pairs) const {
+    const sharded_dict& operator|=(Range&& pairs) const {
         update(pairs);
         return *this;
     }
@@ -224,7 +224,7 @@ private:
     }
     /// The pairs of a range, by shard, in their order.
     template <typename Range>
-    static std::vector<std::vector<value_type>> by_shard(const Range& pairs, std::uint64_t seed,
+    static std::vector<std::vector<value_type>> by_shard(Range&& pairs, std::uint64_t seed,
                                                          std::uint32_t count);
     static bool same_pairs(const std::vector<value_type>& a, const std::vector<value_type>& b) {
         return shard::same_pairs(a, b);

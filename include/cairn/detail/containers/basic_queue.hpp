@@ -69,12 +69,12 @@ public:
     /// Appends all: at once, as one, if the queue can ever hold that many, else in batches of its size, as room comes.
     /// @throws queue_closed, segment_full  batches that were appended before stay
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    void put_many(const Range& values) const {
+    void put_many(Range&& values) const {
         static_cast<void>(put_batches(values, {}));
     }
     /// How many were appended before a stop was requested.
     template <std::ranges::input_range Range = std::initializer_list<T>>
-    size_type put_many(const Range& values, const std::stop_token& stop) const {
+    size_type put_many(Range&& values, const std::stop_token& stop) const {
         return put_batches(values, stop);
     }
 
@@ -231,7 +231,7 @@ private:
     }
     bool put_before(parameter value, steady_time deadline, const std::stop_token& stop) const;
     template <typename Range>
-    size_type put_batches(const Range& values, const std::stop_token& stop) const;
+    size_type put_batches(Range& values, const std::stop_token& stop) const;
     std::optional<T> get_before(steady_time deadline, const std::stop_token& stop) const;
     std::optional<T> get_early(steady_time deadline, const std::stop_token& stop) const
         requires(may_be_large);

@@ -260,8 +260,8 @@ template <typename K, typename V>
 class dict<K, V>::encoded_contents {
 public:
     template <std::ranges::input_range Range>
-    encoded_contents(const Range& pairs, std::uint64_t seed) {
-        if constexpr (std::is_same_v<Range, dict>) {
+    encoded_contents(Range&& pairs, std::uint64_t seed) {
+        if constexpr (std::is_same_v<std::remove_cvref_t<Range>, dict>) {
             for (const auto& [key, value] : pairs.snapshot()) pairs_.emplace_back(key, value, seed);
         } else {
             for (const auto& [key, value] : pairs) pairs_.emplace_back(key, value, seed);
@@ -310,7 +310,7 @@ private:
 
 template <typename K, typename V>
 template <std::ranges::input_range Range>
-void dict<K, V>::update(const Range& pairs) const {
+void dict<K, V>::update(Range&& pairs) const {
     this->require_writable();
     const encoded_contents contents(pairs, seed());
     detail::root_transaction tx(in(), slot(), generation());

@@ -61,6 +61,20 @@ private:
     std::span<const std::byte> bytes_;
 };
 
+/// The range itself, or its elements in a vector where it cannot tell how many they are, or looking at them changes it (a
+/// filter view, a generator).
+template <std::ranges::input_range Range>
+decltype(auto) as_sized(Range&& range) {
+    using bare = std::remove_cvref_t<Range>;
+    if constexpr (std::ranges::input_range<const bare> && std::ranges::sized_range<const bare>) {
+        return static_cast<const bare&>(range);
+    } else {
+        std::vector<std::ranges::range_value_t<bare>> elements;
+        for (auto&& each : range) elements.push_back(std::forward<decltype(each)>(each));
+        return elements;
+    }
+}
+
 /// Many values, encoded outside the lock: in-place elements side by side, or the bytes of each blob.
 template <typename T>
 class encoded_range {

@@ -74,7 +74,7 @@ bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
 template <typename T, typename Order>
 template <typename Range>
 typename basic_queue<T, Order>::size_type
-basic_queue<T, Order>::put_batches(const Range& values, const std::stop_token& stop) const {
+basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) const {
     this->require_writable();
     const items_to_put<T> items(values);
     queue_node& n = node_in(in());

@@ -45,8 +45,8 @@ class items_to_put {
 
 public:
     template <typename Range>
-    explicit items_to_put(const Range& range) {
-        if constexpr (std::ranges::sized_range<const Range>)
+    explicit items_to_put(Range& range) {
+        if constexpr (std::ranges::sized_range<Range>)
             bytes_.reserve(std::ranges::size(range) * traits::stride);
         for (const auto& each : range) {
             if constexpr (traits::in_place) add(static_cast<const T&>(T(each)));

@@ -36,7 +36,7 @@ template <typename T>
 class set<T>::encoded_contents {
 public:
     template <typename Range>
-    encoded_contents(const Range& values, std::uint64_t seed) : values_(collect(values)) {
+    encoded_contents(Range&& values, std::uint64_t seed) : values_(collect(values)) {
         for (const T& each : values_) keys_.emplace_back(each, seed);
     }
 
@@ -161,7 +161,7 @@ std::vector<T> set<T>::snapshot() const {
 
 template <typename T>
 template <typename Range, typename Fn>
-void set<T>::change(const Range& values, Fn fn) const {
+void set<T>::change(Range&& values, Fn fn) const {
     this->require_writable();
     const encoded_contents contents(values, seed());
     detail::root_transaction tx(in(), slot(), generation());
@@ -172,7 +172,7 @@ void set<T>::change(const Range& values, Fn fn) const {
 
 template <typename T>
 template <std::ranges::input_range Range>
-void set<T>::intersection_update(const Range& values) const {
+void set<T>::intersection_update(Range&& values) const {
     change(values, [](detail::dict_change& in, const auto& keys) {
         // By number: nothing is decoded or compared under the lock, and what equals nothing (NaN) goes, too.
         std::unordered_set<std::uint64_t> kept;
@@ -190,7 +190,7 @@ void set<T>::intersection_update(const Range& values) const {
 
 template <typename T>
 template <std::ranges::input_range Range>
-void set<T>::symmetric_difference_update(const Range& values) const {
+void set<T>::symmetric_difference_update(Range&& values) const {
     const std::vector<T> all = collect(values);
     const std::vector<T> none;
     lookup seen(none);
@@ -205,7 +205,7 @@ void set<T>::symmetric_difference_update(const Range& values) const {
 
 template <typename T>
 template <std::ranges::input_range Range>
-std::vector<T> set<T>::union_with(const Range& values) const {
+std::vector<T> set<T>::union_with(Range&& values) const {
     std::vector<T> all = snapshot();
     std::vector<T> more = difference_of(collect(values), all);
     all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
@@ -214,7 +214,7 @@ std::vector<T> set<T>::union_with(const Range& values) const {
 
 template <typename T>
 template <std::ranges::input_range Range>
-std::vector<T> set<T>::intersection(const Range& values) const {
+std::vector<T> set<T>::intersection(Range&& values) const {
     const std::vector<T> wanted = collect(values);
     const lookup kept(wanted);
     std::vector<T> all = snapshot();
@@ -224,13 +224,13 @@ std::vector<T> set<T>::intersection(const Range& values) const {
 
 template <typename T>
 template <std::ranges::input_range Range>
-std::vector<T> set<T>::difference(const Range& values) const {
+std::vector<T> set<T>::difference(Range&& values) const {
     return difference_of(snapshot(), collect(values));
 }
 
 template <typename T>
 template <std::ranges::input_range Range>
-std::vector<T> set<T>::symmetric_difference(const Range& values) const {
+std::vector<T> set<T>::symmetric_difference(Range&& values) const {
     const std::vector<T> own = snapshot();
     const std::vector<T> other = collect(values);
     std::vector<T> all = difference_of(own, other);
@@ -241,7 +241,7 @@ std::vector<T> set<T>::symmetric_difference(const Range& values) const {
 
 template <typename T>
 template <std::ranges::input_range Range>
-bool set<T>::issuperset(const Range& values) const {
+bool set<T>::issuperset(Range&& values) const {
     return difference_of(collect(values), snapshot()).empty();
 }
 

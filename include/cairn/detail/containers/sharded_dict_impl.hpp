@@ -20,10 +20,10 @@ sharded_dict<K, V>::make_state(const detail::root_reference& root) {
 
 template <typename K, typename V>
 template <typename Range>
-std::vector<std::vector<std::pair<K, V>>> sharded_dict<K, V>::by_shard(const Range& pairs, std::uint64_t seed,
+std::vector<std::vector<std::pair<K, V>>> sharded_dict<K, V>::by_shard(Range&& pairs, std::uint64_t seed,
                                                                        std::uint32_t count) {
     std::vector<std::vector<value_type>> sorted(count);
-    const auto add = [&](const auto& from) {
+    const auto add = [&](auto&& from) {
         for (const auto& [key, value] : from) {
             K own(key);
             std::vector<value_type>& to = sorted[detail::shard_of(encoded_key(own, seed).get().hash, count)];
@@ -40,7 +40,7 @@ template <typename K, typename V>
 class sharded_dict<K, V>::encoded_contents {
 public:
     template <typename Range>
-    encoded_contents(const Range& pairs, std::uint64_t seed, std::uint32_t count) {
+    encoded_contents(Range&& pairs, std::uint64_t seed, std::uint32_t count) {
         for (const std::vector<value_type>& each : by_shard(pairs, seed, count))
             shards_.emplace_back(each, seed);
     }
@@ -151,7 +151,7 @@ std::vector<V> sharded_dict<K, V>::values() const {
 
 template <typename K, typename V>
 template <std::ranges::input_range Range>
-void sharded_dict<K, V>::update(const Range& pairs) const {
+void sharded_dict<K, V>::update(Range&& pairs) const {
     this->require_writable();
     const std::vector<std::vector<value_type>> sorted = by_shard(pairs, state_->seed, state_->count);
     for (std::size_t i = 0; i < sorted.size(); ++i)
