@@ -1,7 +1,11 @@
 // early_copy.hpp - the next item of a fifo, copied before the lock is taken.
 //
-// A large item would keep the lock from everybody for microseconds while it is copied; so getting one takes as long as
-// putting the next, at the same time, and the lock is held for a moment.
+// A large item would keep the lock from everybody for microseconds while it is copied; so it is copied while another process
+// puts the next one in, and the lock is held for a moment.
+//
+// Protected by  nothing while it looks, which stores nothing: every offset is checked, and what it saw is compared under the
+//               lock. Then the item is taken as any other: the commit is the root's.
+// Death         while it looks: nothing happened.
 #pragma once
 
 #include <atomic>
@@ -14,9 +18,8 @@ namespace cairn::inline v0::detail {
 
 constexpr std::uint64_t least_early_bytes = 4096;  // below it, two looks take longer than the copy
 
-/// The next item, copied without the lock, since a large one would keep it from everybody for microseconds. Once the lock is
-/// held, the copy counts if head is where it was: what lies there stays as it is until head moves on, and head never comes
-/// back, unless it was rolled back (and what it had passed by freed in between), which the root counts.
+/// Once the lock is held, the copy counts if head is where it was: what lies there stays as it is until head moves on, and head
+/// never comes back, unless it was rolled back (and what it had passed by freed in between), which the root counts.
 template <typename T>
 class early_copy {
 public:

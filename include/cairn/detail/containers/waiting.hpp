@@ -67,10 +67,10 @@ private:
     std::optional<std::stop_callback<disturb>> on_stop_;
 };
 
-/// Calls attempt(root_transaction&), which is true when it has done (and committed) its work, or found what it waited for and
-/// leaves it to another call, under the lock, until it is or the time is up; between two attempts waits for `event`, watching `word`. What attempt throws ends it; a wake that had come
-/// for it goes on to the next sleeper. `idle` is called without the lock after an attempt in vain, and at each tick: true when
-/// it has done something that is worth another attempt.
+/// Calls attempt(root_transaction&) under the lock until it is true or the time is up; between two attempts waits for `event`,
+/// watching `word`. It is true when it has done (and committed) its work, or found what it waited for and leaves it to another
+/// call. What attempt throws ends it; a wake that had come for it goes on to the next sleeper. `idle` is called without the
+/// lock after an attempt in vain, and at each tick: true when it has done something that is worth another attempt.
 template <typename Attempt, typename Idle>
 bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::uint32_t event,
                    const std::uint64_t& word, steady_time deadline, const std::stop_token& stop,
