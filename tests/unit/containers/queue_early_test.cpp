@@ -84,7 +84,18 @@ TEST_CASE("what was copied early counts no more after a rollback, though the hea
 TEST_CASE("nothing is copied early of an empty queue, nor what is small") {
     const cairn::manager m;
     const opened_queue open(m.queue<std::string>("q"));
+    open.put(std::string(500, 'f'));
+    CHECK(open.get() == std::string(500, 'f'));
     early_copy<std::string> early;
+    {
+        // A put that came to nothing: its slot says of an item what is true no more.
+        const std::string text = large(1);
+        const cairn::detail::item_to_put<std::string> item{text};
+        root_transaction tx(open.in(), open.slot(), open.generation());
+        cairn::detail::queue_node& node = open.node_ref();
+        item.write(tx, cairn::detail::next_queue_slot(tx, node, node.stride, node.tail));
+    }
+    CHECK(open.empty());
     early.look(open.in(), open.slot(), open.node_ref());
     CHECK_FALSE(is_next(early, open));
     open.put(std::string(500, 's'));
