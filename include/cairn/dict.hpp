@@ -32,6 +32,7 @@
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/txn/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
@@ -140,6 +141,17 @@ public:
     template <typename Fn>
         requires std::invocable<Fn, const K&, const V&>
     void for_each(Fn fn) const;
+
+    // ---- several operations as one -----------------------------------------------------------------------------------
+
+    /// Calls fn(dict&), and makes all that is done inside to this dict, by that handle or any other one in this thread, one
+    /// change: all or nothing, also when fn throws or the process dies. See list::transaction.
+    template <std::invocable<dict&> Fn>
+    std::invoke_result_t<Fn, dict&> transaction(Fn&& fn) const {
+        this->require_writable();
+        return detail::call_in_transaction(*this, this->in(), this->slot(), this->generation(),
+                                           std::forward<Fn>(fn));
+    }
 
     // ---- iteration, comparison, output -------------------------------------------------------------------------------
 

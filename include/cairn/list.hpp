@@ -30,6 +30,7 @@
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/txn/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
@@ -139,6 +140,22 @@ public:
         requires std::invocable<Fn, const T&>
     void for_each(Fn fn) const;
 
+    // ---- several operations as one -------------------------------------------------------------------------------
+
+    /// Calls fn(list&), and makes all that is done inside to this list, by that handle or any other one in this thread, one
+    /// change: others see all of it or nothing, whatever happens on the way, a death included. If fn throws, nothing happened;
+    /// an operation that fails inside alone can be caught, and the rest goes on. Returns what fn returns. May be nested: an
+    /// inner one that throws takes back its own part.
+    /// Inside, other objects are would_deadlock, reading included. All others wait until fn is done: keep it short. What was
+    /// removed inside is free for use afterwards, so that a list which is cleared and filled inside takes room twice.
+    /// @throws segment_full  no room for the undo log; whatever fn throws. Nothing happened then.
+    /// Cost    one lock; each operation logs the bytes that it changes or adds
+    template <std::invocable<list&> Fn>
+    std::invoke_result_t<Fn, list&> transaction(Fn&& fn) const {
+        this->require_writable();
+        return detail::call_in_transaction(*this, in(), slot(), generation(), std::forward<Fn>(fn));
+    }
+
     // ---- iteration, comparison, output -----------------------------------------------------------------------------
 
     /// Live: each step copies one element, without a lock. An element that is there all the time is seen once; a list that
@@ -196,6 +213,8 @@ private:
         return {&n.directory, n.chunks, detail::list_geometry(traits::stride)};
     }
     CAIRN_COLD void make_room() const;
+    CAIRN_COLD void push_back_inside(parameter value) const;
+    void set_logged(size_type index, parameter value) const;
     /// The node under the lock, with words that may be followed.
     [[nodiscard]] detail::list_node& sound_node(detail::root_transaction& tx) const {
         return detail::sound_node(tx, node(), traits::stride, traits::form);

@@ -26,6 +26,7 @@
 #include <cairn/codec.hpp>
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/txn/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
@@ -146,6 +147,17 @@ public:
     template <typename Fn>
         requires std::invocable<Fn, const T&>
     void for_each(Fn fn) const;
+
+    // ---- several operations as one -----------------------------------------------------------------------------------
+
+    /// Calls fn(set&), and makes all that is done inside to this set, by that handle or any other one in this thread, one
+    /// change: all or nothing, also when fn throws or the process dies. See list::transaction.
+    template <std::invocable<set&> Fn>
+    std::invoke_result_t<Fn, set&> transaction(Fn&& fn) const {
+        this->require_writable();
+        return detail::call_in_transaction(*this, this->in(), this->slot(), this->generation(),
+                                           std::forward<Fn>(fn));
+    }
 
     // ---- iteration, comparison, output -------------------------------------------------------------------------------
 

@@ -204,6 +204,7 @@ segment_offset allocate(root_transaction& tx, std::uint64_t bytes) {
 void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes) {
     const segment& s = tx.in();
     static_cast<void>(link_word(tx, block, bytes));
+    if (tx.has_joined()) return tx.free_later(block, bytes);
     const std::uint32_t page = s.page_of(block);
     const std::uint32_t tag = s.page(page).tag;
     const bool heads_extent = tag_state(tag) == extent_state::used;

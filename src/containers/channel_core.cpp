@@ -197,7 +197,7 @@ bool try_until(const channel_reference& c, Attempt attempt, steady_time deadline
     if (try_once(c, attempt)) [[likely]]
         return true;
     if (deadline == at_once) return false;
-    root_wait wait(c.slot, c.generation, Attempt::event, deadline, stop);
+    root_wait wait(c.in, c.slot, c.generation, Attempt::event, deadline, stop);
     for (;;) {
         wait.pause(word, seen, [] { return false; });
         seen = load_word(word);

@@ -280,7 +280,7 @@ void dict_change::tidy_up_and_commit() {
     tx_.commit();
     few_count_ = 0;
     more_frees_.clear();
-    has_erased_ = false;
+    has_erased_ = tx_.has_joined();
     if (trim_count_ == 0) return;
     trim_order(tx_, node_, last_trim_);
     for (const std::uint64_t sequence : more_trims_) trim_order(tx_, node_, sequence);

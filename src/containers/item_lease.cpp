@@ -44,6 +44,7 @@ void lease_hold::end(const char* operation, bool (*by)(root_transaction&, queue_
             what + describe_object(in(), slot()) +
             ": it was leased by the parent of this forked process, and is its parent's alone");
     }
+    require_outside(operation, in(), slot(), lease_hint);  // which could take it back, but not this guard
     root_transaction tx(in(), slot(), generation());
     if (!by(tx, *in().at<queue_node>(node()), ticket_.lease))
         throw invalid_state(what + describe_object(in(), slot()) + ": there is no such lease any more");

@@ -109,7 +109,9 @@ void append_elements(root_transaction& tx, list_node& node, std::uint32_t stride
         const list_geometry::position at = links.geometry.locate(index);
         chunk = ensure_chunk(tx, links, at);
         const std::uint64_t here = std::min(left, links.geometry.chunk_elements(at.superblock) - at.within);
-        copy_in_elements(tx.in().at<std::byte>(chunk) + at.within * stride, bytes, here * stride);
+        std::byte* to = tx.in().at<std::byte>(chunk) + at.within * stride;
+        tx.log_if_joined(to, here * stride);
+        copy_in_elements(to, bytes, here * stride);
         bytes += here * stride;
         index += here;
         left -= here;

@@ -307,7 +307,9 @@ std::byte* prepare_insert(root_transaction& tx, list_node& node) {
     const chunk_links links = links_of(node);
     if (node.size == node.limit) extend_tail(tx, node);
     const list_geometry::position at = links.geometry.locate(node.size + 1);
-    return tx.in().at<std::byte>(ensure_chunk(tx, links, at)) + at.within * links.geometry.stride;
+    std::byte* to = tx.in().at<std::byte>(ensure_chunk(tx, links, at)) + at.within * links.geometry.stride;
+    tx.log_if_joined(to, links.geometry.stride);
+    return to;
 }
 
 void insert_prepared(root_transaction& tx, list_node& node, std::uint64_t index) {

@@ -56,6 +56,7 @@ queue_holder* add_places(root_transaction& tx, queue_node& node) {
     try {
         grown = allocate(tx, 2 * old_bytes);
     } catch (const segment_full&) {
+        tx.roll_back();  // inside a transaction of the user's it may have failed half way
         return nullptr;
     }
     auto* to = tx.in().at<std::byte>(grown);

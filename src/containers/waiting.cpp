@@ -57,9 +57,12 @@ bool spin_if_it_pays(const std::uint64_t& word, std::uint64_t seen, steady_time 
 
 }  // namespace
 
-root_wait::root_wait(root_slot& slot, std::uint64_t generation, std::uint32_t event, steady_time deadline,
-                     std::stop_token stop)
+root_wait::root_wait(const segment& in, root_slot& slot, std::uint64_t generation, std::uint32_t event,
+                     steady_time deadline, std::stop_token stop)
     : slot_(slot), generation_(generation), event_(event), deadline_(deadline), stop_(std::move(stop)) {
+    require_outside(
+        "wait for", in, slot_,
+        "this thread is in a transaction of it, and nobody else could end the wait; use the `try_` form");
     if (stop_.stop_possible()) on_stop_.emplace(stop_, disturb{slot_, event_});
 }
 

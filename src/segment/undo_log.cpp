@@ -1,5 +1,6 @@
 #include "cairn/detail/segment/undo_log.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 #include <cairn/detail/segment/segment.hpp>
@@ -102,16 +103,19 @@ bool segment_may_restore(const segment& s, segment_offset offset, std::uint64_t 
 
 }  // namespace
 
-std::int64_t replay_backwards(const segment& s, const undo_log& log) noexcept {
+std::int64_t replay_backwards(const segment& s, const undo_log& log, std::uint64_t until) noexcept {
     std::uint64_t head = load_word(*log.head);
     std::int64_t undone = 0;
     std::uint64_t bytes_left =
         s.committed_bytes() + log.area_bytes;  // areas do not overlap: their chain has an end
-    while (head != 0) {
+    while (head != until) {
         log_position at;
         if (!locate(s, log, head, at) || at.end > bytes_left) return -1;
         bytes_left -= at.end;
+        const bool is_last = head >> 32 == until >> 32;
+        if (is_last) at.first = std::max(at.first, until & 0xffffffff);
         std::uint64_t end = at.end;
+        if (end < at.first || (head >> 32 == 0 && !is_last)) return -1;
         while (end > at.first) {
             if (end < at.first + 16) return -1;
             const std::uint64_t record = *reinterpret_cast<const std::uint64_t*>(at.area + end - 8);
@@ -130,7 +134,7 @@ std::int64_t replay_backwards(const segment& s, const undo_log& log) noexcept {
             undone += static_cast<std::int64_t>(bytes);
             end -= padded + 8;
         }
-        head = at.first == 0 ? 0 : reinterpret_cast<const log_area_header*>(at.area)->previous_head;
+        head = is_last ? until : reinterpret_cast<const log_area_header*>(at.area)->previous_head;
     }
     return undone;
 }

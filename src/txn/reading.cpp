@@ -30,11 +30,16 @@ void pause_reader() noexcept {
 #endif
 }
 
-void throw_would_deadlock(const segment& s, const root_slot& slot) {
-    throw would_deadlock(
-        "read of " + describe_object(s, slot) +
-        ": this thread is inside another operation (a callback or a signal handler); read before it, "
-        "or use what the callback was given");
+void require_joinable(const segment& s, const root_slot& slot, std::uint64_t generation) {
+    if (!may_join(slot)) {
+        throw would_deadlock(
+            "read of " + describe_object(s, slot) +
+            ": this thread is inside another operation (a callback or a signal handler); read "
+            "before it, or use what the callback was given");
+    }
+    if (load_word(slot.generation) != generation ||
+        load_word(slot.state) != static_cast<std::uint32_t>(root_state::live))
+        throw_gone(s, slot);
 }
 
 void throw_damaged(const segment& s, const root_slot& slot) {
@@ -139,6 +144,11 @@ void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
 }  // namespace
 
 void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
+    if (this_thread.open != nullptr) {
+        // A transaction of the user's on this root, as quick_look has seen: nobody else changes anything.
+        if (call(copy, s) == read_result::torn) throw_damaged(s, slot);
+        return;
+    }
     for (int attempt = 0; attempt < optimistic_attempts; ++attempt) {
         const std::uint64_t version =
             __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in read_root()

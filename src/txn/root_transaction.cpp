@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <exception>
 #include <limits>
 
 #include "os/futex.hpp"
@@ -25,6 +26,10 @@ bool is_live(const root_slot& slot) noexcept {
     return load_word(slot.state) == static_cast<std::uint32_t>(root_state::live);
 }
 
+bool is_poisoned(const root_slot& slot) noexcept {
+    return load_word(slot.state) == static_cast<std::uint32_t>(root_state::poisoned);
+}
+
 // All waiters of a root look again; flags may be cleared since every sleeper is up.
 void wake_everyone(root_slot& slot) noexcept {
     for (stored_event_count& event : slot.events) {
@@ -40,8 +45,10 @@ void make_even(root_slot& slot) noexcept {
     if (version % 2 != 0) __atomic_store_n(&slot.version, version + 1, __ATOMIC_RELEASE);
 }
 
-[[noreturn]] void throw_gone(const segment& s, const root_slot& slot) {
-    if (load_word(slot.state) == static_cast<std::uint32_t>(root_state::poisoned)) {
+}  // namespace
+
+void throw_gone(const segment& s, const root_slot& slot) {
+    if (is_poisoned(slot)) {
         throw object_poisoned("use of " + describe_object(s, slot) + ": damaged beyond repair (reason " +
                               std::to_string(slot.poison_reason) + "); remove it with `shmctl rm`");
     }
@@ -49,14 +56,25 @@ void make_even(root_slot& slot) noexcept {
                       ": it was removed; get a new handle from the manager");
 }
 
-}  // namespace
-
 undo_log root_log(root_slot& slot) noexcept {
     return {&slot.log_head, slot.log, root_log_bytes, &slot};
 }
 
+namespace {
+
+constexpr const char* inside_hint = "this thread is inside another operation (a callback or a signal "
+                                    "handler) and would wait for itself; do it after that "
+                                    "operation, or use `transaction`";
+
+[[noreturn]] void throw_inside(const char* what, const segment& s, const root_slot& slot,
+                               const char* hint = inside_hint) {
+    throw would_deadlock(std::string(what) + " " + describe_object(s, slot) + ": " + hint);
+}
+
+}  // namespace
+
 root_transaction::root_transaction(segment_guard& guard, root_slot& slot)
-    : segment_(guard.in()), slot_(slot), building_(&guard), area_(slot.log) {
+    : segment_(guard.in()), slot_(slot), building_(&guard), area_(slot.log), role_(role::building) {
     outer = this_thread.open;
     this_thread.open = this;
 }
@@ -80,10 +98,8 @@ root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t ge
 void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
     int result = lock_result;
     if (result == EDEADLK && this_thread.open != this) {
-        throw would_deadlock(
-            "use of " + describe_object(segment_, slot_) +
-            ": this thread is inside another operation (a callback or a signal handler) and would "
-            "wait for itself; do it after that operation, or use `transaction`");
+        if (join(generation)) return;
+        throw_inside("use of", segment_, slot_);
     }
     if (result == EBUSY) {
         result = lock_contended(slot_.lock);
@@ -113,6 +129,8 @@ root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t ge
 }
 
 void single_store::enter_slowly(segment& s, std::uint64_t generation, int lock_result) {
+    // Nor does it join a transaction: what it stores is not logged.
+    if (lock_result == EDEADLK) throw_inside("use of", s, slot_);
     root_transaction full(s, slot_, generation, lock_result);
     // Entered: the lock and the mark are this writer's from now on.
     full.hand_over();
@@ -127,17 +145,20 @@ void root_transaction::leave_without_entering() noexcept {
 
 void root_transaction::leave_slowly() noexcept {
     if (open_transaction::is_inert) return;  // the parent's: neither lock nor log nor mark are this process's
-    if (building_ != nullptr) {
+    if (role_ == role::building) {
         this_thread.open = outer;
         return;
     }
+    if (role_ == role::joined) return leave_joined();
     try {
-        if (head_ != 0) roll_back();
+        if (is_poisoned(slot_)) {
+            // What is left of it is not followed.
+        } else if (head_ != 0) roll_back();
         else if (unsettled_) settle();
     } catch (...) {
         // Damaged: recover() has poisoned the root, and says so to the next user.
     }
-    if (load_word(slot_.state) != static_cast<std::uint32_t>(root_state::poisoned)) make_even(slot_);
+    if (!is_poisoned(slot_)) make_even(slot_);
     unlock(slot_.lock);
     order_stores();
     this_thread.open = outer;
@@ -147,6 +168,145 @@ void root_transaction::throw_inert(const segment& s, const root_slot& slot) {
     throw invalid_state(
         "use of " + describe_object(s, slot) +
         ": this operation was begun by the parent of this forked process, and is its parent's alone");
+}
+
+// ---- inside a transaction of the user's ------------------------------------------------------------------------------
+
+bool may_join(const root_slot& slot) noexcept {
+    const open_transaction* open = this_thread.open;
+    // Only transactions of roots say that they may be joined.
+    return open != nullptr && open->may_be_joined &&
+           &static_cast<const root_transaction*>(open)->slot_ == &slot;
+}
+
+void root_transaction::let_join(std::vector<freed_block>& freed) noexcept {
+    if (role_ == role::alone) joining_.freed = &freed;
+    order_stores();
+    open_transaction::may_be_joined = true;  // by a signal handler, too, from here on
+}
+
+void root_transaction::stop_joining() {
+    open_transaction::may_be_joined = false;
+    order_stores();
+    if (!is_live(slot_)) throw_gone(segment_, slot_);  // an operation could not be rolled back
+}
+
+bool root_transaction::join(std::uint64_t generation) {
+    if (!may_join(slot_)) return false;
+    auto& around = static_cast<root_transaction&>(*this_thread.open);
+    if (load_word(slot_.generation) != generation || !is_live(slot_)) throw_gone(segment_, slot_);
+    // From here on a signal handler that interrupts this one joins nothing.
+    outer = this_thread.open;
+    this_thread.open = this;
+    order_stores();
+    try {
+        around.begin_change();
+        around.ensure_log_is_open();
+    } catch (...) {
+        this_thread.open = outer;
+        throw;
+    }
+    role_ = role::joined;
+    head_ = around.head_;
+    area_ = around.area_;
+    area_bytes_ = around.area_bytes_;
+    unsettled_ = around.unsettled_;
+    joining_.around = &around;
+    joining_.freed = around.joining_.freed;
+    joining_.began = joining_.saved = here();
+    joining_.exceptions = std::uncaught_exceptions();
+    return true;
+}
+
+void root_transaction::leave_joined() noexcept {
+    // What it has committed before it failed goes, too: an operation happens whole or not at all.
+    const bool is_done = is_at(joining_.saved) && std::uncaught_exceptions() == joining_.exceptions;
+    try {
+        if (!is_done && !is_poisoned(slot_)) roll_back_to(joining_.began);
+    } catch (...) {
+        // Damaged: the root is poisoned, which the next operation says, or the commit of the transaction.
+    }
+    root_transaction& around = *joining_.around;
+    around.head_ = head_;
+    around.area_ = area_;
+    around.area_bytes_ = area_bytes_;
+    around.unsettled_ = unsettled_;
+    if (is_poisoned(slot_)) around.changing_ = false;  // the version stays odd
+    order_stores();
+    this_thread.open = outer;
+}
+
+root_transaction::savepoint root_transaction::here() const noexcept {
+    return {head_, area_, area_bytes_, load_word(slot_.extents), joining_.freed->size()};
+}
+
+// Pages are taken without a record of their own, and freeing is only remembered.
+bool root_transaction::is_at(const savepoint& point) const noexcept {
+    return head_ == point.head && load_word(slot_.extents) == point.extents &&
+           joining_.freed->size() == point.freed_count;
+}
+
+// Who acts on what it has read compares the version under the lock; inside a transaction, too.
+void root_transaction::begin_change_specially() noexcept {
+    if (role_ == role::building) return;  // nobody reads what is being built
+    changing_ = true;
+    store_word(slot_.version, load_word(slot_.version) + 2);
+}
+
+void root_transaction::commit_specially() {
+    // A stored operation is not decided by its first commit here: its steps need memory for the log.
+    if (role_ == role::joined && load_word(slot_.operation.kind) == 0) joining_.saved = here();
+}
+
+void root_transaction::free_later(segment_offset block, std::uint64_t bytes) {
+    joining_.freed->push_back({block, bytes});
+}
+
+void root_transaction::log_joined(void* place, std::uint64_t bytes) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(place) / 8 * 8;
+    const auto end = (reinterpret_cast<std::uintptr_t>(place) + bytes + 7) / 8 * 8;
+    log(reinterpret_cast<void*>(begin), end - begin);
+}
+
+// As repair(), of a part of the log. A death after any store: the log is not empty, and all of it is undone.
+void root_transaction::undo(segment_guard& guard, const savepoint& back) {
+    // 1. Old bytes back.
+    const std::int64_t undone = replay_backwards(segment_, root_log(slot_), back.head);
+    if (undone < 0) {
+        poison(poisoned_log);
+        throw_gone(segment_, slot_);
+    }
+    // release: who looks without the lock and sees this number sees the old bytes
+    __atomic_store_n(&slot_.rolled_back_count, load_word(slot_.rolled_back_count) + 1, __ATOMIC_RELEASE);
+    store_word(slot_.last_undone_bytes, static_cast<std::uint64_t>(undone));
+    order_stores();
+    // 2. Out of the log, before the pages that it names are somebody else's.
+    store_word(slot_.log_head, back.head);
+    order_stores();
+    head_ = back.head;
+    area_ = back.area;
+    area_bytes_ = back.area_bytes;
+    joining_.freed->resize(back.freed_count);
+    // 3. Extents that were taken since, the log's own among them, back to the segment.
+    while (load_word(slot_.extents) != back.extents) {
+        give_back_extent(guard, &slot_, slot_.extents - 1);
+        guard.commit();
+    }
+}
+
+void root_transaction::roll_back_to(const savepoint& back) {
+    if (is_at(back)) return;
+    try {
+        segment_guard guard(segment_);
+        undo(guard, back);
+    } catch (const error&) {
+        if (is_live(slot_)) poison(poisoned_extents);
+        throw;
+    }
+}
+
+void require_outside(const char* what, const segment& s, const root_slot& slot, const char* hint) {
+    if (this_thread.open != nullptr) throw_inside(what, s, slot, may_join(slot) ? hint : inside_hint);
 }
 
 // ---- recovery --------------------------------------------------------------------------------------------------
@@ -162,7 +322,7 @@ void root_transaction::recover(bool owner_died) {
         // Erased or being built: there is nothing to replay into, its pages may be somebody else's by now.
         store_word(slot_.log_head, 0);
         head_ = 0;
-        if (load_word(slot_.state) != static_cast<std::uint32_t>(root_state::poisoned)) make_even(slot_);
+        if (!is_poisoned(slot_)) make_even(slot_);
         return;
     }
     if (owner_died) {
@@ -229,7 +389,9 @@ void root_transaction::repair(segment_guard& guard) {
 }
 
 void root_transaction::roll_back() {
-    if (building_ != nullptr || head_ == 0) return;
+    if (role_ == role::building) return;
+    if (role_ == role::joined) return roll_back_to(joining_.saved);
+    if (head_ == 0) return;
     begin_change();
     try {
         segment_guard guard(segment_);
@@ -247,6 +409,7 @@ void root_transaction::poison(std::uint64_t reason) noexcept {
     // The version stays odd: readers come to the lock, and learn it there.
     wake_everyone(slot_);
     head_ = 0;
+    changing_ = false;  // by whoever leaves it
 }
 
 // ---- extents ---------------------------------------------------------------------------------------------------
@@ -317,7 +480,7 @@ std::uint32_t alignment_of(std::uint32_t count, extent_purpose purpose) noexcept
 }  // namespace
 
 std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
-    if (building_ != nullptr) {
+    if (role_ == role::building) {
         reserve_run(*building_, count, alignment_of(count, purpose));
         const std::uint32_t page = take_run(*building_, &slot_, count, purpose);
         building_->commit();
@@ -340,7 +503,7 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
 }
 
 void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
-    if (building_ != nullptr) {
+    if (role_ == role::building) {
         // Nobody can see the root, and whoever finds its builder dead gives back all extents that are still its own.
         give_back_run(*building_, slot_, page, count);
         return;
@@ -360,7 +523,7 @@ void root_transaction::ensure_log_is_open() {
 }
 
 void root_transaction::log(void* address, std::uint64_t bytes) {
-    if (building_ != nullptr) return;
+    if (role_ == role::building) return;
     if (open_transaction::is_inert) throw_inert(segment_, slot_);
     auto* from = static_cast<unsigned char*>(address);
     while (bytes > log_record_max_bytes) {

@@ -9,6 +9,7 @@
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
 #include "crash/queue_experiment.hpp"
+#include "crash/transaction_rows.hpp"
 #include "support/crash/laboratory.hpp"
 
 using namespace cairn_test;
@@ -23,6 +24,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_sharded_rows(table);
     add_composite_rows(table);
     add_queue_rows(table);
+    add_transaction_rows(table);
     add_channel_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);

@@ -39,6 +39,13 @@ struct crowded<cairn::dict<K, V>> {
         return {
             {"set, a large table", appetite::memory, [=](const handle& d) { d.update(many); }},
             {"operator|=", appetite::memory, [=](const handle& d) { d |= many; }},
+            {"transaction", appetite::memory,
+             [=](const handle& d) {
+                 d.transaction([&](const handle& tx) {
+                     tx.erase(small_value<K>(5));
+                     tx.update(many);
+                 });
+             }},
             {"set", appetite::either,
              [](const handle& d) { d.set(small_value<K>(90'000), large_value<V>(1)); }},
             {"set, again", appetite::either,

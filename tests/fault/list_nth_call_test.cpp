@@ -87,6 +87,17 @@ std::vector<list_operation<T>> operations() {
              l.extend({value, value});
          },
          [value](model& v) { v.insert(v.end(), 2, value); }},
+        {"transaction", appetite::memory,
+         [=](const list& l) {
+             l.transaction([&](const list& tx) {
+                 static_cast<void>(tx.pop());
+                 tx.extend(many);
+             });
+         },
+         [=](model& v) {
+             v.pop_back();
+             extend(v);
+         }},
         {"insert at the front", appetite::memory, [=](const list& l) { l.insert(0, value); },
          [value](model& v) { v.insert(v.begin(), value); }},
         {"insert at the end", appetite::memory, [=](const list& l) { l.insert(l.size(), value); }, push},

@@ -48,6 +48,13 @@ struct crowded_queue {
              [=](const Q& q) { static_cast<void>(q.put_until(one, some_day())); }},
             {"try_put", appetite::memory, [=](const Q& q) { static_cast<void>(q.try_put(one)); }},
             {"put_many", appetite::memory, [=](const Q& q) { q.put_many(many); }},
+            {"transaction", appetite::memory,
+             [=](const Q& q) {
+                 q.transaction([&](const Q& tx) {
+                     static_cast<void>(tx.get());
+                     tx.put_many(many);
+                 });
+             }},
             {"get", appetite::nothing, taking([](const Q& q) { return q.get(); })},
             {"pop", appetite::nothing, taking([](const Q& q) { return q.pop(); })},
             {"get_for", appetite::nothing, taking([](const Q& q) { return q.get_for(long_enough); })},

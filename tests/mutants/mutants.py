@@ -63,8 +63,8 @@ MUTANTS = [
     {
         "name": "a rollback that a scope without a commit forgets",
         "file": ROOT_TRANSACTION,
-        "old": "        if (head_ != 0) roll_back();\n        else if (unsettled_) settle();\n",
-        "new": "        if (unsettled_) settle();\n        store_word(slot_.log_head, 0);\n",
+        "old": "        } else if (head_ != 0) roll_back();\n        else if (unsettled_) settle();\n",
+        "new": "        } else if (unsettled_) settle();\n        store_word(slot_.log_head, 0);\n",
         "program": "unit", "cases": "a transaction that goes out of scope without a commit leaves nothing",
     },
     {
@@ -271,6 +271,28 @@ MUTANTS = [
         "new": "    store_word(node_.next_sequence, sequence + 1);\n    tx_.store(node_.size, node_.size + 1);\n    looked_in_",
         "compile": ["tests/crash/dict_rows.cpp"],
         "program": "crash", "rows": "dict<int64, int64> set, a new key",
+    },
+    # -- transactions -----------------------------------------------------------------------------------------------------
+    {
+        "name": "a place that a transaction writes over without a record",
+        "file": "src/containers/list_operations.cpp",
+        "old": "    tx.log_if_joined(to, links.geometry.stride);\n",
+        "new": "",
+        "program": "crash", "rows": "list<int64> transaction, erased, inserted, extended, and thrown",
+    },
+    {
+        "name": "a block that is freed in the middle of a transaction",
+        "file": "src/arena/arena.cpp",
+        "old": "    if (tx.has_joined()) return tx.free_later(block, bytes);\n",
+        "new": "",
+        "program": "crash", "rows": "dict<str, str> transaction, erased and inserted, and thrown",
+    },
+    {
+        "name": "an operation that fails in a transaction, and is not undone",
+        "file": ROOT_TRANSACTION,
+        "old": "        if (!is_done && !is_poisoned(slot_)) roll_back_to(joining_.began);\n",
+        "new": "        static_cast<void>(is_done);\n",
+        "program": "unit", "cases": "transactions of a list in a segment that is too small*",
     },
     # -- damage -----------------------------------------------------------------------------------------------------------
     {

@@ -9,6 +9,7 @@
 #include "support/opened_sharded_dict.hpp"
 #include "support/values.hpp"
 #include "token_values.hpp"
+#include "undone.hpp"
 #include <cairn/cairn.hpp>
 
 namespace cairn_test {
@@ -82,8 +83,11 @@ public:
             case 2:
             case 3: take(by); break;
             case 4: discard(by); break;
-            case 5:
-            case 6: read(by); break;
+            case 5: read(by); break;
+            case 6:
+                if constexpr (is_sharded) read(by);
+                else transact(by);
+                break;
             case 7:
             case 8: add_several(by, is_sharded ? 1 : 2 + by.random(40)); break;
             case 9: add_if_missing(by); break;
@@ -155,6 +159,24 @@ private:
             const V value = all_.pop(key);  // key_error when somebody was faster
             require_whole_pair(token_in(key), value);
             n.result = token_in(key);
+        });
+    }
+    // A pair for another one, as one step, or nothing at all.
+    void transact(actor& by) const {
+        const token fresh = by.new_tokens();
+        by.perform(object_, deed::replace, fresh, 1, [&](note& n) {
+            try {
+                all_.transaction([&](const Dict& tx) {
+                    const K key = some_key(by);
+                    const V value = tx.pop(key);
+                    require_whole_pair(token_in(key), value);
+                    tx.set(value_of<K>::make(fresh), value_of<V>::make(fresh));
+                    if (by.random(3) == 0) throw undone();
+                    n.result = token_in(key);
+                });
+            } catch (const undone&) {
+                n.what = static_cast<std::uint16_t>(deed::other);
+            }
         });
     }
     void discard(actor& by) const {

@@ -6,6 +6,7 @@
 #include "support/opened.hpp"
 #include "support/values.hpp"
 #include "token_values.hpp"
+#include "undone.hpp"
 #include <cairn/cairn.hpp>
 
 namespace cairn_test {
@@ -115,7 +116,10 @@ public:
             case 5:
                 by.perform(object_, deed::discard, 0, 1, [&](note&) { list_.erase(by.random(size + 1)); });
                 break;
-            case 6: replace(by, by.random(size + 1)); break;
+            case 6:
+                if (by.random(2) == 0) replace(by, by.random(size + 1));
+                else transact(by, by.random(size + 1));
+                break;
             case 7: this->read(by); break;
             case 8: by.random(8) == 0 ? this->look(by, [&] { list_.sort(); }) : this->read(by); break;
             case 9: by.random(8) == 0 ? this->look(by, [&] { list_.reverse(); }) : this->read(by); break;
@@ -146,6 +150,29 @@ private:
                 value = value_of<T>::make(fresh);
             });
             n.result = before;
+        });
+    }
+    // Several operations as one: an element for another one, or nothing at all.
+    void transact(actor& by, std::size_t at) const {
+        if (by.random(3) == 0) {
+            this->look(by, [&] {
+                try {
+                    list_.transaction([&](const cairn::list<T>& tx) {
+                        token_in(tx.pop());
+                        tx.extend(values_from<T>(1, 1 + by.random(300)));
+                        tx.erase(at);
+                        throw undone();
+                    });
+                } catch (const undone&) {}
+            });
+            return;
+        }
+        const token fresh = by.new_tokens();
+        by.perform(object_, deed::replace, fresh, 1, [&](note& n) {
+            list_.transaction([&](const cairn::list<T>& tx) {
+                n.result = token_in(by.random(2) == 0 ? tx.pop() : tx.pop(at));
+                tx.push_back(value_of<T>::make(fresh));
+            });
         });
     }
     void take_by_value(actor& by) const {

@@ -16,6 +16,7 @@
 #include "support/queue_picture.hpp"
 #include "support/values.hpp"
 #include "token_values.hpp"
+#include "undone.hpp"
 #include "wild_object.hpp"
 #include <cairn/cairn.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
@@ -127,7 +128,7 @@ public:
                 else take(by, [&] { return queue_.try_get(); });
                 break;
             case 9: take_dead_letter(by); break;
-            case 10: look(by); break;
+            case 10: by.random(2) == 0 ? look(by) : transact(by); break;
             case 11: put(by, [&](const T& item) { return queue_.put_for(item, a_while(by)); }); break;
             case 12:
                 if (is_patient(by))
@@ -238,6 +239,22 @@ private:
             by.got(n, tokens);
         });
         finish(by, tokens.size());
+    }
+    // An item for another one, as one step, or nothing at all.
+    void transact(actor& by) const {
+        const token fresh = by.new_tokens();
+        by.perform(object_, deed::replace, fresh, 1, [&](note& n) {
+            try {
+                queue_.transaction([&](const Q& tx) {
+                    const std::optional<T> item = tx.try_get();
+                    // What came back from leases makes it fuller than full.
+                    if (!item || !tx.try_put(value_of<T>::make(fresh)) || by.random(4) == 0) throw undone();
+                    n.result = token_in(*item);
+                });
+            } catch (const undone&) {
+                n.what = static_cast<std::uint16_t>(deed::other);
+            }
+        });
     }
     void take_dead_letter(actor& by) const {
         if (const auto dead = queue_.dead_letters()) {

@@ -10,7 +10,7 @@
 // Death         rolled back with the transaction. The link word of a free block is logged when the block is taken, since
 //               its new owner overwrites it without a record.
 // Rule          a block freed in a transaction is not handed out again before the commit: operations allocate first,
-//               free last.
+//               free last, and those in a transaction of the user's leave freeing to its commit.
 #pragma once
 
 #include <cstdint>

@@ -24,6 +24,7 @@
 #include <cairn/detail/containers/queue_items.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/waiting.hpp>
+#include <cairn/detail/txn/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
@@ -186,6 +187,18 @@ public:
     /// As close(). If `immediate`, what is in the queue is dropped, and counts as done.
     void shutdown(bool immediate = false) const;
     [[nodiscard]] bool is_closed() const;
+
+    // ---- several operations as one -----------------------------------------------------------------------------------
+
+    /// Calls fn(queue&), and makes all that is done inside to this queue, by that handle or any other one in this thread, one
+    /// change: all or nothing, also when fn throws or the process dies. See list::transaction. What would have to wait inside
+    /// throws would_deadlock, since nobody could end that wait, and so do leases: they begin and end outside.
+    template <std::invocable<typename Order::queue_type&> Fn>
+    std::invoke_result_t<Fn, typename Order::queue_type&> transaction(Fn&& fn) const {
+        this->require_writable();
+        const typename Order::queue_type self(root_reference{this->hold(), &slot(), generation(), node()});
+        return call_in_transaction(self, in(), slot(), generation(), std::forward<Fn>(fn));
+    }
 
     /// "queue([1, 2], maxsize=3)"
     void append_repr_to(std::string& text) const;

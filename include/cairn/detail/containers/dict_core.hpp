@@ -148,7 +148,7 @@ CAIRN_API dict_node& dict_at(const segment& s, segment_offset node, dict_shape s
 /// may not be handed out again before the commit.
 class CAIRN_API dict_change {
 public:
-    dict_change(root_transaction& tx, dict_node& node) : tx_(tx), node_(node) {}
+    dict_change(root_transaction& tx, dict_node& node) : tx_(tx), node_(node), has_erased_(tx.has_joined()) {}
     dict_change(const dict_change&) = delete;
     dict_change& operator=(const dict_change&) = delete;
 
@@ -197,17 +197,13 @@ public:
     CAIRN_INLINE void commit() {
         if (few_count_ == 0 && trim_count_ == 0) [[likely]] {
             tx_.commit();
-            has_erased_ = false;
+            has_erased_ = tx_.has_joined();
         } else {
             tidy_up_and_commit();
         }
     }
 
 private:
-    struct freed_block {
-        segment_offset offset;
-        std::uint64_t bytes;
-    };
     struct roomy_table {
         dict_table_header& header;
         std::uint32_t groups;
@@ -243,7 +239,7 @@ private:
     std::uint64_t last_trim_ = 0;
     std::uint64_t trim_count_ = 0;
     std::vector<std::uint64_t> more_trims_;
-    bool has_erased_ = false;
+    bool has_erased_;  // in this transaction, or perhaps in the one that it has joined
 };
 
 // Both at once, as the word that they are: one record of the log.

@@ -17,6 +17,7 @@ namespace cairn::inline v0::detail {
 
 template <typename T>
 struct fifo_order {
+    using queue_type = queue<T>;
     using dead_letter_queue = queue<T>;
     static constexpr object_kind kind = object_kind::queue;
     static constexpr queue_order order = queue_order::fifo;

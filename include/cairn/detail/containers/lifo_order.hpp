@@ -6,10 +6,18 @@
 #include <cairn/detail/containers/fifo_order.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
+namespace cairn::inline v0 {
+
+template <typename T>
+class lifo_queue;
+
+}  // namespace cairn::inline v0
+
 namespace cairn::inline v0::detail {
 
 template <typename T>
 struct lifo_order {
+    using queue_type = lifo_queue<T>;
     using dead_letter_queue = queue<T>;
     static constexpr object_kind kind = object_kind::lifo_queue;
     static constexpr queue_order order = queue_order::lifo;

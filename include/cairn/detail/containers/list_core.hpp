@@ -101,6 +101,7 @@ CAIRN_INLINE std::byte* next_element(root_transaction& tx, list_node& node, std:
     std::byte* next = find_tail(tx.in(), node, node.size, stride, count);
     if (next == nullptr) [[unlikely]]
         throw_damaged(tx.in(), tx.slot());
+    tx.log_if_joined(next, count * stride);
     return next;
 }
 

@@ -14,6 +14,8 @@ template <typename T>
 CAIRN_INLINE void list<T>::push_back(parameter value) const {
     this->require_writable();
     if constexpr (traits::in_place) {
+        if (detail::this_thread.open != nullptr) [[unlikely]]
+            return push_back_inside(value);
         detail::list_node& n = node_in(in());
         for (;;) {
             {
@@ -49,6 +51,17 @@ CAIRN_COLD void list<T>::make_room() const {
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = sound_node(tx);
     if (n.size == n.limit) detail::extend_tail(tx, n);
+    tx.commit();
+}
+
+// In a transaction of the user's: all is logged.
+template <typename T>
+CAIRN_COLD void list<T>::push_back_inside(parameter value) const {
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = sound_node(tx);
+    std::byte* to = detail::next_element(tx, n, traits::stride);
+    detail::write_in_place(to, value);
+    tx.store(n.size, n.size + 1);
     tx.commit();
 }
 
@@ -393,6 +406,8 @@ template <typename T>
 CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
     this->require_writable();
     if constexpr (traits::is_word) {
+        if (detail::this_thread.open != nullptr) [[unlikely]]
+            return set_logged(index, value);  // inside a transaction of the user's
         detail::single_store writer(in(), slot(), generation());
         detail::list_node& n = node_in(in());
         if (index >= n.size) [[unlikely]]
@@ -402,11 +417,16 @@ CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
             detail::throw_damaged(in(), slot());
         writer.template overwrite<sizeof(T)>(element, &value);
     } else {
-        const detail::encoded<T> bytes(value);
-        detail::root_transaction tx(in(), slot(), generation());
-        detail::list_node& n = checked(tx, "set in", index);
-        store_element(tx, n, detail::element_at(tx, n, index), bytes);
+        set_logged(index, value);
     }
+}
+
+template <typename T>
+void list<T>::set_logged(size_type index, parameter value) const {
+    const detail::encoded<T> bytes(value);
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = checked(tx, "set in", index);
+    store_element(tx, n, detail::element_at(tx, n, index), bytes);
 }
 
 template <typename T>

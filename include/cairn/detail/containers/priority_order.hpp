@@ -12,10 +12,18 @@
 #include <cairn/detail/containers/fifo_order.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
+namespace cairn::inline v0 {
+
+template <typename T, typename Compare>
+class priority_queue;
+
+}  // namespace cairn::inline v0
+
 namespace cairn::inline v0::detail {
 
 template <typename T, typename Compare>
 struct priority_order {
+    using queue_type = priority_queue<T, Compare>;
     using dead_letter_queue = queue<T>;
     static constexpr object_kind kind = object_kind::priority_queue;
     static constexpr queue_order order = queue_order::priority;

@@ -101,6 +101,7 @@ CAIRN_INLINE std::byte* next_queue_slot(root_transaction& tx, queue_node& node, 
     std::byte* slot = find_queue_slot(tx.in(), node.tail_base, ticket, stride);
     if (slot == nullptr) [[unlikely]]
         throw_damaged(tx.in(), tx.slot());
+    tx.log_if_joined(slot, stride);
     // Who reads these bytes in place of a taken item's sees the version that has moved on since.
     std::atomic_thread_fence(std::memory_order_release);
     return slot;

@@ -189,6 +189,7 @@ std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_
 template <typename T, typename Order>
 std::optional<typename basic_queue<T, Order>::lease_type>
 basic_queue<T, Order>::lease_before(steady_time deadline, const std::stop_token& stop) const {
+    require_outside("lease of an item of", in(), slot(), lease_hint);
     element_copy<T> item;
     lease_ticket ticket;
     const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {

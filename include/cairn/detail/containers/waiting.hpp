@@ -27,8 +27,9 @@ constexpr steady_time some_day = steady_time::max();
 /// One wait of one thread. The handle's mapping outlives it.
 class CAIRN_API root_wait {
 public:
-    root_wait(root_slot& slot, std::uint64_t generation, std::uint32_t event, steady_time deadline,
-              std::stop_token stop);
+    /// Throws would_deadlock in a transaction of the user's: nobody else can make a change as long as it is there.
+    root_wait(const segment& in, root_slot& slot, std::uint64_t generation, std::uint32_t event,
+              steady_time deadline, std::stop_token stop);
     root_wait(const root_wait&) = delete;
     root_wait& operator=(const root_wait&) = delete;
     ~root_wait();
@@ -96,7 +97,7 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
         seen = load_word(word);
     }
     if (deadline == at_once) return false;
-    root_wait wait(slot, generation, event, deadline, stop);
+    root_wait wait(s, slot, generation, event, deadline, stop);
     for (;;) {
         wait.pause(word, seen, idle);
         root_transaction tx(s, slot, generation);

@@ -11,11 +11,12 @@
 
 namespace cairn::inline v0::detail {
 
-/// What txn/transaction.hpp derives from.
+/// What txn/root_transaction.hpp derives from.
 struct open_transaction {
     open_transaction* outer = nullptr;
     bool is_inert =
         false;  // made by the parent of a forked child: nothing in it is the child's to undo or unlock
+    bool may_be_joined = false;  // a root_transaction of the user's: operations on its root become part of it
 };
 
 /// What the kernel reads when a thread dies, in words of our own: struct robust_list_head. A null link does not occur: an

@@ -33,12 +33,12 @@ constexpr std::uint64_t log_record_word(segment_offset offset, std::uint64_t byt
     return offset << 16 | bytes;
 }
 
-/// Puts back every counted record, newest first; leaves the head alone, so that it can be done again. Returns the
-/// number of bytes put back, or -1 when the log is damaged: then nothing that the damaged record names was touched.
+/// Puts back every counted record, newest first, or those behind `until`, which the head was before; leaves the head alone,
+/// so that it can be done again. Returns the number of bytes put back, or -1 when the log is damaged: then nothing that the damaged record names was touched.
 /// A record may name only what its owner's transactions write, whatever stands in a damaged one: a root's log its own
 /// control block and extents, the segment's log its lists, its map and what it keeps in control blocks. No log names a
 /// lock, a version or a log.
 /// Never allocates, never throws: it runs for the dead.
-std::int64_t replay_backwards(const segment& s, const undo_log& log) noexcept;
+std::int64_t replay_backwards(const segment& s, const undo_log& log, std::uint64_t until = 0) noexcept;
 
 }  // namespace cairn::inline v0::detail

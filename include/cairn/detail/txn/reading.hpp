@@ -18,7 +18,9 @@ constexpr int optimistic_attempts = 8;
 enum class read_result { done, torn };
 
 CAIRN_API CAIRN_COLD void pause_reader() noexcept;
-[[noreturn]] CAIRN_API CAIRN_COLD void throw_would_deadlock(const segment& s, const root_slot& slot);
+/// In a thread that is inside an operation: throws would_deadlock, unless that is a transaction of the user's on this root;
+/// then object_gone when the root is not of that generation.
+CAIRN_API CAIRN_COLD void require_joinable(const segment& s, const root_slot& slot, std::uint64_t generation);
 [[noreturn]] CAIRN_API CAIRN_COLD void throw_damaged(const segment& s, const root_slot& slot);
 
 /// A second view of a read-only segment in which a dead writer's work can be undone without touching the segment. Says
@@ -30,9 +32,11 @@ CAIRN_API CAIRN_COLD segment_ptr private_view(segment& s, const root_slot& slot)
 class quick_look {
 public:
     CAIRN_INLINE quick_look(const segment& s, const root_slot& slot, std::uint64_t generation) : slot_(slot) {
-        // The same every time, not only when a writer happens to be there.
-        if (this_thread.open != nullptr) [[unlikely]]
-            throw_would_deadlock(s, slot);
+        // The same every time, not only when a writer happens to be there. In a transaction of the user's: read_root().
+        if (this_thread.open != nullptr) [[unlikely]] {
+            require_joinable(s, slot, generation);
+            return;
+        }
         // acquire: pairs with the release of the even version; all stores of that change are seen
         version_ = __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);
         may_look_ = version_ % 2 == 0 && load_word(slot.generation) == generation;

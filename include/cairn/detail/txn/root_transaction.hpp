@@ -10,12 +10,21 @@
 // An operation that publishes with one store (an append) needs neither 2 nor 3: nothing that a reader may look at
 // changes but that one word.
 //
+// Inside a transaction of the user's (user_transaction.hpp) the root_transaction of an operation joins it: the lock, the
+// log and the version are those of the transaction around it, and what it commits is a savepoint. Its steps:
+//   2. version odd                   by whichever operation is the first; moved on by the others, staying odd
+//   3. log, then store, repeatedly   as above. What an operation alone need not log, since nobody could see it, it does log
+//                                    where it may have been something when the transaction began: log_if_joined()
+//   5. savepoint                     nothing is stored. An operation that ends without it is undone from its beginning
+//      freed blocks                  are freed when the transaction around commits: until then nobody gets them
+//
 // Safety        one object, one thread, one scope. What is not committed when it goes out of scope is rolled back, for
 //               whatever reason it goes (exception, pthread_exit, cancellation).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/detail/segment/segment.hpp>
@@ -25,10 +34,17 @@ namespace cairn::inline v0::detail {
 
 class segment_guard;
 
+/// A block that is freed when the user's transaction commits.
+struct freed_block {
+    segment_offset offset;
+    std::uint64_t bytes;
+};
+
 class root_transaction : private open_transaction {
 public:
-    /// Locks the root; repairs it if its last holder died. Throws object_gone (another generation lives there),
-    /// object_poisoned, would_deadlock (this thread is inside an operation), refused.
+    /// Locks the root; repairs it if its last holder died. In a transaction of the user's on the same root: joins that.
+    /// Throws object_gone (another generation lives there), object_poisoned, would_deadlock (this thread is inside another
+    /// operation), refused.
     CAIRN_INLINE root_transaction(segment& s, root_slot& slot, std::uint64_t generation);
 
     /// Of several roots at once, which are locked in the order of their slots: `before` is the one locked last, if any.
@@ -56,7 +72,12 @@ public:
     /// bytes at a multiple of 8. May spill into the segment: throws segment_full.
     CAIRN_API void log(void* address, std::uint64_t bytes);
 
-    /// One store: from here on it is done. The transaction goes on with an empty log; the version stays as it is.
+    /// The same, if it has joined another, for a place that nobody can see unless what was there is taken back: beyond the
+    /// end of a list, say. To the next multiple of 8 on both sides.
+    CAIRN_INLINE void log_if_joined(void* place, std::uint64_t bytes);
+
+    /// One store: from here on it is done. The transaction goes on with an empty log; the version stays as it is. If it has
+    /// joined another: a savepoint.
     CAIRN_INLINE void commit();
 
     /// Commits a change that is one store of one word, if nothing else was logged; readers see all that came before.
@@ -74,7 +95,11 @@ public:
     /// Undoes what was not committed. Also the way in which a dead process's work is undone.
     CAIRN_API void roll_back();
 
-    [[nodiscard]] bool is_building() const noexcept { return building_ != nullptr; }
+    /// A block that is to be freed with the transaction that this one has joined.
+    CAIRN_API void free_later(segment_offset block, std::uint64_t bytes);
+
+    [[nodiscard]] bool is_building() const noexcept { return role_ == role::building; }
+    [[nodiscard]] bool has_joined() const noexcept { return role_ == role::joined; }
     [[nodiscard]] bool has_uncommitted() const noexcept { return head_ != 0; }
     [[nodiscard]] bool is_inert() const noexcept { return open_transaction::is_inert; }
     /// After user code ran: throws invalid_state in a child that it forked.
@@ -85,8 +110,40 @@ public:
 
 private:
     friend class single_store;
+    friend class user_transaction;
+
+    enum class role : std::uint8_t { alone, building, joined };
+    /// How far the log had come.
+    struct savepoint {
+        std::uint64_t head;
+        unsigned char* area;
+        std::uint64_t area_bytes;
+        std::uint32_t extents;  // what slot_.extents said
+        std::size_t freed_count;
+    };
+    /// Of a transaction that has joined another, or may be joined: set when it does, or is made so.
+    struct joining {
+        root_transaction* around;
+        std::vector<freed_block>* freed;  // of the outermost one
+        savepoint began;
+        savepoint saved;  // the last commit
+        int exceptions;   // under way when it began
+    };
+
     root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result);
     void hand_over() noexcept { open_transaction::is_inert = true; }
+    friend bool may_join(const root_slot& slot) noexcept;
+    bool join(std::uint64_t generation);
+    void leave_joined() noexcept;
+    void let_join(std::vector<freed_block>& freed) noexcept;
+    void stop_joining();
+    CAIRN_API CAIRN_COLD void begin_change_specially() noexcept;
+    CAIRN_API CAIRN_COLD void commit_specially();
+    [[nodiscard]] savepoint here() const noexcept;
+    [[nodiscard]] bool is_at(const savepoint& point) const noexcept;
+    void roll_back_to(const savepoint& back);
+    void undo(segment_guard& guard, const savepoint& back);
+    CAIRN_API CAIRN_COLD void log_joined(void* place, std::uint64_t bytes);
 
     CAIRN_API CAIRN_COLD void enter_slowly(int lock_result, std::uint64_t generation);
     CAIRN_API CAIRN_COLD void leave_slowly() noexcept;
@@ -109,6 +166,8 @@ private:
     std::uint64_t area_bytes_ = root_log_bytes;
     bool changing_ = false;   // version is odd by us
     bool unsettled_ = false;  // extents were taken or are to be given back
+    role role_ = role::alone;
+    joining joining_;  // left alone by those that are alone: an operation has no time for it
 };
 
 /// A writer whose whole change is one store of one word (an append, a set of an integer): root_transaction without log and
@@ -143,6 +202,12 @@ private:
 
     root_slot& slot_;
 };
+
+/// Whether this thread is in a transaction of the user's on that root, and in no other operation inside it.
+[[nodiscard]] bool may_join(const root_slot& slot) noexcept;
+[[noreturn]] void throw_gone(const segment& s, const root_slot& slot);
+/// Throws would_deadlock in a thread that is inside any operation; `hint` is for one that is in a transaction of this root.
+CAIRN_API void require_outside(const char* what, const segment& s, const root_slot& slot, const char* hint);
 
 /// The root's lock is not held: wakes and other event counts see events.hpp.
 undo_log root_log(root_slot& slot) noexcept;
@@ -188,7 +253,7 @@ CAIRN_INLINE single_store::~single_store() {
 }
 
 CAIRN_INLINE root_transaction::~root_transaction() {
-    // `outer`: it is being built, or one of several roots.
+    // `outer`: it is being built, or one of several roots, or has joined another.
     if (head_ != 0 || unsettled_ || open_transaction::is_inert || outer != nullptr) [[unlikely]] {
         leave_slowly();
         return;
@@ -205,10 +270,9 @@ CAIRN_INLINE root_transaction::~root_transaction() {
 CAIRN_INLINE void root_transaction::begin_change() {
     if (open_transaction::is_inert) [[unlikely]]
         throw_inert(segment_, slot_);
-    if (changing_ || building_ != nullptr) return;  // nobody reads what is being built
-    // A child forked inside a callback: the version is its parent's to change. What follows throws invalid_state.
-    if (open_transaction::is_inert) [[unlikely]]
-        return;
+    if (changing_) return;
+    if (role_ != role::alone) [[unlikely]]
+        return begin_change_specially();
     changing_ = true;
     store_word(slot_.version, load_word(slot_.version) | 1);
     // release: a reader that sees any later store sees, after its acquire fence, the odd version, too
@@ -217,7 +281,7 @@ CAIRN_INLINE void root_transaction::begin_change() {
 
 template <word T>
 CAIRN_INLINE void root_transaction::store(T& to, std::type_identity_t<T> value) {
-    if (building_ == nullptr) {
+    if (role_ != role::building) {
         const std::uint64_t used = head_ & 0xffffffff;
         if (open_transaction::is_inert || used + 16 > area_bytes_) [[unlikely]] {
             log_slowly(&to, sizeof(T));
@@ -240,7 +304,8 @@ CAIRN_INLINE void root_transaction::store(T& to, std::type_identity_t<T> value) 
 CAIRN_INLINE void root_transaction::commit() {
     if (open_transaction::is_inert) [[unlikely]]
         throw_inert(segment_, slot_);
-    if (building_ != nullptr) return;
+    if (role_ != role::alone) [[unlikely]]
+        return commit_specially();
     order_stores();
     if (head_ != 0) {
         store_word(slot_.log_head, 0);
@@ -251,6 +316,11 @@ CAIRN_INLINE void root_transaction::commit() {
     order_stores();
     if (unsettled_) [[unlikely]]
         settle();
+}
+
+CAIRN_INLINE void root_transaction::log_if_joined(void* place, std::uint64_t bytes) {
+    if (role_ == role::joined) [[unlikely]]
+        log_joined(place, bytes);
 }
 
 template <word T>
@@ -269,8 +339,10 @@ CAIRN_INLINE void root_transaction::publish(T& to, std::type_identity_t<T> value
 }
 
 CAIRN_INLINE void root_transaction::overwrite(std::uint64_t& to, std::uint64_t value) {
-    if (head_ != 0 || changing_ || building_ != nullptr || open_transaction::is_inert) [[unlikely]] {
+    if (head_ != 0 || changing_ || role_ != role::alone || open_transaction::is_inert) [[unlikely]] {
+        begin_change();
         store(to, value);
+        commit();
         return;
     }
     std::atomic_thread_fence(

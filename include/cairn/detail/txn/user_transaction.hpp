@@ -1,0 +1,56 @@
+// user_transaction.hpp - several operations on a root as one: the caller's own transaction.
+//
+// Protected by  the root's lock, from the beginning to the end.
+// Commit        the root's log; before it what the operations freed is freed, logged.
+// Death         before the commit: all that the operations did is rolled back. After it: done.
+#pragma once
+
+#include <functional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <cairn/detail/txn/root_transaction.hpp>
+
+namespace cairn::inline v0::detail {
+
+/// Operations of this thread on that root join it, another user_transaction among them, until it is committed or goes out of
+/// scope: then it is rolled back.
+class CAIRN_API user_transaction {
+public:
+    user_transaction(segment& s, root_slot& slot, std::uint64_t generation);
+    user_transaction(const user_transaction&) = delete;
+    user_transaction& operator=(const user_transaction&) = delete;
+    ~user_transaction();
+
+    /// Throws segment_full, and then nothing has happened; invalid_state in a child that was forked inside.
+    void commit();
+
+private:
+    std::vector<freed_block> freed_;
+    root_transaction tx_;
+};
+
+/// Calls fn(handle&) in a transaction of the root that `self` refers to. Commits when it returns.
+template <typename Handle, typename Fn>
+std::invoke_result_t<Fn, Handle&> call_in_transaction(const Handle& self, segment& s, root_slot& slot,
+                                                      std::uint64_t generation, Fn&& fn) {
+    using result_type = std::invoke_result_t<Fn, Handle&>;
+    const Handle keep = self;  // fn may let go of all other handles
+    Handle handle = self;
+    user_transaction all(s, slot, generation);
+    if constexpr (std::is_void_v<result_type>) {
+        std::invoke(std::forward<Fn>(fn), handle);
+        all.commit();
+    } else if constexpr (std::is_reference_v<result_type>) {
+        auto&& result = std::invoke(std::forward<Fn>(fn), handle);
+        all.commit();
+        return static_cast<result_type>(result);
+    } else {
+        result_type result = std::invoke(std::forward<Fn>(fn), handle);
+        all.commit();
+        return result;
+    }
+}
+
+}  // namespace cairn::inline v0::detail

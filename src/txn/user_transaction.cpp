@@ -1,0 +1,23 @@
+#include "cairn/detail/txn/user_transaction.hpp"
+
+#include <cairn/detail/arena/arena.hpp>
+
+namespace cairn::inline v0::detail {
+
+user_transaction::user_transaction(segment& s, root_slot& slot, std::uint64_t generation)
+    : tx_(s, slot, generation) {
+    tx_.let_join(freed_);
+}
+
+user_transaction::~user_transaction() = default;
+
+void user_transaction::commit() {
+    tx_.require_own();
+    tx_.stop_joining();
+    if (!tx_.has_joined()) {
+        for (const freed_block& each : freed_) deallocate(tx_, each.offset, each.bytes);
+    }
+    tx_.commit();
+}
+
+}  // namespace cairn::inline v0::detail
