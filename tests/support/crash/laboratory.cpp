@@ -160,10 +160,10 @@ thoroughness how_thorough(const lab_settings& settings) {
     how.seed = settings.seed;
     how.every_approach = settings.full;
     if (settings.full) return how;
-    // Measured: an image takes 1 ms, a film 2 ms, an image of a film 0.5 ms; some 200 rows share two processors.
-    how.most_images = 400;
-    how.most_films = 120;
-    how.most_recovery_images = 1000;
+    // Measured: an image takes 1 ms, a film 2 ms, an image of a film 0.5 ms; some 700 rows share two processors.
+    how.most_images = 200;
+    how.most_films = 60;
+    how.most_recovery_images = 500;
     return how;
 }
 
