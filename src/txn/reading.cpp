@@ -55,8 +55,10 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
     view->internals().file = s.internals().file;
     segment_access::set_mapping(*view, std::move(map), true);
     segment_access::set_name(*view, s.name(), s.is_anonymous());
-    // In the copy only: locks of living processes are theirs, but here nobody else can hold one.
+    // In the copy only: locks of living processes are theirs, but here nobody else can hold one. First the page becomes the
+    // copy's own: as long as nothing is written to it, whoever takes the lock of the dead has it here, too.
     auto release = [](stored_mutex& m) {
+        store_word(m.acquired_count, load_word(m.acquired_count));
         if (!inspect(m).owner_died) initialize(m);
     };
     release(view->control().lock);

@@ -1,8 +1,11 @@
 // root_transaction_test.cpp - the undo log and its replay: what is not committed is taken back, by the thread itself or,
 // when its process died, by the next one.
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -330,4 +333,27 @@ TEST_CASE("generation and version of a control block only grow when it is used a
         REQUIRE(m.remove("l"));
         CHECK(slot->version > version);
     }
+}
+
+TEST_CASE("a private view of what a dead writer has left is nobody's, also when somebody repairs the object "
+          "meanwhile") {
+    const opened o;
+    o.die_in_transaction([&](root_transaction& tx) { overwrite(o, tx, 0, 5); });
+    const segment_ptr view = private_view(o.inside.in(), o.slot());
+    auto& seen = *view->at<root_slot>(o.inside.in().offset_of(&o.slot()));
+    std::atomic<bool> has_looked = false;
+    std::thread reader;
+    {
+        const root_transaction repaired(o.inside.in(), o.slot(), o.inside.generation());
+        reader = std::thread([&] {
+            const root_transaction tx(*view, seen, o.inside.generation());
+            has_looked = true;
+        });
+        // As long as the lock is held here.
+        for (int i = 0; i < 5000 && !has_looked; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        CHECK(has_looked);
+    }
+    reader.join();
+    CHECK(o.l == o.expected(10));
 }
