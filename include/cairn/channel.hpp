@@ -20,7 +20,7 @@
 // Cost          put and get: constant, no lock, two fences; no system call unless the other end sleeps. Items are copies.
 // Safety        every operation is process-shared, crash-atomic and fork-safe, and thread-safe as far as the ends go; none is
 //               signal-safe. All but the reads throw would_deadlock in callbacks of other operations, and object_gone when
-//               the channel is removed.
+//               the channel is removed. It has no transaction(): nothing is taken back where there is no lock.
 #pragma once
 
 #include <array>

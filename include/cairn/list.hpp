@@ -146,10 +146,15 @@ public:
     /// change: others see all of it or nothing, whatever happens on the way, a death included. If fn throws, nothing happened;
     /// an operation that fails inside alone can be caught, and the rest goes on. Returns what fn returns. May be nested: an
     /// inner one that throws takes back its own part.
-    /// Inside, other objects are would_deadlock, reading included. All others wait until fn is done: keep it short. What was
-    /// removed inside is free for use afterwards, so that a list which is cleared and filled inside takes room twice.
+    /// Inside, other objects are would_deadlock, reading included. All others wait until fn is done: keep it short, and do not
+    /// wait inside for a thread or process that uses the list, which would wait for fn. What was removed inside is free for use
+    /// afterwards, so that a list which is cleared and filled inside takes room twice. Removing needs room for the undo log.
     /// @throws segment_full  no room for the undo log; whatever fn throws. Nothing happened then.
+    /// @throws would_deadlock  inside another object's transaction, or any callback; object_gone, object_poisoned,
+    ///         permission_denied (read-only)
     /// Cost    one lock; each operation logs the bytes that it changes or adds
+    /// Safety  thread-safe, process-shared, crash-atomic. In a child that fn forks the transaction is its parent's: to return
+    ///         from fn there throws invalid_state, and using the list waits for the parent's commit, and is no part of it.
     template <std::invocable<list&> Fn>
     std::invoke_result_t<Fn, list&> transaction(Fn&& fn) const {
         this->require_writable();

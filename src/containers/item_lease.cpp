@@ -26,12 +26,21 @@ lease_hold::~lease_hold() {
     end_quietly();
 }
 
+namespace {
+
+constexpr const char* to_ack = "ack of an item of";
+constexpr const char* to_release = "release of an item of";
+
+}  // namespace
+
 void lease_hold::ack() {
-    end("ack of an item of", &finish_lease);
+    require_outside(to_ack, in(), slot(), lease_hint);  // which could take it back, but not this guard
+    end(to_ack, &finish_lease);
 }
 
 void lease_hold::release() {
-    end("release of an item of", &return_lease);
+    require_outside(to_release, in(), slot(), lease_hint);
+    end(to_release, &return_lease);
 }
 
 void lease_hold::end(const char* operation, bool (*by)(root_transaction&, queue_node&, std::uint64_t)) {
@@ -44,7 +53,6 @@ void lease_hold::end(const char* operation, bool (*by)(root_transaction&, queue_
             what + describe_object(in(), slot()) +
             ": it was leased by the parent of this forked process, and is its parent's alone");
     }
-    require_outside(operation, in(), slot(), lease_hint);  // which could take it back, but not this guard
     root_transaction tx(in(), slot(), generation());
     if (!by(tx, *in().at<queue_node>(node()), ticket_.lease))
         throw invalid_state(what + describe_object(in(), slot()) + ": there is no such lease any more");
@@ -54,7 +62,7 @@ void lease_hold::end(const char* operation, bool (*by)(root_transaction&, queue_
 void lease_hold::end_quietly() noexcept {
     if (ticket_.lease == 0 || !is_own()) return;
     try {
-        end("release of an item of", &return_lease);
+        end(to_release, &return_lease);  // in a transaction of the queue: with that
     } catch (...) {
         // The queue is gone, or this thread is inside another operation: then the item comes back when this process ends.
     }

@@ -62,9 +62,10 @@ undo_log root_log(root_slot& slot) noexcept {
 
 namespace {
 
-constexpr const char* inside_hint = "this thread is inside another operation (a callback or a signal "
-                                    "handler) and would wait for itself; do it after that "
-                                    "operation, or use `transaction`";
+constexpr const char* inside_hint =
+    "this thread is inside another operation (a callback, a transaction of another object, or what a signal "
+    "handler has interrupted) and would wait for itself; do it after that operation, or, if both are of this "
+    "object, use `transaction`";
 
 [[noreturn]] void throw_inside(const char* what, const segment& s, const root_slot& slot,
                                const char* hint = inside_hint) {
@@ -185,10 +186,14 @@ void root_transaction::let_join(std::vector<freed_block>& freed) noexcept {
     open_transaction::may_be_joined = true;  // by a signal handler, too, from here on
 }
 
-void root_transaction::stop_joining() {
+void root_transaction::end_joining() noexcept {
     open_transaction::may_be_joined = false;
     order_stores();
-    if (!is_live(slot_)) throw_gone(segment_, slot_);  // an operation could not be rolled back
+}
+
+// An operation inside may have failed to be rolled back.
+void root_transaction::require_sound() const {
+    if (!is_live(slot_)) throw_gone(segment_, slot_);
 }
 
 bool root_transaction::join(std::uint64_t generation) {

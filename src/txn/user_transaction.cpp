@@ -9,11 +9,15 @@ user_transaction::user_transaction(segment& s, root_slot& slot, std::uint64_t ge
     tx_.let_join(freed_);
 }
 
-user_transaction::~user_transaction() = default;
+user_transaction::~user_transaction() {
+    // A signal handler that interrupts what follows joins nothing.
+    tx_.end_joining();
+}
 
 void user_transaction::commit() {
     tx_.require_own();
-    tx_.stop_joining();
+    tx_.end_joining();
+    tx_.require_sound();
     if (!tx_.has_joined()) {
         for (const freed_block& each : freed_) deallocate(tx_, each.offset, each.bytes);
     }

@@ -121,6 +121,11 @@ void add_list_rows(experiment_table& table, const std::string& type) {
             v.push_back(two);
         },
         {}, roomy_segment());
+    rows.add(
+        "transaction", "a part thrown away that only takes pages, before anything else", some(10),
+        with_failure_between([](const list&) {}, [=](const list& tx) { tx.extend(pages_of<T>()); },
+                             [](const list&) {}),
+        [](values&) {}, {}, roomy_segment());
     rows.add("transaction", "nothing done", some(3),
              in_transaction([](const list& tx) { static_cast<void>(tx.size()); }), [](values&) {});
 }

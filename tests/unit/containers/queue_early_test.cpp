@@ -81,6 +81,26 @@ TEST_CASE("what was copied early counts no more after a rollback, though the hea
     CHECK(open.get() == large(2));
 }
 
+TEST_CASE("what was copied early counts no more after a part of a transaction was taken back") {
+    const cairn::manager m;
+    const opened_queue open(m.queue<std::string>("q"));
+    open.put_many({large(1), large(2)});
+    early_copy<std::string> meanwhile;
+    open.transaction([&](const auto& tx) {
+        try {
+            tx.transaction([&](const auto& inner) {
+                CHECK(inner.get() == large(1));
+                meanwhile.look(open.in(), open.slot(), open.node_ref());
+                throw 1;
+            });
+        } catch (int) {}
+        CHECK(tx.get() == large(1));
+        // The head is where it was seen; what lay there then is not known.
+        CHECK_FALSE(is_next(meanwhile, open));
+    });
+    CHECK(open.get() == large(2));
+}
+
 TEST_CASE("nothing is copied early of an empty queue, nor what is small") {
     const cairn::manager m;
     const opened_queue open(m.queue<std::string>("q"));

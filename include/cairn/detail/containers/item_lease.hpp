@@ -13,9 +13,9 @@
 
 namespace cairn::inline v0::detail {
 
-/// The part that does not depend on the item's type.
 constexpr const char* lease_hint = "a lease begins and ends outside transactions; use get and put inside";
 
+/// The part that does not depend on the item's type.
 class CAIRN_API lease_hold : private object_handle {
 public:
     lease_hold(root_reference root, lease_ticket ticket) noexcept;

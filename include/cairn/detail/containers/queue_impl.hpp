@@ -38,6 +38,8 @@ bool basic_queue<T, Order>::attempt_get(steady_time deadline, const std::stop_to
     bool is_swept = false;  // since the queue was closed
     const auto attempt = [&](root_transaction& tx) {
         if (queued_count(n) == 0) {
+            if (n.state == queue_state::open)
+                is_swept = false;  // it was closed in a transaction that was taken back
             if (n.leased_count == 0 || is_swept) require_open("get from", tx, n);
             return false;
         }

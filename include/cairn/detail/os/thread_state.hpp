@@ -1,8 +1,8 @@
 // thread_state.hpp - what a thread holds, and whether it may hold anything.
 //
-// A thread that is inside a Cairn operation (a callback of update, transaction, for_each ..., or a signal handler that
-// interrupted one) must not start another that could wait: it would wait for itself. The mark below says so. It is set
-// before the lock is tried and cleared after it is free.
+// A thread that is inside a Cairn operation (a callback of update, for_each ..., or a signal handler that interrupted one)
+// must not start another that could wait: it would wait for itself. The mark below says so. It is set before the lock is
+// tried and cleared after it is free. In a transaction of the user's, operations on the same root become part of that.
 #pragma once
 
 #include <cstdint>

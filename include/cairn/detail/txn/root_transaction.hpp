@@ -136,7 +136,8 @@ private:
     bool join(std::uint64_t generation);
     void leave_joined() noexcept;
     void let_join(std::vector<freed_block>& freed) noexcept;
-    void stop_joining();
+    void end_joining() noexcept;
+    void require_sound() const;
     CAIRN_API CAIRN_COLD void begin_change_specially() noexcept;
     CAIRN_API CAIRN_COLD void commit_specially();
     [[nodiscard]] savepoint here() const noexcept;

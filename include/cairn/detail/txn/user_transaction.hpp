@@ -36,6 +36,12 @@ template <typename Handle, typename Fn>
 std::invoke_result_t<Fn, Handle&> call_in_transaction(const Handle& self, segment& s, root_slot& slot,
                                                       std::uint64_t generation, Fn&& fn) {
     using result_type = std::invoke_result_t<Fn, Handle&>;
+    static_assert(std::is_void_v<result_type> || std::is_reference_v<result_type> ||
+                      std::is_move_constructible_v<result_type>,
+                  "what the callable of a transaction returns is kept until the commit, and moved out then");
+    static_assert(!std::is_reference_v<result_type> ||
+                      !std::is_same_v<std::remove_cvref_t<result_type>, Handle>,
+                  "the handle that the callable of a transaction is given goes with it: return a copy");
     const Handle keep = self;  // fn may let go of all other handles
     Handle handle = self;
     user_transaction all(s, slot, generation);
