@@ -30,7 +30,7 @@
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
-#include <cairn/detail/txn/user_transaction.hpp>
+#include <cairn/detail/containers/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 

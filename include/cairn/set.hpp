@@ -26,7 +26,7 @@
 #include <cairn/codec.hpp>
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
-#include <cairn/detail/txn/user_transaction.hpp>
+#include <cairn/detail/containers/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 

@@ -1,4 +1,4 @@
-"""Several operations as one, and those of them that fail alone: include/cairn/detail/txn/user_transaction.hpp,
+"""Several operations as one, and those of them that fail alone: include/cairn/detail/containers/user_transaction.hpp,
 src/txn/root_transaction.cpp (join, leave_joined, undo, roll_back_to, repair), src/arena/arena.cpp (deallocate).
 
 One root with at most two elements, each of which lies in a block, and a page that may be its own. What undo_model.py and

@@ -10,7 +10,7 @@
 // An operation that publishes with one store (an append) needs neither 2 nor 3: nothing that a reader may look at
 // changes but that one word.
 //
-// Inside a transaction of the user's (user_transaction.hpp) the root_transaction of an operation joins it: the lock, the
+// Inside a transaction of the user's (containers/user_transaction.hpp) the root_transaction of an operation joins it: the lock, the
 // log and the version are those of the transaction around it, and what it commits is a savepoint. Its steps:
 //   2. version odd                   by whichever operation is the first; moved on by the others, staying odd
 //   3. log, then store, repeatedly   as above. What an operation alone need not log, since nobody could see it, it does log

@@ -1,4 +1,4 @@
-#include "cairn/detail/txn/user_transaction.hpp"
+#include "cairn/detail/containers/user_transaction.hpp"
 
 #include <cairn/detail/arena/arena.hpp>
 
