@@ -219,7 +219,7 @@ void add_queue_rows_of(experiment_table& table, const std::string& type, std::si
         p.items.erase(p.items.begin(), p.items.begin() + static_cast<std::ptrdiff_t>(count));
     };
 
-    // The only chunk is begun anew, and what was in it is written over.
+    // Of `wide` the only chunk is full, and so begun anew: what was in it is written over.
     const auto take_all_and_put = [=](const Q& tx) {
         while (tx.try_get()) {}
         tx.put(one);
@@ -279,6 +279,7 @@ void add_transaction_rows(experiment_table& table) {
     add_dict_rows_of<cairn::dict<std::string, std::string>>(table, "str, str");
     add_set_rows_of<long>(table, "int64");
     add_queue_rows_of<cairn::queue<long>>(table, "int64", 140);
+    add_queue_rows_of<cairn::queue<wide>>(table, "wide", 9);
     add_queue_rows_of<cairn::queue<std::string>>(table, "str", 70);
     add_queue_rows_of<cairn::lifo_queue<long>>(table, "int64", 20);
     add_queue_rows_of<cairn::priority_queue<std::string>>(table, "str", 9);
