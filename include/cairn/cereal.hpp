@@ -32,7 +32,7 @@
 #include <cairn/detail/codec/name_literal.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 
@@ -177,7 +177,7 @@ struct cereal_codec {
     }
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
 // For pointers to polymorphic types.
 CEREAL_REGISTER_ARCHIVE(cairn::detail::cereal_output)

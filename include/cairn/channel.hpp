@@ -44,7 +44,7 @@
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// What a channel is made with. One that is there must have been made with the same.
 struct channel_options {
@@ -284,4 +284,4 @@ void channel<T>::append_repr_to(std::string& text) const {
     text += ", capacity=" + std::to_string(capacity()) + ')';
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -32,7 +32,7 @@
 #include <cairn/detail/codec/elements.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// Trivially copyable types that are neither of std nor hold addresses: their bytes. A struct that hides a pointer
 /// cannot be told from others: do not store one.
@@ -71,6 +71,6 @@ struct codec<std::string> {
 template <typename T>
 concept codable = detail::has_codec<T> && !detail::handle_type<T>;
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
 #include <cairn/detail/codec/composites.hpp>

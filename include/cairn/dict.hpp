@@ -36,7 +36,7 @@
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename K, typename V>
 class sharded_dict;
@@ -285,6 +285,6 @@ std::size_t erase_if(const dict<K, V>& d, Predicate predicate) {
     return erased;
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
 #include <cairn/detail/containers/dict_impl.hpp>

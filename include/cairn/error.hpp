@@ -14,7 +14,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// Base of everything Cairn throws. Safety: as std::runtime_error (copying does not throw).
 class CAIRN_API error : public std::runtime_error {
@@ -94,4 +94,4 @@ private:
     std::string text_;
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

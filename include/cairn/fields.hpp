@@ -29,7 +29,7 @@
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/codec/each.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Carries the type to the function that CAIRN_FIELDS defines; a template, so that no conversion (to a base class) finds
 /// the fields of another type.
@@ -64,7 +64,7 @@ constexpr decltype(auto) with_fields(Fn&& fn) {
     }(cairn_fields_of(fields_tag<T>{}));
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail
 
 #define CAIRN_DETAIL_POINTER(type, field) &type::field
 #define CAIRN_DETAIL_NAME(type, field) #field

@@ -19,13 +19,13 @@
 
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// What prints as what it refers to: a list<int>, l[0].
 template <typename T>
 concept prints_what_it_holds = member_repr<T> && (handle_type<T> || requires { typename T::is_cairn_proxy; });
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail
 
 // A list is a range, too; this keeps <fmt/ranges.h> from formatting it a second way, in whichever order they are included.
 FMT_BEGIN_NAMESPACE

@@ -33,7 +33,7 @@
 #include <cairn/detail/base/export.hpp>
 #include <cairn/segment.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail::inspecting {
 struct element_type;
@@ -262,4 +262,4 @@ CAIRN_API collect_result collect_segment(const segment_location& where, bool dry
 /// @throws no_such_segment, permission_denied, corrupt_segment, version_mismatch, refused, invalid_argument
 CAIRN_API void remove_segment(const segment_location& where, bool force = false);
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

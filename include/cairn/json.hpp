@@ -23,7 +23,7 @@
 #include <cairn/detail/codec/key.hpp>
 #include <cairn/detail/codec/msgpack.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 
@@ -81,4 +81,4 @@ struct codec<nlohmann::json> : detail::json_codec<nlohmann::json> {};
 template <>
 struct codec<nlohmann::ordered_json> : detail::json_codec<nlohmann::ordered_json> {};
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

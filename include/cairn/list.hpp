@@ -34,7 +34,7 @@
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T>
 class list : public detail::object_handle {
@@ -307,6 +307,6 @@ std::size_t erase_if(const list<T>& l, Predicate predicate) {
     return l.erase_where([&](const T& value) { return static_cast<bool>(std::invoke(predicate, value)); });
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
 #include <cairn/detail/containers/list_impl.hpp>

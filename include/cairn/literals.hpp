@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
-namespace cairn::inline v0::literals {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::literals {
 
 consteval std::uint64_t operator""_KiB(unsigned long long count) {
     return count << 10;
@@ -15,4 +17,4 @@ consteval std::uint64_t operator""_GiB(unsigned long long count) {
     return count << 30;
 }
 
-}  // namespace cairn::inline v0::literals
+}  // namespace cairn::inline CAIRN_ABI::literals

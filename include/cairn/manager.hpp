@@ -30,7 +30,7 @@
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// What m.objects() says of one object.
 struct object_info {
@@ -342,4 +342,4 @@ inline manager detail::object_handle::manager() const {
     return cairn::manager(segment_);
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

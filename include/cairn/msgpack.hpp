@@ -29,7 +29,7 @@
 #include <cairn/detail/codec/msgpack.hpp>
 #include <cairn/detail/codec/name_literal.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// The codec of a type that msgpack-c can pack and convert to; `Name` is what other programs know it by.
 template <typename T, detail::name_literal Name>
@@ -76,4 +76,4 @@ private:
     };
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -24,7 +24,7 @@
 #include <cairn/detail/process/task.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 class process_state;
@@ -217,4 +217,4 @@ private:
     std::unique_ptr<detail::process_state, detail::drop_process_state> state_;
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

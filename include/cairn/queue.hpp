@@ -29,7 +29,7 @@
 #include <cairn/detail/containers/lifo_order.hpp>
 #include <cairn/detail/containers/priority_order.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// What a queue is made with; a queue that is there keeps what it was made with.
 struct queue_options {
@@ -92,4 +92,4 @@ concept queue_of = requires(const Q& q, const T& item) {
     q.close();
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

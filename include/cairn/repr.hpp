@@ -13,7 +13,7 @@
 
 #include <cairn/codec.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 
@@ -139,4 +139,4 @@ template <typename T>
     return text;
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -7,7 +7,9 @@
 
 #include <sys/types.h>
 
-namespace cairn::inline v0 {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI {
 
 /// For manager::create and open_or_create.
 struct segment_options {
@@ -31,4 +33,4 @@ struct open_options {
     std::optional<uid_t> owner = std::nullopt;
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

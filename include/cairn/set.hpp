@@ -30,7 +30,7 @@
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T>
 class set : public detail::object_handle {
@@ -295,6 +295,6 @@ std::size_t erase_if(const set<T>& s, Predicate predicate) {
     return erased;
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
 #include <cairn/detail/containers/set_impl.hpp>

@@ -43,7 +43,7 @@
 
 #include <cairn/dict.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 struct sharded_dict_options {
     /// Dicts that the keys are spread over: a power of two from 1 to 64. More of them cost memory and the time of what goes
@@ -279,6 +279,6 @@ std::size_t erase_if(const sharded_dict<K, V>& d, Predicate predicate) {
     return erased;
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
 #include <cairn/detail/containers/sharded_dict_impl.hpp>

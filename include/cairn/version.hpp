@@ -9,7 +9,7 @@
 #define CAIRN_VERSION_MINOR 1
 #define CAIRN_VERSION_PATCH 0
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// Of the library that is loaded: "0.1.0".
 [[nodiscard]] CAIRN_API const char* version() noexcept;
@@ -17,4 +17,4 @@ namespace cairn::inline v0 {
 /// Of the segments it makes and reads; checked when one is opened.
 [[nodiscard]] CAIRN_API std::uint32_t format_version() noexcept;
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

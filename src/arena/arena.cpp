@@ -7,7 +7,7 @@
 #include "segment/segment_guard.hpp"
 #include <cairn/detail/base/check.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -248,4 +248,4 @@ void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes)
     if (was_full) link_partial(tx, span_page, span, size_class);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

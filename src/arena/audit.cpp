@@ -4,7 +4,7 @@
 #include "arena/size_classes.hpp"
 #include "cairn/detail/arena/arena.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -135,4 +135,4 @@ std::string arena_audit::finish() {
     return problem_;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

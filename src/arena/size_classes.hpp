@@ -5,7 +5,9 @@
 #include <bit>
 #include <cstdint>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr std::uint64_t largest_small_bytes = 8192;
 
@@ -36,4 +38,4 @@ static_assert(class_of(1024) == 19 && class_bytes(19) == 1024 && class_of(8192) 
               class_bytes(31) == 8192);
 static_assert(class_of(1025) == 20 && class_bytes(20) == 1280);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

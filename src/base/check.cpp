@@ -3,11 +3,11 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 void check_failed(const char* what, const char* file, int line) noexcept {
     std::fprintf(stderr, "cairn: internal error: %s (%s:%d)\n", what, file, line);
     std::abort();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,6 +1,6 @@
 #include "cairn/error.hpp"
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 // The destructors are here so that each class has one vtable and one typeinfo, in this library.
 error::~error() = default;
@@ -37,4 +37,4 @@ CAIRN_ANCHOR(remote_error);
 remote_error::remote_error(const std::string& type, const std::string& text)
     : error(type + ": " + text), type_(type), text_(text) {}
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -5,8 +5,8 @@
 
 #include <cairn/detail/base/hash.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr std::uint32_t hash_algorithm_xxh3 = 1;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -87,4 +87,4 @@ bool is_utf8(std::string_view text) noexcept {
     return true;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -4,7 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Why `name` cannot be a segment's, or empty: 1-200 bytes, no '/', no control characters, no '.' or '-' in front, not
 /// "pid:...".
@@ -18,4 +20,4 @@ bool is_utf8(std::string_view text) noexcept;
 /// The name for a message: control characters, which would cut it short or change a terminal, as \xNN.
 std::string printable_name(std::string_view name);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

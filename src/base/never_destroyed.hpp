@@ -4,7 +4,9 @@
 // would find the guard locked for ever. Declared `constinit`, this one needs none (tests/api/check_fork_safety.py).
 #pragma once
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T>
 class never_destroyed {
@@ -24,4 +26,4 @@ private:
     };
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

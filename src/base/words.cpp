@@ -1,6 +1,6 @@
 #include "cairn/detail/base/words.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -72,4 +72,4 @@ void zero_shared(void* to, std::size_t bytes) noexcept {
         [&](std::size_t i) { __atomic_store_n(out + i, static_cast<unsigned char>(0), __ATOMIC_RELAXED); });
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

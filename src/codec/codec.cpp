@@ -4,7 +4,7 @@
 
 #include <cairn/detail/base/words.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 bool read_length(std::span<const std::byte>& bytes, std::uint64_t& length) noexcept {
     length = 0;
@@ -58,4 +58,4 @@ void throw_valueless() {
         "encode variant: it holds no value, since an exception was thrown while it was given one");
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -6,7 +6,7 @@
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -204,4 +204,4 @@ void require_msgpack(const char* type, std::span<const std::byte> bytes) {
                            std::to_string(most_nested_msgpack) + " levels");
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -8,7 +8,9 @@
 #include <span>
 #include <string_view>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 enum class msgpack_kind {
     nil,
@@ -39,4 +41,4 @@ struct msgpack_item {
 /// Takes an item off the front; false when what is there is none, or says that more follows than there are bytes.
 bool take_item(std::span<const std::byte>& rest, msgpack_item& item) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -9,7 +9,7 @@
 
 #include "base/names.hpp"
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 
@@ -167,4 +167,4 @@ void write(std::ostream& to, const std::string& text) {
 
 }  // namespace detail
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

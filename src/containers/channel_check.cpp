@@ -3,7 +3,7 @@
 #include "containers/channel_ring.hpp"
 #include <cairn/detail/containers/queue_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 std::string check_channel_node(const segment& s, const channel_node& node) {
     const std::uint64_t ring_words = load_word(node.ring_words);
@@ -48,4 +48,4 @@ std::string check_channel(const segment& s, channel_node& node, arena_audit& aud
     return {};
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

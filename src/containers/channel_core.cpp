@@ -17,7 +17,7 @@
 #include <cairn/detail/containers/waiting.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -433,4 +433,4 @@ std::vector<std::uint64_t> copy_of_items(const channel_reference& c) {
     return stored_items(c.in, c.node);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

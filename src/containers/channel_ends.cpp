@@ -4,7 +4,7 @@
 
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -44,4 +44,4 @@ void release_end(const channel_reference& c, channel_end end) {
     if (load_word(pin.owner) == own_token(c.in)) store_word(pin.owner, 0);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

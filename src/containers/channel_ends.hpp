@@ -4,7 +4,7 @@
 #include "txn/root_pin.hpp"
 #include <cairn/detail/containers/channel_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 inline stored_pin& pin_of(root_slot& slot, channel_end end) noexcept {
     return slot.pins[end];
@@ -14,4 +14,4 @@ inline stored_pin& pin_of(root_slot& slot, channel_end end) noexcept {
 /// is done afterwards. Throws invalid_state where a living thread owns it, and whatever the lock throws.
 void claim_end(const channel_reference& c, channel_end end);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

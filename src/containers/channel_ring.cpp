@@ -3,7 +3,7 @@
 #include <array>
 #include <new>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -51,4 +51,4 @@ bool is_ring_in_place(const channel_block& block, std::uint64_t ring_words) noex
     return block.ring.index_limit() == ring_words + 1;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -22,7 +22,7 @@
 #include <cairn/detail/containers/channel_layout.hpp>
 #include <cairn/detail/segment/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Gives out one piece of memory that is there already; it ends with the root.
 template <typename T>
@@ -106,4 +106,4 @@ inline std::uint64_t used_words(std::uint64_t write_index, std::uint64_t read_in
     return write_index >= read_index ? write_index - read_index : write_index + limit - read_index;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

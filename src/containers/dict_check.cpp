@@ -1,7 +1,7 @@
 // dict_check.cpp - what must hold of a dict, for recovery's tests and for shmctl.
 #include "containers/dict_tables.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 std::string check_dict_node(const segment& s, const dict_node& node) {
     const dict_shape shape = node.shape;
@@ -169,4 +169,4 @@ std::string check_dict(const segment& s, dict_node& node, arena_audit& audit) {
     return dict_checker(s, node, audit).run();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

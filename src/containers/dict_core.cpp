@@ -4,7 +4,7 @@
 
 #include "containers/dict_tables.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -288,4 +288,4 @@ void dict_change::tidy_up_and_commit() {
     more_trims_.clear();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

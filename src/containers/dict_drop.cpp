@@ -7,7 +7,7 @@
 #include "containers/dict_tables.hpp"
 #include "txn/operation.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -150,4 +150,4 @@ void clear_dict(root_transaction& tx, dict_node& node) {
     finish_stored_operation(tx);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,7 +1,7 @@
 // dict_growth.cpp - tables that are built anew, larger or as two, when they have no room left.
 #include "containers/dict_tables.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 // The table of a hash, with a place for one more record.
 dict_change::roomy_table dict_change::make_room(std::uint64_t hash) {
@@ -190,4 +190,4 @@ void dict_change::replace_entries(std::uint64_t hash, std::uint32_t depth, std::
         tx_.store(entries[first + i], i < (count + 1) / 2 ? zeros : ones);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -4,7 +4,7 @@
 
 #include "containers/dict_tables.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -294,4 +294,4 @@ void trim_order(root_transaction& tx, dict_node& node, std::uint64_t sequence) {
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -7,7 +7,7 @@
 #include "segment/segment_guard.hpp"
 #include <cairn/detail/containers/dict_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr std::uint64_t full_table_bytes = 16384;  // what one insert moves at most: 6 us
 constexpr std::uint64_t large_table_bytes = 65536;
@@ -84,4 +84,4 @@ std::byte* find_by_sequence(const segment& s, const dict_node& node, dict_shape 
 /// Gives back nodes of the order that an erase has emptied, each in a transaction of its own.
 void trim_order(root_transaction& tx, dict_node& node, std::uint64_t sequence);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

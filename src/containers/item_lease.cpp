@@ -2,7 +2,7 @@
 
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 lease_hold::lease_hold(root_reference root, lease_ticket ticket) noexcept
     : object_handle(std::move(root)), ticket_(ticket), participant_(in().participant_number()) {}
@@ -68,4 +68,4 @@ void lease_hold::end_quietly() noexcept {
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -2,7 +2,7 @@
 
 #include "segment/segment_guard.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -185,4 +185,4 @@ void log_elements(root_transaction& tx, std::byte* from, std::uint64_t bytes) {
     tx.log(reinterpret_cast<void*>(begin), end - begin);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -5,7 +5,7 @@
 
 #include <cairn/detail/containers/list_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The chunk at that position, made if it is not there yet. All new links are logged; new memory is not.
 segment_offset ensure_chunk(root_transaction& tx, const chunk_links& links,
@@ -27,4 +27,4 @@ void copy_out_elements(std::byte* to, const std::byte* from, std::uint64_t bytes
 /// Logs the bytes and what is around them up to multiples of 8.
 void log_elements(root_transaction& tx, std::byte* from, std::uint64_t bytes);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

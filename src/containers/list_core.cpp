@@ -6,7 +6,7 @@
 #include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -248,4 +248,4 @@ std::string check_list(const segment& s, list_node& node, arena_audit& audit) {
     return {};
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

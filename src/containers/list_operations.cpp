@@ -12,7 +12,7 @@
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -318,4 +318,4 @@ void insert_prepared(root_transaction& tx, list_node& node, std::uint64_t index)
     commit_and_finish(tx);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

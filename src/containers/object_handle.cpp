@@ -5,7 +5,7 @@
 #include "segment/internals.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 std::string object_handle::name() const {
     char bytes[sizeof slot_->name];
@@ -36,4 +36,4 @@ void object_handle::throw_read_only() const {
     throw_not_writable(*segment_, "change " + describe_object(*segment_, *slot_));
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

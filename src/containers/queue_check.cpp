@@ -6,7 +6,7 @@
 #include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -143,4 +143,4 @@ std::string check_queue(const segment& s, queue_node& node, arena_audit& audit) 
     return queue_checker(s, node, audit).run();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

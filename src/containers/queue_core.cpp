@@ -9,7 +9,7 @@
 #include <cairn/detail/containers/queue_lists.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -293,4 +293,4 @@ void throw_closed_at(const char* operation, const root_transaction& tx, std::int
                        time_of_day(nanoseconds) + " by pid " + std::to_string(pid));
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

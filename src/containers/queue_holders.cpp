@@ -9,7 +9,7 @@
 #include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -182,4 +182,4 @@ std::string check_holders(const segment& s, const queue_node& node, arena_audit&
     return node.lost > node.done ? "queue: it has lost more items than are done" : "";
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

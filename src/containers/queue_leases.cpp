@@ -8,7 +8,7 @@
 #include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -262,4 +262,4 @@ std::string check_leases(const segment& s, const queue_node& node, arena_audit& 
     return check_chain(node.returned, node.returned_count, false);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -4,7 +4,7 @@
 
 #include "segment/segment_guard.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -110,4 +110,4 @@ std::string check_list_items(const segment& s, const queue_node& node, arena_aud
     return {};
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -2,7 +2,7 @@
 
 #include <cairn/detail/arena/arena.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 user_transaction::user_transaction(segment& s, root_slot& slot, std::uint64_t generation)
     : tx_(s, slot, generation) {
@@ -24,4 +24,4 @@ void user_transaction::commit() {
     tx_.commit();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

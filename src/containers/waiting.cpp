@@ -3,7 +3,7 @@
 #include "os/processors.hpp"
 #include <cairn/detail/txn/reading.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -104,4 +104,4 @@ bool root_wait::may_go_on(root_transaction& tx) {
     return true;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -2,7 +2,7 @@
 
 #include "containers/channel_ring.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_channel(const root_slot& slot) noexcept {
     return static_cast<object_kind>(slot.kind) == object_kind::channel;
@@ -19,4 +19,4 @@ channel_node* channel_node_in(const segment& s, const root_slot& slot) {
     return node != nullptr && check_channel_node(s, *node).empty() ? node : nullptr;
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -9,7 +9,7 @@
 #include "inspect/image.hpp"
 #include <cairn/detail/containers/channel_core.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_channel(const root_slot& slot) noexcept;
 
@@ -20,4 +20,4 @@ std::string_view channel_item_type(std::string_view recorded_name);
 /// The node of a channel whose root was loaded, with a ring that makes sense. Or null.
 channel_node* channel_node_in(const segment& s, const root_slot& slot);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -8,7 +8,7 @@
 #include "inspect/structure.hpp"
 #include "segment/directory.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -163,4 +163,4 @@ void check_directory(const segment& s, problem_list& problems) {
     }
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -4,7 +4,7 @@
 
 #include "inspect/structure.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -143,4 +143,4 @@ void check_pages(const segment& s, problem_list& problems) {
     check_owners(s, owners, problems);
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -22,7 +22,7 @@
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -430,4 +430,4 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
     }
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -11,7 +11,7 @@
 #include "inspect/state.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 using namespace detail;
 using namespace detail::inspecting;
@@ -377,4 +377,4 @@ object_contents inspection::contents(std::string_view name, std::uint64_t first,
     throw no_such_object("read of '" + std::string(name) + "' in " + from.what + ": no such object");
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -8,7 +8,7 @@
 #include <cairn/detail/codec/parts.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -214,4 +214,4 @@ element_value element_type::decode_parts(std::span<const std::byte> value) const
     return {std::move(pairs)};
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -12,7 +12,7 @@
 
 #include <cairn/inspect.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 enum class type_form {
     unknown,  // a user's codec: bytes
@@ -75,4 +75,4 @@ private:
 /// Of bytes that is_msgpack() holds for.
 [[nodiscard]] element_value decode_msgpack(std::span<const std::byte> value);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

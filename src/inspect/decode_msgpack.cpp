@@ -9,7 +9,7 @@
 #include "codec/msgpack_item.hpp"
 #include "inspect/decode.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -46,4 +46,4 @@ element_value decode_msgpack(std::span<const std::byte> value) {
     return take_decoded(value);
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -10,7 +10,7 @@
 #include <cairn/error.hpp>
 #include <cairn/inspect.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 using namespace detail;
 
@@ -158,4 +158,4 @@ void use_segment_directory(const std::string& path) {
                                std::to_string(path.size()) + " bytes, more than the system takes");
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -9,7 +9,7 @@
 #include "segment/internals.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -163,4 +163,4 @@ segment_ptr image::view() {
     return seen;
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -16,7 +16,7 @@
 #include <cairn/detail/segment/segment.hpp>
 #include <cairn/inspect.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 struct source {
     segment_location where;
@@ -92,4 +92,4 @@ private:
     std::vector<bool> loaded_;  // by page of the file
 };
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -11,7 +11,7 @@
 #include "os/identity.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 using namespace detail;
 using namespace detail::inspecting;
@@ -295,4 +295,4 @@ object_facts inspection::object(std::string_view name) const {
                          ": no such object");
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -3,7 +3,7 @@
 #include "containers/dict_tables.hpp"
 #include <cairn/detail/containers/element.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_keyed(const root_slot& slot) noexcept {
     const auto kind = static_cast<object_kind>(slot.kind);
@@ -89,4 +89,4 @@ std::pair<std::string, std::string> split_types(const std::string& both) {
     return {both, {}};
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

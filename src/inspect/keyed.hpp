@@ -9,7 +9,7 @@
 #include "inspect/image.hpp"
 #include <cairn/detail/containers/dict_core.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_keyed(const root_slot& slot) noexcept;
 
@@ -24,4 +24,4 @@ void walk_records(const segment& s, const dict_node& node, std::uint64_t first, 
 /// "str, vector<int64>" as the names of its two types; the second is empty where there is but one.
 std::pair<std::string, std::string> split_types(const std::string& both);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -2,7 +2,7 @@
 
 #include "inspect/roots.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -61,4 +61,4 @@ std::optional<std::vector<std::uint32_t>> parts_now(const source& from, root_slo
     }
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

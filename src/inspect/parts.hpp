@@ -7,7 +7,7 @@
 
 #include "inspect/image.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 /// Whether the root is one of an object in parts: the one with the name and the node.
 bool has_parts(const root_slot& slot) noexcept;
@@ -25,4 +25,4 @@ std::vector<std::uint32_t> parts_in(image& in, const root_slot& whole, std::uint
 /// before, is there no more.
 std::optional<std::vector<std::uint32_t>> parts_now(const source& from, root_slot whole, std::uint32_t link);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

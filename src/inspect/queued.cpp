@@ -6,7 +6,7 @@
 #include <cairn/detail/containers/queue_leases.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_queue(const root_slot& slot) noexcept {
     const auto kind = static_cast<object_kind>(slot.kind);
@@ -69,4 +69,4 @@ const std::byte* find_item_bytes(const segment& s, const queue_node& node, const
     return find_blob(s, copy, bytes);
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

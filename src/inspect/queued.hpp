@@ -7,7 +7,7 @@
 #include "inspect/image.hpp"
 #include <cairn/detail/containers/queue_core.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_queue(const root_slot& slot) noexcept;
 
@@ -23,4 +23,4 @@ void walk_items(const segment& s, const queue_node& node, std::uint64_t first, s
 const std::byte* find_item_bytes(const segment& s, const queue_node& node, const std::byte* item,
                                  std::uint64_t type_bytes, blob_slot& copy, std::uint64_t& bytes);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -10,7 +10,7 @@
 #include <cairn/detail/txn/root_transaction.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -178,4 +178,4 @@ recovery_report recover_roots(image& in, std::uint32_t link) {
     return report;
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

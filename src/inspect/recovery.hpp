@@ -11,7 +11,7 @@
 
 #include "inspect/image.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 struct recovery_report {
     std::vector<std::string> notes;     // what was done
@@ -23,4 +23,4 @@ constexpr std::uint32_t every_root = 0;
 /// Recovers the segment, then root `link`, or every root whose writer is not alive. The image is loaded whole.
 recovery_report recover_roots(image& in, std::uint32_t link);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -6,7 +6,7 @@
 #include "base/names.hpp"
 #include "inspect/recovery.hpp"
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -181,4 +181,4 @@ bool read_root(const source& from, std::uint32_t link, std::uint64_t generation,
     }
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -11,7 +11,7 @@
 #include "os/identity.hpp"
 #include <cairn/detail/containers/list_layout.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 /// Who holds a lock. A thread id means a living thread only where the source has living processes.
 struct lock_holder {
@@ -51,4 +51,4 @@ bool is_same_moment(const root_slot& before, const root_slot& after) noexcept;
 bool read_root(const source& from, std::uint32_t link, std::uint64_t generation,
                std::vector<std::string>& notes, const std::function<void(image&, root_slot&)>& look);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

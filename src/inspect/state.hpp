@@ -3,10 +3,10 @@
 
 #include "inspect/image.hpp"
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 struct inspection::state {
     detail::inspecting::source from;
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

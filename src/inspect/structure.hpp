@@ -12,7 +12,7 @@
 #include <cairn/detail/containers/list_layout.hpp>
 #include <cairn/detail/segment/segment.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 /// Problems found, each a sentence that names the thing. A damaged segment would have millions: the first ones say it.
 class problem_list {
@@ -61,4 +61,4 @@ void check_directory(const segment& s, problem_list& problems);
 /// Returns how many items it has.
 std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, problem_list& problems);
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

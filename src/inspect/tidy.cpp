@@ -11,7 +11,7 @@
 #include <cairn/error.hpp>
 #include <cairn/inspect.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 using namespace detail;
 
@@ -126,4 +126,4 @@ void remove_segment(const segment_location& where, bool force) {
     }
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -9,7 +9,7 @@
 #include "inspect/decode.hpp"
 #include <cairn/detail/base/words.hpp>
 
-namespace cairn::inline v0::detail::inspecting {
+namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
@@ -226,4 +226,4 @@ void element_type::sum_up() {
     }
 }
 
-}  // namespace cairn::inline v0::detail::inspecting
+}  // namespace cairn::inline CAIRN_ABI::detail::inspecting

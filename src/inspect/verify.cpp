@@ -12,7 +12,7 @@
 #include "inspect/structure.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 
@@ -272,4 +272,4 @@ verification inspection::verify(const verify_options& options) const {
     return verifier(state_->from, options).run();
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

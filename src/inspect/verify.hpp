@@ -6,7 +6,7 @@
 
 #include <cairn/detail/segment/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// All that is wrong in an attached segment which nobody else uses at this moment; empty when every invariant holds:
 /// page map, free lists and owners cover the pages exactly, the directory leads to every object and nowhere else, all locks
@@ -15,4 +15,4 @@ namespace cairn::inline v0::detail {
 /// Reads only; takes no lock, and never throws for damage.
 CAIRN_API std::vector<std::string> verify_segment(const segment& s, bool deep = true);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

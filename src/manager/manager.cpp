@@ -16,7 +16,7 @@
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 using namespace detail;  // this file is the border between the two
 
@@ -389,4 +389,4 @@ std::string manager::generate_name(const char* kind) const {
     }
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

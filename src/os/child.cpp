@@ -15,7 +15,7 @@
 
 #include "os/fault.hpp"
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
 
@@ -180,4 +180,4 @@ void name_own_thread(const char* name) noexcept {
     ::prctl(PR_SET_NAME, name);
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -14,8 +14,9 @@
 #include <sys/types.h>
 
 #include "os/unique_fd.hpp"
+#include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// fork(2) by way of the C library, so that its fork handlers run. `child` is 0 in the child.
 std::error_code fork_process(pid_t& child) noexcept;
@@ -63,4 +64,4 @@ std::error_code start_quiet_thread(void* (*body)(void*), void* argument) noexcep
 /// What ps and debuggers call the calling thread; 15 bytes of it.
 void name_own_thread(const char* name) noexcept;
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

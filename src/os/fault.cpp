@@ -1,7 +1,7 @@
 #include "os/fault.hpp"
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 constinit std::atomic<fault_hook> fault{nullptr};
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

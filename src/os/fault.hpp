@@ -8,7 +8,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// Gets the name of the call that is about to be made; returns 0 to let it through or the errno to fail with.
 using fault_hook = int (*)(const char* call) noexcept;
@@ -22,4 +22,4 @@ inline int injected_fault(const char* call) noexcept {
     return hook == nullptr ? 0 : hook(call);
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -14,7 +14,7 @@
 #include "os/unique_fd.hpp"
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// Where named segments live. A test may point it somewhere else (a small tmpfs) with set_shm_directory().
 CAIRN_API std::string shm_directory();
@@ -67,4 +67,4 @@ std::error_code list_directory(const std::string& path, std::vector<std::string>
 /// Free bytes of the file system that holds `path`; 0 when not known.
 std::uint64_t free_bytes(const std::string& path);
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -6,7 +6,7 @@
 
 #include "os/child.hpp"
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
 
@@ -70,4 +70,4 @@ void wait_for_arrivals(std::chrono::milliseconds longest) noexcept {
     }
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

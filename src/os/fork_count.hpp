@@ -9,7 +9,9 @@
 
 #include <chrono>
 
-namespace cairn::inline v0::detail::os {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// Begins to count, unless this process belongs to a family that does. False when the system gives no page for it.
 bool begin_fork_count() noexcept;
@@ -24,4 +26,4 @@ void count_arrival() noexcept;
 /// again, and not counted when they arrive after all.
 void wait_for_arrivals(std::chrono::milliseconds longest) noexcept;
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

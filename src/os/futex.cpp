@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 void futex_wait(std::uint32_t* word, std::uint32_t expected,
                 std::chrono::steady_clock::time_point deadline) noexcept {
@@ -24,4 +24,4 @@ int futex_wake(std::uint32_t* word, int count) noexcept {
     return woken < 0 ? 0 : static_cast<int>(woken);
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -6,7 +6,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// Sleeps while *word == expected, at most until `deadline` (steady clock). Returns on a wake, on another value, at
 /// the deadline, on a signal, or for no reason: the caller looks again.
@@ -16,4 +16,4 @@ CAIRN_API void futex_wait(std::uint32_t* word, std::uint32_t expected,
 /// Wakes up to `count` sleepers; returns how many.
 CAIRN_API int futex_wake(std::uint32_t* word, int count) noexcept;
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

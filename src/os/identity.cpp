@@ -16,7 +16,7 @@
 #include "os/fault.hpp"
 #include "os/unique_fd.hpp"
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
 
@@ -185,4 +185,4 @@ std::int64_t now_since_epoch_nanoseconds() noexcept {
     return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -14,7 +14,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// pid in the low 22 bits (the kernel's largest is 2^22); above them 16 bits of where the stack is, 0 if not known; above
 /// these the start time in clock ticks since boot, modulo 2^26 (a week). 0: nobody.
@@ -53,4 +53,4 @@ pid_t thread_id() noexcept;
 
 std::int64_t now_since_epoch_nanoseconds() noexcept;
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

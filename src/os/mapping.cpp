@@ -14,7 +14,7 @@
 #define MADV_POPULATE_WRITE 23  // Linux 5.14; older headers lack it
 #endif
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
 
@@ -85,4 +85,4 @@ std::error_code map_wiped_on_fork(std::uint64_t*& word) {
     return {};
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -7,7 +7,9 @@
 
 #include <boost/interprocess/mapped_region.hpp>
 
-namespace cairn::inline v0::detail::os {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 enum class map_access { read_write, read_only, private_copy };
 
@@ -37,4 +39,4 @@ void map_ahead(const std::byte* begin, std::uint64_t bytes) noexcept;
 /// A private, zeroed page that a child made behind the C library's back (a raw clone) finds zeroed again.
 std::error_code map_wiped_on_fork(std::uint64_t*& word);
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -12,7 +12,7 @@
 
 #include "os/fault.hpp"
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
 
@@ -132,4 +132,4 @@ std::string program_of(pid_t pid) {
     return name;
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -13,8 +13,9 @@
 #include <sys/types.h>
 
 #include "os/unique_fd.hpp"
+#include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// For reading; follows links (those of /proc lead to files without a name) unless told not to; never creates, never
 /// blocks.
@@ -57,4 +58,4 @@ pid_t process_of_thread(pid_t thread);
 /// Name of the program that the process runs; empty when it is gone.
 std::string program_of(pid_t pid);
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

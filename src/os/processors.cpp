@@ -6,7 +6,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-namespace cairn::inline v0::detail::os {
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
 
@@ -28,4 +28,4 @@ void yield_processor() noexcept {
     ::sched_yield();
 }
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

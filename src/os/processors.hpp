@@ -1,7 +1,9 @@
 // processors.hpp - what threads may run on.
 #pragma once
 
-namespace cairn::inline v0::detail::os {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 /// How many processors the system has online, as it was at the first call; at least 1. Not how many this process may use: one
 /// that is bound to a processor may wait for one that is bound to another.
@@ -10,4 +12,4 @@ int processor_count() noexcept;
 /// Lets another thread run on this processor, if one wants to.
 void yield_processor() noexcept;
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -9,7 +9,7 @@
 
 #include "os/futex.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -144,4 +144,4 @@ lock_word inspect(const stored_mutex& m) noexcept {
     return {word & FUTEX_TID_MASK, (word & FUTEX_OWNER_DIED) != 0, (word & FUTEX_WAITERS) != 0};
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -10,7 +10,7 @@
 #include "os/mapping.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -100,4 +100,4 @@ void check_thread() {
     this_thread.checked = *process_mark;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -5,7 +5,9 @@
 
 #include <unistd.h>
 
-namespace cairn::inline v0::detail::os {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail::os {
 
 class unique_fd {
 public:
@@ -34,4 +36,4 @@ private:
     int fd_ = -1;
 };
 
-}  // namespace cairn::inline v0::detail::os
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <string_view>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Allocates nothing, so that it works where memory is what ran out. The buffer is not terminated by a zero.
 class bounded_text {
@@ -52,4 +54,4 @@ private:
     bool is_cut_ = false;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -7,7 +7,7 @@
 #include "os/child.hpp"
 #include "process/describe_exception.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 void child_report::unmap::operator()(child_report* report) const noexcept {
     os::unmap_shared(report, sizeof(child_report));
@@ -60,4 +60,4 @@ std::optional<int> child_report::exit_code() const noexcept {
     return code;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -21,7 +21,7 @@
 
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 //   0              4                8             12            16      512            4096
 //   | exit_code_   | has_exception_ | type_bytes_ | text_bytes_ | type_ | text_         |
@@ -67,4 +67,4 @@ static_assert(std::is_standard_layout_v<child_report> && sizeof(child_report) ==
 static_assert(std::atomic<std::int32_t>::is_always_lock_free,
               "a lock would be a different one in each process");
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

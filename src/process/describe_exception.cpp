@@ -11,7 +11,9 @@
 
 #include <cxxabi.h>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -22,7 +24,10 @@ struct unwritten_part {
     std::string_view found;
     std::size_t kept_bytes;  // of its beginning
 };
-constexpr unwritten_part unwritten[] = {{"__cxx11::", 0}, {"[abi:cxx11]", 0}, {"cairn::v0::", 7}};
+#define CAIRN_QUOTE_(name) #name
+#define CAIRN_QUOTE(name) CAIRN_QUOTE_(name)
+constexpr unwritten_part unwritten[] = {
+    {"__cxx11::", 0}, {"[abi:cxx11]", 0}, {"cairn::" CAIRN_QUOTE(CAIRN_ABI) "::", 7}};
 
 // std::throw_with_nested throws a class of its own, derived from the type that was meant.
 constexpr std::string_view nested_prefix = "std::_Nested_exception<";
@@ -117,4 +122,4 @@ void describe_current_exception(bounded_text& type, bounded_text& text) noexcept
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

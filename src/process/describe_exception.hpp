@@ -2,8 +2,9 @@
 #pragma once
 
 #include "process/bounded_text.hpp"
+#include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Describes the exception being handled (call it in a catch block).
 ///
@@ -12,4 +13,4 @@ namespace cairn::inline v0::detail {
 /// exceptions say; for an unknown type, "a thrown int: 42".
 void describe_current_exception(bounded_text& type, bounded_text& text) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

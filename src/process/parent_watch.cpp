@@ -4,7 +4,7 @@
 
 #include "os/child.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -56,4 +56,4 @@ std::error_code die_with_parent(os::unique_fd parent, pid_t expected_pid) noexce
     return os::start_quiet_thread(&watch, nullptr);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -14,8 +14,9 @@
 #include <sys/types.h>
 
 #include "os/unique_fd.hpp"
+#include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Called in the child: from now on it dies with its parent, at once if that is dead already.
 ///
@@ -23,4 +24,4 @@ namespace cairn::inline v0::detail {
 /// @param expected_pid  the parent's pid as the parent knows it
 std::error_code die_with_parent(os::unique_fd parent, pid_t expected_pid) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -10,7 +10,7 @@
 #include "process/process_state.hpp"
 #include "process/run_child.hpp"
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 namespace {
 
@@ -135,4 +135,4 @@ std::ostream& operator<<(std::ostream& out, const process& p) {
     return out << " exitcode=" << *code << '>';
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

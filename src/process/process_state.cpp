@@ -9,7 +9,7 @@
 #include "process/stdio.hpp"
 #include <cairn/process.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -186,4 +186,4 @@ int process_state::sentinel() {
     return fd;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

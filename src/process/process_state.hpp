@@ -21,7 +21,7 @@
 #include <cairn/detail/process/task.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 class process_state {
 public:
@@ -70,4 +70,4 @@ private:
 /// "join process 'worker-1'": the beginning of a message.
 std::string process_operation(const char* operation, const std::string& name);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

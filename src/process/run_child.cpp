@@ -14,7 +14,7 @@
 #include "process/stdio.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -82,4 +82,4 @@ std::string next_process_name() {
     return "process-" + std::to_string(children_named.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -9,7 +9,7 @@
 #include "process/child_report.hpp"
 #include <cairn/detail/process/task.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 struct child_start {
     const std::string& name;
@@ -26,4 +26,4 @@ struct child_start {
 /// "process-3": the name of this process's next child that was not given one.
 std::string next_process_name();
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -12,7 +12,7 @@
 #include <ext/stdio_sync_filebuf.h>
 #endif
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -83,4 +83,4 @@ void flush_before_end() noexcept {
     for_each_stream(try_flush);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -9,7 +9,9 @@
 // standard input keeps that stream locked for as long as it waits for somebody to type.
 #pragma once
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// In the parent, before the fork.
 void flush_before_fork() noexcept;
@@ -21,4 +23,4 @@ void forget_inherited_output() noexcept;
 /// In the child, last thing.
 void flush_before_end() noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

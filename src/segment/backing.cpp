@@ -6,7 +6,7 @@
 #include "segment/internals.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -97,4 +97,4 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
     if (reason) throw_not_backed(s, s.page_offset(to), reason);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

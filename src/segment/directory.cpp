@@ -10,7 +10,7 @@
 #include <cairn/detail/base/check.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -274,4 +274,4 @@ void require_object_name(const segment& s, std::string_view name) {
                            problem);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

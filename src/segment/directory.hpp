@@ -15,7 +15,7 @@
 
 #include "segment/segment_guard.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The live root of that name, or null.
 root_slot* find_root(const segment_guard& guard, std::string_view name);
@@ -56,4 +56,4 @@ std::uint32_t most_slots(const segment& s) noexcept;
 void require_segment_name(std::string_view name);
 void require_object_name(const segment& s, std::string_view name);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -7,7 +7,7 @@
 #include <cairn/detail/base/check.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -217,4 +217,4 @@ void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page
     push_joined(guard, page, order);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

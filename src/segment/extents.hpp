@@ -10,7 +10,7 @@
 
 #include "segment/segment_guard.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Makes sure that a run of `pages` can be taken, growing the segment if need be: by commits of its own, so the guard
 /// must be clean. With an `alignment` other than 1, which must be `pages` and a power of two, take_run() will give a
@@ -29,4 +29,4 @@ std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcep
 /// Backs [committed, committed + bytes) and publishes the new limit. Exposed for creation and tests.
 void grow(segment_guard& guard, std::uint32_t new_page_count);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

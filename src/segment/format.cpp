@@ -14,7 +14,7 @@
 #include "os/identity.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -189,4 +189,4 @@ void check_header(const segment_header& header, const std::string& what, std::ui
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -8,7 +8,7 @@
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Word size, byte order, sizes of what is stored: what must be equal on both sides for a format to mean the same.
 std::uint64_t abi_fingerprint() noexcept;
@@ -33,4 +33,4 @@ void check_header(const segment_header& header, const std::string& what, std::ui
 /// Throws permission_denied or corrupt_segment: who may own the file, and who may write it.
 void check_file(const os::file_facts& facts, const std::string& what, const open_options& options);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -8,7 +8,7 @@
 #include "os/mapping.hpp"
 #include <cairn/detail/segment/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 struct segment_internals {
     os::mapping map;
@@ -39,4 +39,4 @@ struct segment_access {
     static std::uint64_t reference_count(const segment& s) noexcept;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

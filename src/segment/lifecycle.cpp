@@ -16,7 +16,7 @@
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -364,4 +364,4 @@ void drop_manager(segment& s) noexcept {
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

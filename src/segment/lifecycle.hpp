@@ -14,7 +14,7 @@
 #include "segment/internals.hpp"
 #include "segment/segment_guard.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 enum class removal { with_creator, when_unused };
 
@@ -50,4 +50,4 @@ void drop_manager(segment& s) noexcept;
 
 std::string path_of(std::string_view name);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

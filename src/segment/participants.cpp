@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -108,4 +108,4 @@ std::uint32_t forget_dead_participants(segment& s) noexcept {
     return forgotten;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -6,7 +6,7 @@
 
 #include "segment/internals.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Takes a slot for this process. False when all are taken by living processes, or /proc does not say who we are.
 bool register_participant(segment& s, bool is_creator) noexcept;
@@ -29,4 +29,4 @@ os::process_identity identity_of_participant(const segment& s, std::uint64_t num
 
 participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

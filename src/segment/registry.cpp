@@ -17,7 +17,7 @@
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -141,4 +141,4 @@ bool is_shared(const segment& s) noexcept {
 
 }  // namespace registry
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -4,7 +4,7 @@
 #include "os/file.hpp"
 #include <cairn/detail/segment/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Once a process: the fork handlers and the process's mark. Throws system_failure.
 void prepare_process();
@@ -30,4 +30,4 @@ bool is_shared(const segment& s) noexcept;
 
 }  // namespace registry
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -8,7 +8,7 @@
 #include "segment/registry.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 segment::segment() : internals_(std::make_unique<segment_internals>()) {}
 segment::~segment() = default;
@@ -123,4 +123,4 @@ const char* kind_name(object_kind kind) noexcept {
     return "object";
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

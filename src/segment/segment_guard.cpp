@@ -4,7 +4,7 @@
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 undo_log segment_log(const segment& s) noexcept {
     return {&s.control().log_bytes, s.control().log, segment_log_bytes, nullptr};
@@ -107,4 +107,4 @@ page_entry& segment_guard::entry(std::uint32_t link) const {
     return segment_.page(link - 1);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -12,7 +12,7 @@
 #include <cairn/detail/segment/segment.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 class segment_guard : private open_transaction {
 public:
@@ -56,4 +56,4 @@ undo_log segment_log(const segment& s) noexcept;
 
 [[noreturn]] void throw_corrupt(const segment& s, const char* what);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

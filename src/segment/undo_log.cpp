@@ -5,7 +5,7 @@
 
 #include <cairn/detail/segment/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -139,4 +139,4 @@ std::int64_t replay_backwards(const segment& s, const undo_log& log, std::uint64
     return undone;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

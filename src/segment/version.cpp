@@ -5,7 +5,7 @@
 #define CAIRN_TEXT_OF(x) #x
 #define CAIRN_TEXT(x) CAIRN_TEXT_OF(x)
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 const char* version() noexcept {
     return CAIRN_TEXT(CAIRN_VERSION_MAJOR) "." CAIRN_TEXT(CAIRN_VERSION_MINOR) "." CAIRN_TEXT(
@@ -16,4 +16,4 @@ std::uint32_t format_version() noexcept {
     return detail::segment_format;
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -5,7 +5,7 @@
 
 #include "os/futex.hpp"
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -55,4 +55,4 @@ void disturb_sleepers(root_slot& slot, std::uint32_t event) noexcept {
     os::futex_wake(&slot.events[event].sequence, std::numeric_limits<int>::max());
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -8,10 +8,10 @@
 
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Finishes slot().operation, if there is one. Never takes pages. Implemented by the containers, which know their nodes;
 /// throws corrupt_segment when these are damaged.
 void finish_stored_operation(root_transaction& tx);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

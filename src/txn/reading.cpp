@@ -8,7 +8,7 @@
 #include "segment/internals.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -170,4 +170,4 @@ void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, rea
     if (call(copy, s) == read_result::torn) throw_damaged(s, slot);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

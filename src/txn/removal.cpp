@@ -10,7 +10,7 @@
 #include <cairn/detail/txn/root_transaction.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -102,4 +102,4 @@ bool remove_root(segment& s, std::string_view name) {
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

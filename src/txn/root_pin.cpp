@@ -7,7 +7,7 @@
 #include "segment/participants.hpp"
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -67,4 +67,4 @@ void wait_for_pins(const segment& s, root_slot& slot) noexcept {
     for (stored_pin& pin : slot.pins) clear_holder(s, pin);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -24,7 +24,7 @@
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// A thread of a participant, in one word. Thread ids are given again when a thread has ended, participants' numbers are not.
 using thread_token = std::uint64_t;
@@ -97,4 +97,4 @@ void wait_for_pins(const segment& s, root_slot& slot) noexcept;
 /// As wait_for_pins(), at one pin, whatever the version: once its owner is dead, or is the caller.
 void clear_holder(const segment& s, stored_pin& pin) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

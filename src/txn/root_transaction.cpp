@@ -14,7 +14,7 @@
 #include <cairn/detail/base/check.hpp>
 #include <cairn/error.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
@@ -582,4 +582,4 @@ void root_transaction::spill(std::uint64_t bytes) {
     order_stores();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -20,7 +20,7 @@
 
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Offset of a block of at least `bytes` (not 0), aligned to 16, contents undefined. Throws segment_full.
 CAIRN_API segment_offset allocate(root_transaction& tx, std::uint64_t bytes);
@@ -60,4 +60,4 @@ private:
     std::vector<std::pair<segment_offset, std::uint64_t>> blocks_;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -3,7 +3,9 @@
 
 #include <chrono>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 using steady_time = std::chrono::steady_clock::time_point;
 
@@ -19,4 +21,4 @@ steady_time deadline_after(const std::chrono::duration<Rep, Period>& timeout) {
     return now + std::chrono::ceil<std::chrono::nanoseconds>(nanoseconds);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

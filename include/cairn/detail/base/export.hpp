@@ -8,6 +8,10 @@
 #error "Cairn runs on 64-bit Linux (x86-64, AArch64) only: it relies on robust futexes and 64-bit offsets"
 #endif
 
+// What everything is in: the binary interface is in the name, so that another one does not link with it. While the version is
+// 0.x, each minor version has one of its own.
+#define CAIRN_ABI v0_1
+
 #define CAIRN_API __attribute__((visibility("default")))
 #define CAIRN_INLINE inline __attribute__((always_inline))
 #define CAIRN_NOINLINE __attribute__((noinline))

@@ -8,7 +8,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// XXH3_64bits_withSeed. Not inline: xxhash.h takes a third of a second to compile.
 CAIRN_API std::uint64_t hash_bytes(const void* data, std::size_t bytes, std::uint64_t seed) noexcept;
@@ -25,4 +25,4 @@ CAIRN_INLINE constexpr std::uint64_t hash_word(std::uint64_t value, std::uint64_
     return value ^ value >> 33U;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

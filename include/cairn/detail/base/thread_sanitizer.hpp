@@ -19,7 +19,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Right after the lock at that address was taken.
 CAIRN_INLINE void say_taken([[maybe_unused]] void* lock) noexcept {
@@ -35,4 +35,4 @@ CAIRN_INLINE void say_given_back([[maybe_unused]] void* lock) noexcept {
 #endif
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

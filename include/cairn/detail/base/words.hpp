@@ -14,7 +14,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// A position in a segment, in bytes from its start. 0 is the header, so it also says "nothing".
 using segment_offset = std::uint64_t;
@@ -108,4 +108,4 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) no
     return (value + multiple - 1) / multiple * multiple;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -27,7 +27,7 @@
 #include <cairn/codec.hpp>
 #include <cairn/detail/codec/parts.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <>
 struct codec<std::monostate> {
@@ -236,4 +236,4 @@ struct codec<T> {
     }
 };
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

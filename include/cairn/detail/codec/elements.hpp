@@ -13,7 +13,7 @@
 #include <cairn/detail/codec/shapes.hpp>
 #include <cairn/fields.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T>
 struct codec;
@@ -263,4 +263,4 @@ constexpr bool require_element() {
 
 }  // namespace detail
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

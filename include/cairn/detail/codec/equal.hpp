@@ -18,7 +18,7 @@
 #include <cairn/detail/codec/shapes.hpp>
 #include <cairn/fields.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T>
 constexpr bool is_equatable();
@@ -122,4 +122,4 @@ std::size_t count_equal(const std::vector<T>& values, const U& value) {
         values.begin(), values.end(), [&](const T& item) { return element_equality()(item, value); }));
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -31,7 +31,7 @@
 #include <cairn/detail/codec/shapes.hpp>
 #include <cairn/fields.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// For codecs whose equal values may be encoded differently.
 template <typename T>
@@ -215,4 +215,4 @@ struct key_traits<std::string> {
     static bool equal(std::string_view a, std::string_view b) { return a == b; }
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

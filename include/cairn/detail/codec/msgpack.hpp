@@ -10,7 +10,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Deeper values are neither written nor read: their readers recurse.
 constexpr int most_nested_msgpack = 512;
@@ -24,4 +24,4 @@ CAIRN_API void append_msgpack_repr(std::string& to, std::span<const std::byte> b
 /// @throws invalid_argument  what a library has made of a value is not: it was too deep, or no value
 CAIRN_API void require_msgpack(const char* type, std::span<const std::byte> bytes);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

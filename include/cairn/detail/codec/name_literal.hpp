@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <string_view>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <std::size_t N>
 struct name_literal {
@@ -17,4 +19,4 @@ struct name_literal {
     std::array<char, N> characters{};
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

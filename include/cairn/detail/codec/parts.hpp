@@ -19,7 +19,7 @@
 #include <cairn/detail/codec/shapes.hpp>
 #include <cairn/fields.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T>
 constexpr std::size_t fixed_bytes();
@@ -155,4 +155,4 @@ struct part_codec<Item[N]> {
     }
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -12,7 +12,9 @@
 #include <variant>
 #include <vector>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 enum class shape { other, array, vector, optional, tuple, variant, map };
 
@@ -90,4 +92,4 @@ constexpr bool all_parts(part_list<Ts...>) {
     return (Holds<Ts>::value && ...);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

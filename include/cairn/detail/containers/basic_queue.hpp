@@ -28,7 +28,7 @@
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T, typename Order>
 class basic_queue : public object_handle {
@@ -260,6 +260,6 @@ private:
     [[nodiscard]] auto read(Get value) const;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail
 
 #include <cairn/detail/containers/queue_impl.hpp>

@@ -27,7 +27,7 @@
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// "int64, boost 1.74": an element type's name with what else the stored bytes depend on.
 CAIRN_API std::string channel_type_name(const std::string& element);
@@ -124,4 +124,4 @@ std::vector<std::uint64_t> stored_items(const segment& s, const channel_node& no
 /// Reports every block of the channel to the audit; empty, or the first invariant that does not hold.
 CAIRN_API std::string check_channel(const segment& s, channel_node& node, arena_audit& audit);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

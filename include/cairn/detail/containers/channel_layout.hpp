@@ -19,7 +19,7 @@
 #include <cairn/detail/base/words.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Numbers of the event counts of a channel's root: who sleeps until something happens at the other end.
 enum channel_event : std::uint32_t { channel_has_item = 0, channel_has_room = 1 };
@@ -72,4 +72,4 @@ constexpr std::uint64_t channel_blob_words(std::uint64_t bytes) noexcept {
     return 1 + (bytes + 7) / 8;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

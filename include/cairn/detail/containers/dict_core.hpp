@@ -27,7 +27,7 @@
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The groups of one table; bounds are checked. None where there is no table yet.
 struct dict_table {
@@ -323,4 +323,4 @@ CAIRN_API std::string check_dict(const segment& s, dict_node& node, arena_audit&
 /// For finish_stored_operation().
 void go_on_dropping_dict(root_transaction& tx);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

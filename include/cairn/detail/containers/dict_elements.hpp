@@ -11,7 +11,7 @@
 
 #include <cairn/detail/containers/dict_key.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// `V` is void for sets.
 template <typename K, typename V>
@@ -110,4 +110,4 @@ private:
     std::size_t at_ = 0;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

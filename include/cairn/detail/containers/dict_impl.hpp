@@ -7,7 +7,7 @@
 
 #include <cairn/dict.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 // ---- reading -------------------------------------------------------------------------------------------------------
 
@@ -465,4 +465,4 @@ void dict<K, V>::append_repr_to(std::string& text) const {
     text += '}';
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

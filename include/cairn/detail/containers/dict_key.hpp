@@ -21,7 +21,7 @@
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/element.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename K>
 constexpr dict_key_form key_form_of() {
@@ -173,4 +173,4 @@ private:
     std::optional<encoded<K>> bytes_;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -29,7 +29,7 @@
 #include <cairn/detail/base/words.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 enum class dict_key_form : std::uint8_t { word = 1, in_place = 2, blob = 3 };
 enum class dict_value_form : std::uint8_t { none = 0, in_place = 1, blob = 2, beside_key = 3 };
@@ -170,4 +170,4 @@ CAIRN_INLINE std::uint32_t place_of(std::uint64_t bits) noexcept {
     return static_cast<std::uint32_t>(__builtin_ctzll(bits)) / 8;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

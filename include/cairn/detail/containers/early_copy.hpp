@@ -14,7 +14,7 @@
 
 #include <cairn/detail/containers/queue_items.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr std::uint64_t least_early_bytes = 4096;  // below it, two looks take longer than the copy
 
@@ -75,4 +75,4 @@ private:
     bool has_item_ = false;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

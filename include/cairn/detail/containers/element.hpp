@@ -18,7 +18,7 @@
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/detail/txn/reading.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T>
 struct element_traits {
@@ -212,4 +212,4 @@ private:
         stored_;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

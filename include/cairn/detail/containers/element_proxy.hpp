@@ -12,7 +12,7 @@
 #include <cairn/detail/codec/equal.hpp>
 #include <cairn/repr.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename U>
 concept proxy_type = requires { typename U::is_cairn_proxy; };
@@ -159,4 +159,4 @@ auto operator<=>(const Proxy& a, const U& b) {
     return a.get() <=> b;
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

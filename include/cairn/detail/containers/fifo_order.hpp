@@ -6,14 +6,14 @@
 #include <cairn/detail/containers/early_copy.hpp>
 #include <cairn/detail/containers/queue_items.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T>
 class queue;
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T>
 struct fifo_order {
@@ -88,4 +88,4 @@ private:
     }
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

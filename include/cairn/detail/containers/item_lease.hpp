@@ -11,7 +11,7 @@
 #include <cairn/detail/containers/queue_items.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr const char* lease_hint = "a lease begins and ends outside transactions; use get and put inside";
 
@@ -46,11 +46,11 @@ private:
     std::uint64_t participant_;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T>
 class item_lease;  // queue.hpp
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -6,14 +6,14 @@
 #include <cairn/detail/containers/fifo_order.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T>
 class lifo_queue;
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T>
 struct lifo_order {
@@ -98,4 +98,4 @@ private:
     }
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -18,7 +18,7 @@
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Where the chunks of a list are linked: in a node, or in a stored_operation that drops them.
 struct chunk_links {
@@ -150,4 +150,4 @@ CAIRN_API const std::byte* find_blob(const segment& s, const blob_slot& slot, st
 /// Reports every block of the list to the audit; empty, or the first invariant that does not hold.
 CAIRN_API std::string check_list(const segment& s, list_node& node, arena_audit& audit);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

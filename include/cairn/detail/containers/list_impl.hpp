@@ -6,7 +6,7 @@
 
 #include <cairn/list.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 // ---- adding --------------------------------------------------------------------------------------------------------
 
@@ -540,4 +540,4 @@ void list<T>::for_each(Fn fn) const {
     }
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

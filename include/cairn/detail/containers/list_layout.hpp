@@ -20,7 +20,7 @@
 
 #include <cairn/detail/base/words.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 enum class element_form : std::uint8_t { in_place = 1, blob = 2 };
 
@@ -126,4 +126,4 @@ enum class operation_kind : std::uint32_t {
     queue_drop = 6     // arguments: the ticket that will be the next to take
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

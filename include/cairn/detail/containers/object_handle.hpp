@@ -9,7 +9,7 @@
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 class manager;
 
@@ -64,4 +64,4 @@ private:
 
 }  // namespace detail
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

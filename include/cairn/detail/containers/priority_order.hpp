@@ -12,14 +12,14 @@
 #include <cairn/detail/containers/fifo_order.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename T, typename Compare>
 class priority_queue;
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 template <typename T, typename Compare>
 struct priority_order {
@@ -182,4 +182,4 @@ private:
     }
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -22,7 +22,7 @@
 #include <cairn/detail/txn/reading.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// As load_word(), of an enum: Clang's atomics take integers only.
 template <typename Enum>
@@ -198,4 +198,4 @@ std::string check_queue_node(const segment& s, const queue_node& node);
 /// Reports every block of the queue to the audit; empty, or the first invariant that does not hold.
 CAIRN_API std::string check_queue(const segment& s, queue_node& node, arena_audit& audit);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

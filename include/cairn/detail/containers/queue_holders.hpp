@@ -16,7 +16,7 @@
 
 #include <cairn/detail/containers/queue_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The array; empty where the words that lead there are damaged.
 CAIRN_INLINE std::span<queue_holder> find_holders(const segment& s, const queue_node& node) noexcept {
@@ -70,4 +70,4 @@ CAIRN_API std::uint64_t count_lost(segment& s, root_slot& slot, std::uint64_t ge
 /// Blocks and invariants of the holders; empty, or what does not hold.
 std::string check_holders(const segment& s, const queue_node& node, arena_audit& audit);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -5,7 +5,7 @@
 
 #include <cairn/detail/containers/basic_queue.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr auto nothing_to_do = [] { return false; };
 
@@ -316,4 +316,4 @@ void basic_queue<T, Order>::shutdown(bool immediate) const {
     close_queue(tx, node_in(in()), immediate);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -12,7 +12,7 @@
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// One item to be put. Refers to the value, which outlives it.
 template <typename T>
@@ -83,4 +83,4 @@ private:
     std::vector<std::size_t> ends_;  // of blobs
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -24,7 +24,7 @@
 #include <cairn/detail/base/words.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Numbers of the event counts of a queue's root.
 enum queue_event : std::uint32_t {
@@ -141,4 +141,4 @@ constexpr std::uint64_t next_queue_slot_count(std::uint64_t slot_count, std::uin
         stride);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

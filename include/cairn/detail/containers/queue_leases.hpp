@@ -12,7 +12,7 @@
 
 #include <cairn/detail/containers/queue_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// What a holder knows of its lease.
 struct lease_ticket {
@@ -52,4 +52,4 @@ bool drop_one_returned(root_transaction& tx, queue_node& node);
 /// Blocks and invariants of the leases; empty, or what does not hold.
 std::string check_leases(const segment& s, const queue_node& node, arena_audit& audit);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -10,7 +10,7 @@
 
 #include <cairn/detail/containers/queue_core.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The list of a queue, judged under the lock. Throws corrupt_segment.
 CAIRN_API list_node& items_of(root_transaction& tx, const queue_node& node);
@@ -41,4 +41,4 @@ CAIRN_API bool find_heap_entry(const segment& s, const queue_node& node, std::ui
 /// Blocks and invariants of the list; empty, or what does not hold.
 std::string check_list_items(const segment& s, const queue_node& node, arena_audit& audit);
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -8,7 +8,7 @@
 
 #include <cairn/set.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 /// Elements in private memory, found by hash: what set operations look into. Refers to a vector that outlives it.
 template <typename T>
@@ -323,4 +323,4 @@ void set<T>::append_repr_to(std::string& text) const {
     text += '}';
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -5,7 +5,7 @@
 
 #include <cairn/sharded_dict.hpp>
 
-namespace cairn::inline v0 {
+namespace cairn::inline CAIRN_ABI {
 
 template <typename K, typename V>
 std::shared_ptr<typename sharded_dict<K, V>::state>
@@ -216,4 +216,4 @@ void sharded_dict<K, V>::append_repr_to(std::string& text) const {
     text += '}';
 }
 
-}  // namespace cairn::inline v0
+}  // namespace cairn::inline CAIRN_ABI

@@ -12,7 +12,7 @@
 
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Operations of this thread on that root join it, another user_transaction among them, until it is committed or goes out of
 /// scope: then it is rolled back.
@@ -59,4 +59,4 @@ std::invoke_result_t<Fn, Handle&> call_in_transaction(const Handle& self, segmen
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

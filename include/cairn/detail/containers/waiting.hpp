@@ -18,7 +18,7 @@
 #include <cairn/detail/txn/events.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The deadlines of operations that do not wait, and of those that wait for as long as it takes.
 constexpr steady_time at_once = steady_time::min();
@@ -107,4 +107,4 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
     }
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -21,7 +21,7 @@
 #include <cairn/detail/base/words.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// The word, and the links where the kernel looks for them: futex_offset before the entry of the list.
 struct stored_mutex {
@@ -147,4 +147,4 @@ struct lock_word {
 };
 CAIRN_API lock_word inspect(const stored_mutex& m) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

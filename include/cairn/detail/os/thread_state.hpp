@@ -9,7 +9,7 @@
 
 #include <cairn/detail/base/export.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// What txn/root_transaction.hpp derives from.
 struct open_transaction {
@@ -71,4 +71,4 @@ CAIRN_INLINE void require_usable_thread() {
         check_thread();
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

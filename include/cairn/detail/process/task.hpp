@@ -6,7 +6,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace cairn::inline v0::detail {
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// A callable somewhere on the caller's stack, and the function that invokes it. Valid during the call that gets it:
 /// the child never returns from that call, so it needs nothing that lives longer.
@@ -36,4 +38,4 @@ private:
     std::tuple<Fn, Args...> parts_;
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

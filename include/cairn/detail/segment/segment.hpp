@@ -16,7 +16,7 @@
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/segment.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 struct segment_internals;  // descriptor, mapping, facts of the file: src/segment/internals.hpp
 
@@ -156,4 +156,4 @@ CAIRN_API std::string describe_segment(const segment& s);
 
 CAIRN_API const char* kind_name(object_kind kind) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -21,7 +21,7 @@
 #include <cairn/detail/base/words.hpp>
 #include <cairn/detail/os/robust_mutex.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr std::uint32_t segment_format = 2;
 constexpr std::uint64_t segment_magic = 0x314E524941430A89;  // "\x89\nCAIRN1": text tools damage it visibly
@@ -307,4 +307,4 @@ struct log_area_header {
     std::uint64_t bytes;          // of the extent
 };
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

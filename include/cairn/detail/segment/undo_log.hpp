@@ -15,7 +15,7 @@
 
 #include <cairn/detail/segment/segment_layout.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 class segment;
 
@@ -41,4 +41,4 @@ constexpr std::uint64_t log_record_word(segment_offset offset, std::uint64_t byt
 /// Never allocates, never throws: it runs for the dead.
 std::int64_t replay_backwards(const segment& s, const undo_log& log, std::uint64_t until = 0) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

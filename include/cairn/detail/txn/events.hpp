@@ -16,7 +16,7 @@
 
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 /// Under the root's lock, before the commit of the change: wakes up to `count` sleepers if there may be any.
 CAIRN_API void wake(root_transaction& tx, std::uint32_t event, std::uint32_t count) noexcept;
@@ -33,4 +33,4 @@ CAIRN_API void sleep(root_slot& slot, std::uint32_t event, std::uint32_t sequenc
 /// Without the lock, from any thread: makes every sleeper look again (a stop_token's callback, an erased root).
 CAIRN_API void disturb_sleepers(root_slot& slot, std::uint32_t event) noexcept;
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -10,7 +10,7 @@
 
 #include <cairn/detail/txn/root_transaction.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 constexpr int optimistic_attempts = 8;
 
@@ -74,4 +74,4 @@ void read_root(segment& s, root_slot& slot, std::uint64_t generation, Copy copy)
         &copy);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -30,7 +30,7 @@
 #include <cairn/detail/segment/segment.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 
-namespace cairn::inline v0::detail {
+namespace cairn::inline CAIRN_ABI::detail {
 
 class segment_guard;
 
@@ -353,4 +353,4 @@ CAIRN_INLINE void root_transaction::overwrite(std::uint64_t& to, std::uint64_t v
     __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
 }
 
-}  // namespace cairn::inline v0::detail
+}  // namespace cairn::inline CAIRN_ABI::detail
