@@ -20,7 +20,7 @@ bool is_in_slot_extent(const segment& s, std::uint32_t link) {
     const auto page = static_cast<std::uint32_t>((link - 1) / (page_bytes / root_slot_bytes));
     for (std::uint32_t order = 0; order <= max_order; ++order) {
         const page_entry& entry = s.page(page >> order << order);
-        if (entry.tag == make_tag(order, extent_state::used, extent_purpose::slots)) return entry.owner == 0;
+        if (entry.tag == make_tag(order, extent_state::used, extent_purpose::roots)) return entry.owner == 0;
     }
     return false;
 }

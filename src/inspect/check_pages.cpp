@@ -32,7 +32,7 @@ std::string problem_of_head(std::uint32_t page, const page_entry& entry, std::ui
     }
     if (purpose == extent_purpose::none || purpose > extent_purpose::log)
         return "a used extent has no known purpose";
-    if ((entry.owner == 0) != (purpose == extent_purpose::slots))
+    if ((entry.owner == 0) != (purpose == extent_purpose::roots))
         return "an extent's owner does not fit its purpose";
     return {};
 }

@@ -44,7 +44,7 @@ void add_from_map(image& in, std::vector<std::uint32_t>& links) {
     for (std::uint32_t page = 0; page < pages; ++page) {
         const page_entry* entry = in.entry(page + 1);
         if (entry == nullptr) return;
-        if (tag_state(entry->tag) != extent_state::used || tag_purpose(entry->tag) != extent_purpose::slots ||
+        if (tag_state(entry->tag) != extent_state::used || tag_purpose(entry->tag) != extent_purpose::roots ||
             tag_order(entry->tag) > 8)
             continue;
         constexpr std::uint32_t slots_in_page = page_bytes / root_slot_bytes;

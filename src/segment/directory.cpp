@@ -26,7 +26,7 @@ void add_slots(segment_guard& guard) {
     segment& s = guard.in();
     segment_control& control = guard.control();
     reserve_run(guard, slot_extent_pages);
-    const std::uint32_t page = take_run(guard, nullptr, slot_extent_pages, extent_purpose::slots);
+    const std::uint32_t page = take_run(guard, nullptr, slot_extent_pages, extent_purpose::roots);
     zero_shared(s.at<std::byte>(s.page_offset(page)), slot_extent_pages * page_bytes);
     const std::uint32_t first = page * static_cast<std::uint32_t>(page_bytes / root_slot_bytes);
     for (std::uint32_t i = 0; i < slots_in_extent; ++i) {

@@ -94,7 +94,7 @@ bool segment_may_restore(const segment& s, segment_offset offset, std::uint64_t 
     }
     std::uint32_t end = 0;
     const page_entry* extent = extent_around(s, s.page_of(offset), end);
-    if (extent != nullptr && tag_purpose(extent->tag) != extent_purpose::slots)
+    if (extent != nullptr && tag_purpose(extent->tag) != extent_purpose::roots)
         return is_owned(s, offset, bytes, 0);
     // A slot, or what was one before an earlier recovery took its extent back, and died.
     const std::uint64_t inside = (offset - s.data_offset()) % root_slot_bytes;

@@ -401,7 +401,7 @@ TEST_CASE("numbers that are stored mean what format 2 says") {
     CHECK(static_cast<int>(extent_state::free) == 1);
     CHECK(static_cast<int>(extent_state::used) == 2);
     CHECK(static_cast<int>(extent_purpose::none) == 0);
-    CHECK(static_cast<int>(extent_purpose::slots) == 1);
+    CHECK(static_cast<int>(extent_purpose::roots) == 1);
     CHECK(static_cast<int>(extent_purpose::loose) == 2);
     CHECK(static_cast<int>(extent_purpose::span) == 3);
     CHECK(static_cast<int>(extent_purpose::large) == 4);

@@ -107,11 +107,11 @@ private:
         for (auto extent = used_.begin(); extent != used_.end();) {
             const page_entry& entry = s_.page(extent->first);
             if (entry.owner != 0) {
-                require(tag_purpose(entry.tag) != extent_purpose::slots, "an extent of slots has an owner");
+                require(tag_purpose(entry.tag) != extent_purpose::roots, "an extent of slots has an owner");
                 ++extent;
                 continue;
             }
-            require(tag_purpose(entry.tag) == extent_purpose::slots,
+            require(tag_purpose(entry.tag) == extent_purpose::roots,
                     "the extent at page " + number(extent->first) + " has no owner");
             for (std::uint32_t i = 0; i < (slots_in_page << extent->second); ++i, ++count)
                 require(slots_.contains(extent->first * slots_in_page + i),

@@ -94,8 +94,8 @@ struct codec<std::array<T, N>> {
             reader.done();
             return value;
         } else {
-            return [&]<std::size_t... I>(std::index_sequence<I...>) {
-                std::array<T, N> value{(static_cast<void>(I), reader.template read<T>())...};
+            return [&]<std::size_t... Index>(std::index_sequence<Index...>) {
+                std::array<T, N> value{(static_cast<void>(Index), reader.template read<T>())...};
                 reader.done();
                 return value;
             }(std::make_index_sequence<N>());
@@ -206,13 +206,13 @@ struct codec<std::variant<Ts...>> {
     }
 
 private:
-    template <std::size_t I>
+    template <std::size_t Index>
     static std::variant<Ts...> decode_from(std::size_t index, std::span<const std::byte> bytes) {
-        if constexpr (I + 1 < sizeof...(Ts)) {
-            if (index != I) return decode_from<I + 1>(index, bytes);
+        if constexpr (Index + 1 < sizeof...(Ts)) {
+            if (index != Index) return decode_from<Index + 1>(index, bytes);
         }
-        using alternative = std::variant_alternative_t<I, std::variant<Ts...>>;
-        return std::variant<Ts...>(std::in_place_index<I>, codec<alternative>::decode(bytes));
+        using alternative = std::variant_alternative_t<Index, std::variant<Ts...>>;
+        return std::variant<Ts...>(std::in_place_index<Index>, codec<alternative>::decode(bytes));
     }
 };
 

@@ -58,13 +58,13 @@ bool equal_in_shape(const T& a, const T& b) {
     } else if constexpr (shape_of<T> == shape::optional) {
         return a.has_value() == b.has_value() && (!a.has_value() || same(*a, *b));
     } else if constexpr (shape_of<T> == shape::tuple) {
-        return [&]<std::size_t... I>(std::index_sequence<I...>) {
-            return (same(std::get<I>(a), std::get<I>(b)) && ...);
+        return [&]<std::size_t... Index>(std::index_sequence<Index...>) {
+            return (same(std::get<Index>(a), std::get<Index>(b)) && ...);
         }(std::make_index_sequence<std::tuple_size_v<T>>());
     } else if constexpr (shape_of<T> == shape::variant) {
         if (a.index() != b.index() || a.valueless_by_exception()) return a.index() == b.index();
-        return [&]<std::size_t... I>(std::index_sequence<I...>) {
-            return ((a.index() == I && same(*std::get_if<I>(&a), *std::get_if<I>(&b))) || ...);
+        return [&]<std::size_t... Index>(std::index_sequence<Index...>) {
+            return ((a.index() == Index && same(*std::get_if<Index>(&a), *std::get_if<Index>(&b))) || ...);
         }(std::make_index_sequence<std::variant_size_v<T>>());
     } else {
         static_assert(shape_of<T> == shape::map);

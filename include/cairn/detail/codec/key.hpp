@@ -148,8 +148,8 @@ private:
             append(value.has_value());
             if (value) append(*value);
         } else if constexpr (shape_of<T> == shape::tuple) {
-            [&]<std::size_t... I>(std::index_sequence<I...>) {
-                (append(std::get<I>(value)), ...);
+            [&]<std::size_t... Index>(std::index_sequence<Index...>) {
+                (append(std::get<Index>(value)), ...);
             }(std::make_index_sequence<std::tuple_size_v<T>>());
         } else if constexpr (shape_of<T> == shape::variant) {
             append(std::uint64_t{value.index()});

@@ -111,12 +111,12 @@ public:
             append_elements(tx, node, traits::stride, elements_, count_);
         } else {
             tx.begin_change();  // blocks and size become the list's together
-            std::vector<blob_slot> slots(count_);
+            std::vector<blob_slot> blobs(count_);
             for (std::size_t i = 0; i < count_; ++i) {
                 const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
-                write_blob(tx, slots[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
+                write_blob(tx, blobs[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
             }
-            append_elements(tx, node, traits::stride, reinterpret_cast<const std::byte*>(slots.data()),
+            append_elements(tx, node, traits::stride, reinterpret_cast<const std::byte*>(blobs.data()),
                             count_);
         }
     }

@@ -66,7 +66,7 @@ static_assert(std::is_standard_layout_v<segment_header> && sizeof(segment_header
 static_assert(offsetof(segment_header, checksum) == 352);  // format 2; a change needs a new format number
 
 /// What the bytes of an extent are for.
-enum class extent_purpose : std::uint32_t { none = 0, slots = 1, loose = 2, span = 3, large = 4, log = 5 };
+enum class extent_purpose : std::uint32_t { none = 0, roots = 1, loose = 2, span = 3, large = 4, log = 5 };
 
 /// One for each data page; only the entry of an extent's first page says anything (tag 0: inside an extent).
 /// Written under the segment's lock, logged there.
