@@ -1,6 +1,8 @@
 // cairn.hpp - all of Cairn that needs only Boost and the standard library.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cairn/channel.hpp>
 #include <cairn/codec.hpp>
 #include <cairn/dict.hpp>

@@ -18,6 +18,8 @@
 // Limits        2000 levels deep, as cereal counts them: a struct, what is in it, a pointer, what it points to.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

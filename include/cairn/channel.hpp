@@ -23,6 +23,8 @@
 //               the channel is removed. It has no transaction(): nothing is taken back where there is no lock.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <array>
 #include <chrono>
 #include <cstddef>

@@ -21,6 +21,8 @@
 // Encoding and decoding run outside of every lock, and never on bytes that a writer may have torn.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstring>

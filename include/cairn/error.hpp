@@ -8,6 +8,8 @@
 // A call that throws has left the object as it was.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <stdexcept>
 #include <string>
 #include <system_error>

@@ -21,6 +21,8 @@
 // Type names    with a comma in them need an alias: using pair = my_pair<int, int>; CAIRN_FIELDS(pair, a, b)
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <array>
 #include <cstddef>
 #include <string_view>

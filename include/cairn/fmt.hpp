@@ -6,6 +6,8 @@
 // Python's notation, with the format specifications of a string. Needs {fmt} 9 or newer.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <concepts>
 #include <ranges>
 #include <string_view>

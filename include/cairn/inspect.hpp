@@ -17,6 +17,8 @@
 // The functions at the end, collect_segment and remove_segment, are the only ones that write, by the library's own locks.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <limits>

@@ -10,6 +10,8 @@
 // Needs         nlohmann_json 3.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -13,6 +13,8 @@
 // Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

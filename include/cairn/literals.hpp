@@ -1,6 +1,8 @@
 // literals.hpp - byte counts: 64_KiB, 1_MiB, 8_GiB.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstdint>
 
 #include <cairn/detail/base/export.hpp>

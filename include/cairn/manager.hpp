@@ -12,6 +12,8 @@
 // Safety        thread-safe, process-shared, crash-atomic, fork-safe, as all of Cairn; not signal-safe.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <initializer_list>

@@ -17,6 +17,8 @@
 // Limits        512 levels deep.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstddef>
 #include <cstring>
 #include <span>

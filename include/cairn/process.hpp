@@ -9,6 +9,8 @@
 // Death         of the child: exitcode() and error() tell. Of the parent: daemons are killed at once, others live on.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <chrono>
 #include <iosfwd>
 #include <memory>

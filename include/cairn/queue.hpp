@@ -18,6 +18,8 @@
 //               throws would_deadlock in callbacks of other operations, and object_gone when the queue is removed.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <optional>

@@ -1,6 +1,8 @@
 // repr.hpp - Python's notation of values: 1, 2.5, True, 'text', [1, 2], (1,), {'a': 1}, None.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>

@@ -1,6 +1,8 @@
 // segment.hpp - how a segment is made and opened: options that manager and shmctl share.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -25,6 +25,8 @@
 //               signal-safe.
 #pragma once
 
+#include <cairn/detail/base/language.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

@@ -1,18 +1,43 @@
-// export.hpp - which symbols leave the shared library.
+// export.hpp - which symbols leave the library, and the namespace that they are in.
 //
-// The library is built with hidden visibility; what users or our templates call across its border says CAIRN_API.
-// Exceptions must be exported, too: a hidden typeinfo would make `catch (cairn::error&)` miss them.
+// The shared library is built with hidden visibility; what users or our templates call across its border says CAIRN_API.
+// Exceptions must be exported, too: a hidden typeinfo would make `catch (cairn::error&)` miss them. Of a static library
+// (CAIRN_STATIC, for it and its users) nothing leaves the program or plugin that it is linked into.
 #pragma once
+
+#include <cairn/detail/base/language.hpp>
 
 #if !defined(__linux__) || !(defined(__x86_64__) || defined(__aarch64__)) || !defined(__LP64__)
 #error "Cairn runs on 64-bit Linux (x86-64, AArch64) only: it relies on robust futexes and 64-bit offsets"
 #endif
 
-// What everything is in: the binary interface is in the name, so that another one does not link with it. While the version is
-// 0.x, each minor version has one of its own.
-#define CAIRN_ABI v0_1
+// The namespace says which binary interface this is. What does not fit together does not link, and several copies in one
+// process keep out of each other: v0_1, v0_1_static, v0_1_debug ... While the version is 0.x, each minor version has an
+// interface of its own.
+#if defined(CAIRN_STATIC)
+#define CAIRN_ABI_LINKED _static
+#else
+#define CAIRN_ABI_LINKED
+#endif
+#if defined(CAIRN_GLIBCXX_DEBUG)
+#define CAIRN_ABI_CONTAINERS _debug
+#else
+#define CAIRN_ABI_CONTAINERS
+#endif
+#if defined(CAIRN_GLIBCXX_OLD_ABI)
+#define CAIRN_ABI_STRINGS _old_strings
+#else
+#define CAIRN_ABI_STRINGS
+#endif
+#define CAIRN_JOIN_EXPANDED(a, b, c, d) a##b##c##d
+#define CAIRN_JOIN(a, b, c, d) CAIRN_JOIN_EXPANDED(a, b, c, d)
+#define CAIRN_ABI CAIRN_JOIN(v0_1, CAIRN_ABI_LINKED, CAIRN_ABI_CONTAINERS, CAIRN_ABI_STRINGS)
 
+#if defined(CAIRN_STATIC)
+#define CAIRN_API
+#else
 #define CAIRN_API __attribute__((visibility("default")))
+#endif
 #define CAIRN_INLINE inline __attribute__((always_inline))
 #define CAIRN_NOINLINE __attribute__((noinline))
 #define CAIRN_COLD __attribute__((noinline, cold))
