@@ -96,7 +96,7 @@ void unlink_by_stored(stored_mutex& m) noexcept {
     const std::uint64_t previous = load_word(m.previous);
     link_before(next) = previous;
     *reinterpret_cast<std::uint64_t*>(previous) = next;
-    const std::uint32_t count = std::min(thread.held_count, most_held_locks);
+    const std::uint32_t count = std::min(thread.held_count, thread.held_room);
     held_lock* const end = thread.held + count;
     held_lock* const at = std::find_if(thread.held, end, [&](const held_lock& l) { return l.entry == self; });
     if (at != end) {

@@ -1,5 +1,9 @@
 #include "cairn/detail/os/thread_state.hpp"
 
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -46,13 +50,27 @@ private:
     bool is_locked_ = false;
 };
 
-// The list that the kernel walks, if it is the C library's, and linked as our locks are. Locks two mutexes of the C
-// library's and looks whether they are there; null if not.
-robust_list_words* list_of_our_locks() {
-    if (os::injected_fault("get_robust_list") != 0) return nullptr;
+// The list that the kernel walks, null if this thread has none.
+robust_list_head* list_of_kernel() {
+    int error = os::injected_fault("get_robust_list");
     robust_list_head* head = nullptr;
     std::size_t bytes = 0;
-    if (::syscall(SYS_get_robust_list, 0, &head, &bytes) != 0 || head == nullptr) return nullptr;
+    if (error == 0 && ::syscall(SYS_get_robust_list, 0, &head, &bytes) != 0) error = errno;
+    if (error != 0) {
+        const std::error_code code(error, std::generic_category());
+        throw refused("use of a segment: refused: this kernel, or what emulates one, keeps no robust lists "
+                      "(get_robust_list), so it would not release the locks of who dies: " +
+                          code.message(),
+                      code);
+    }
+    return head;
+}
+
+// The same, if it is the C library's, and linked as our locks are. Locks two mutexes of the C library's and looks whether
+// they are there; null if not.
+robust_list_words* list_of_our_locks() {
+    robust_list_head* const head = list_of_kernel();
+    if (head == nullptr) return nullptr;
     const void* const last = head->list.next;
     const locked_probe outer;
     const locked_probe inner;
@@ -96,6 +114,10 @@ void check_thread() {
             "(set_robust_list), so the kernel would not release its locks when it dies; use another thread");
     }
     this_thread.robust_list = list;
+    if (this_thread.held == nullptr) {
+        this_thread.held = this_thread.few_held;
+        this_thread.held_room = few_held_locks;
+    }
     this_thread.thread_id = static_cast<std::uint32_t>(os::thread_id());
     this_thread.checked = *process_mark;
 }

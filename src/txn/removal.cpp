@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "os/room_for_locks.hpp"
 #include "segment/directory.hpp"
 #include "txn/root_pin.hpp"
 #include <cairn/detail/txn/events.hpp>
@@ -89,6 +90,7 @@ void remove_from(segment& s, doomed_object& object, std::size_t next) {
 }  // namespace
 
 bool remove_root(segment& s, std::string_view name) {
+    const room_for_locks room;
     std::optional<doomed_object> object;
     for (;;) {
         object = find_object(s, name, object ? &*object : nullptr);

@@ -18,6 +18,7 @@
 #include <doctest/doctest.h>
 
 #include "os/child.hpp"
+#include "os/room_for_locks.hpp"
 #include "support/scratch.hpp"
 #include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/manager.hpp>
@@ -347,7 +348,7 @@ TEST_CASE("a thread's locks and those of the C library are in one list, in whate
 }
 
 TEST_CASE("what is stored in locks does not matter while they are held, as many as a removal holds") {
-    require_usable_thread();
+    const room_for_locks room;
     const auto end = reinterpret_cast<std::uint64_t>(&this_thread.robust_list->first);
     for (const std::size_t count : {std::size_t{1}, std::size_t{5}, std::size_t{66}}) {
         std::vector<stored_mutex> locks(count);

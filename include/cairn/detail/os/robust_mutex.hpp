@@ -88,7 +88,7 @@ CAIRN_INLINE void link(stored_mutex& m) noexcept {
     // What is stored in the lock may be overwritten while it is held, where a segment is damaged: so what follows is kept
     // here, too, unless it is another library's, which may go away meanwhile.
     const std::uint32_t count = thread.held_count++;
-    if (count < most_held_locks) [[likely]] {
+    if (count < thread.held_room) [[likely]] {
         const bool is_sure = next == end || (count != 0 && next == thread.held[count - 1].entry);
         thread.held[count] = {self, is_sure ? next : 0};
     }
@@ -102,7 +102,7 @@ CAIRN_INLINE void unlink(stored_mutex& m) noexcept {
     std::uint64_t& head = thread.robust_list->first;
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
     const std::uint32_t count = thread.held_count - 1;
-    if (head != self || count >= most_held_locks || thread.held[count].entry != self ||
+    if (head != self || count >= thread.held_room || thread.held[count].entry != self ||
         thread.held[count].below == 0) [[unlikely]]
         return unlink_by_stored(m);
     const std::uint64_t next = thread.held[count].below;

@@ -30,9 +30,9 @@ struct robust_list_words {
 /// The C library's futex_offset, the same for all locks of a thread.
 constexpr std::int64_t robust_futex_offset = -32;
 
-/// Who removes an object in parts holds the lock of each part and that of the whole, and the segment's inside them; and one
-/// to spare. Of more than these only what is stored in the lock says what follows.
-constexpr std::uint32_t most_held_locks = 67;
+/// Most operations hold one lock or two: an object's, and its segment's inside. Two queues and their segment make three; one
+/// to spare. More need a room_for_locks, or only what is stored in them says what follows.
+constexpr std::uint32_t few_held_locks = 4;
 
 struct held_lock {
     std::uint64_t entry;  // in the thread's list
@@ -43,13 +43,17 @@ struct thread_state {
     open_transaction* open = nullptr;  // the innermost transaction this thread is in
     std::uint64_t checked = 1;  // equals *process_mark once this thread's robust list was found in order
     robust_list_words* robust_list = nullptr;  // of this thread; valid once checked
+    held_lock* held = nullptr;                 // of locks of ours, oldest first; valid once checked
+    std::uint32_t held_room = 0;               // in that
+    std::uint32_t held_count = 0;              // locks of ours, also those beyond it
     std::uint32_t thread_id = 0;               // of the kernel; valid once checked
     bool in_segment_lock = false;              // holds or waits for a segment's own lock
-    std::uint32_t held_count = 0;              // locks of ours
-    held_lock held[most_held_locks] = {};      // oldest first; the rest of them is hardly ever touched
+    held_lock few_held[few_held_locks] = {};   // where `held` leads, mostly
 };
+// A library that dlopen loads gets what is left of the 1 664 bytes that the C library reserves for all such.
+static_assert(sizeof(thread_state) <= 112);
 
-// initial-exec: one instruction instead of a call; the library is loaded with the program.
+// initial-exec: one instruction instead of a call. The price is that it has to be small.
 extern CAIRN_API constinit thread_local thread_state this_thread __attribute__((tls_model("initial-exec")));
 
 /// Points at a word that differs from process to process, also after fork, and is never 1. In a child made by a raw
