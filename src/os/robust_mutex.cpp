@@ -1,12 +1,16 @@
 #include "cairn/detail/os/robust_mutex.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "os/fault.hpp"
 #include "os/futex.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -18,6 +22,8 @@ namespace {
 constexpr int spin_looks = 32;
 constexpr int pauses_between_looks = 32;
 constexpr std::chrono::milliseconds tick{100};
+
+constexpr int longest_list = 4096;  // chosen freely: what a damaged one ends at
 
 inline void pause_processor() noexcept {
 #if defined(__x86_64__)
@@ -32,10 +38,38 @@ bool can_be_taken(std::uint32_t word) noexcept {
     return (word & FUTEX_TID_MASK) == 0 || (word & FUTEX_OWNER_DIED) != 0;
 }
 
-bool is_nobody(std::uint32_t word) noexcept {
+bool read_own_memory(std::uint64_t address, stored_mutex& to) noexcept {
+    if (os::injected_fault("process_vm_readv") != 0) return false;
+    const iovec into = {&to, sizeof to};
+    const iovec from = {reinterpret_cast<void*>(address), sizeof to};
+    return ::process_vm_readv(::getpid(), &into, 1, &from, 1, 0) == static_cast<ssize_t>(sizeof to);
+}
+
+// Another copy of the library in this process knows nothing of what this one is in, and has a mapping of its own. So what this
+// thread holds through that copy is in the thread's list, but at another address, and told by what is stored in it: of
+// the locks of a list no two have the same links.
+bool is_in_own_list(const stored_mutex& m) noexcept {
+    const robust_list_words* const list = this_thread.robust_list;
+    if (list == nullptr) return false;
+    const auto end = reinterpret_cast<std::uint64_t>(&list->first);
+    std::uint64_t at = list->first & ~std::uint64_t{1};
+    for (int i = 0; at != end && i < longest_list; ++i) {
+        // Links lie in segments, which may be damaged: the kernel reads what they lead to, and says no where nothing is.
+        stored_mutex held;
+        if (!read_own_memory(at - offsetof(stored_mutex, next), held)) return false;
+        if (held.next == load_word(m.next) && held.previous == load_word(m.previous) &&
+            held.mark == load_word(m.mark) && held.acquired_count == load_word(m.acquired_count))
+            return true;
+        at = held.next & ~std::uint64_t{1};
+    }
+    return false;
+}
+
+// That this thread has the lock by its number says nothing: exec passes numbers on.
+bool is_nobody(std::uint32_t word, const stored_mutex& m) noexcept {
     const std::uint32_t thread = word & FUTEX_TID_MASK;
     if (can_be_taken(word)) return false;
-    if (thread == static_cast<std::uint32_t>(::syscall(SYS_gettid))) return true;
+    if (thread == static_cast<std::uint32_t>(::syscall(SYS_gettid))) return !is_in_own_list(m);
     return ::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH;
 }
 
@@ -44,7 +78,7 @@ bool is_nobody(std::uint32_t word) noexcept {
 // stays locked by an id that nobody has any more. Here it becomes what the kernel would have made of it.
 void mark_if_held_by_nobody(stored_mutex& m) noexcept {
     std::uint32_t word = load_word(m.word);
-    if (!is_nobody(word)) return;
+    if (!is_nobody(word, m)) return;
     // Only if it is still the same word: the thread may have died, and the kernel marked it, between the two. relaxed:
     // the lock is taken, with acquire, by whoever finds the mark.
     const std::uint32_t marked = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
@@ -76,7 +110,7 @@ int take(stored_mutex& m, std::uint32_t waiters) noexcept {
 bool is_held_by_nobody(const stored_mutex& m) noexcept {
     const std::uint32_t word = load_word(m.word);
     // The word again: the thread may have died, and the kernel marked it, between the two.
-    return is_nobody(word) && load_word(m.word) == word;
+    return is_nobody(word, m) && load_word(m.word) == word;
 }
 
 void initialize(stored_mutex& m) noexcept {
@@ -114,6 +148,7 @@ void wake_one(stored_mutex& m) noexcept {
 
 int lock_contended(stored_mutex& m) noexcept {
     if (!is_initialized(m)) return EINVAL;
+    if (inspect(m).thread_id == this_thread.thread_id && is_in_own_list(m)) return EDEADLK;
     for (int look = 0; look < spin_looks; ++look) {
         for (int i = 0; i < pauses_between_looks; ++i) pause_processor();
         if (can_be_taken(load_word(m.word))) {

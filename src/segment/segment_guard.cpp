@@ -31,6 +31,13 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
     stored_mutex& m = control().lock;
     int result = try_lock(m);
     if (result == EBUSY) result = lock_contended(m);
+    if (result == EDEADLK) {
+        forget();
+        throw would_deadlock(
+            "use of " + describe_segment(s) +
+            ": this thread is inside an operation on it that another copy of Cairn in this process "
+            "has begun, and would wait for itself");
+    }
     if (result != 0 && result != EOWNERDEAD) {
         forget();
         throw_corrupt(s, "its lock is not a lock");

@@ -67,6 +67,10 @@ constexpr const char* inside_hint =
     "handler has interrupted) and would wait for itself; do it after that operation, or, if both are of this "
     "object, use `transaction`";
 
+constexpr const char* other_copy_hint = "this thread is inside an operation on it that another copy of Cairn "
+                                        "in this process has begun, and would wait for "
+                                        "itself; do it after that operation";
+
 [[noreturn]] void throw_inside(const char* what, const segment& s, const root_slot& slot,
                                const char* hint = inside_hint) {
     throw would_deadlock(std::string(what) + " " + describe_object(s, slot) + ": " + hint);
@@ -106,6 +110,10 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
         result = lock_contended(slot_.lock);
         if (result == 0 || result == EOWNERDEAD)
             store_word(slot_.contended_count, load_word(slot_.contended_count) + 1);
+        if (result == EDEADLK) {
+            this_thread.open = outer;
+            throw_inside("use of", segment_, slot_, other_copy_hint);
+        }
     }
     if (result != 0 && result != EOWNERDEAD) {
         this_thread.open = outer;

@@ -12,6 +12,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 
 #include "os/child.hpp"
 #include "os/room_for_locks.hpp"
+#include "os/unique_fd.hpp"
 #include "support/scratch.hpp"
 #include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/manager.hpp>
@@ -378,6 +380,41 @@ TEST_CASE("what is stored in locks does not matter while they are held, as many 
     for (std::size_t i = 1; i < locks.size(); i += 2) unlock(locks[i]);
     CHECK(this_thread.robust_list->first == end);
     CHECK(this_thread.held_count == 0);
+}
+
+TEST_CASE("a lock that this thread holds at another address is not taken from it") {
+    // As two copies of the library do, each with a mapping of its own.
+    const os::unique_fd fd(::memfd_create("lock", MFD_CLOEXEC));
+    REQUIRE(::ftruncate(fd.get(), 4096) == 0);
+    void* places[2];
+    for (void*& each : places) {
+        each = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+        REQUIRE(each != MAP_FAILED);
+    }
+    stored_mutex& here = *static_cast<stored_mutex*>(places[0]);
+    stored_mutex& there = *static_cast<stored_mutex*>(places[1]);
+    stored_mutex around;
+    initialize(around);
+    initialize(here);
+    REQUIRE(try_it(here) == 0);
+    REQUIRE(try_it(around) == 0);
+    CHECK(try_it(there) == EBUSY);
+    CHECK(lock_contended(there) == EDEADLK);
+    CHECK_FALSE(is_held_by_nobody(there));
+    unlock(around);
+    unlock(here);
+    // What has this thread's number, and is in no list of its, is what exec has left; also where the list leads nowhere.
+    CHECK(try_it(around) == 0);
+    there.word = own_thread();
+    const std::uint64_t next = around.next;
+    around.next = 0x6666'6666'6666'6660;
+    CHECK(is_held_by_nobody(there));
+    around.next = next;
+    CHECK(is_held_by_nobody(there));
+    CHECK(lock_contended(there) == EOWNERDEAD);
+    unlock(there);
+    unlock(around);
+    for (void* each : places) ::munmap(each, 4096);
 }
 
 TEST_CASE("a process that dies with several locks leaves all of them to others") {

@@ -48,12 +48,13 @@ CAIRN_INLINE bool is_initialized(const stored_mutex& m) noexcept {
     return load_word(m.mark) == lock_mark;
 }
 
-/// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or EINVAL for what is no lock.
+/// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or EINVAL for what is no lock, or
+/// EDEADLK when this thread holds it through another copy of the library.
 /// One that is held by nobody has lost its owner, too: the kernel cannot release what a thread held that called exec and
 /// was not its process's first. As with try_lock(), the thread was checked (require_usable_thread).
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
 
-/// Whether the lock says that it is held, and its holder is a thread that there is not, or the calling one, which must
+/// Whether the lock says that it is held, and its holder is a thread that there is not, or the calling one, which does
 /// not hold it. Of a lock from another pid namespace the answer means nothing.
 CAIRN_API bool is_held_by_nobody(const stored_mutex& m) noexcept;
 
