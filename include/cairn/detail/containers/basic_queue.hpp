@@ -246,8 +246,8 @@ private:
     template <typename Range>
     size_type put_batches(Range& values, const std::stop_token& stop) const;
     std::optional<T> get_before(steady_time deadline, const std::stop_token& stop) const;
-    std::optional<T> get_early(steady_time deadline, const std::stop_token& stop) const
-        requires(may_be_large);
+    template <typename Early>  // early_copy<T>, of what is large; for other elements there is none
+    std::optional<T> get_early(steady_time deadline, const std::stop_token& stop) const;
     template <typename Attempt>
     bool attempt_get(steady_time deadline, const std::stop_token& stop, const Attempt& take) const;
     static void take_returned(root_transaction& tx, queue_node& n, element_copy<T>& item);

@@ -103,7 +103,7 @@ basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) c
 
 template <typename T, typename Order>
 std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const std::stop_token& stop) const {
-    if constexpr (may_be_large) return get_early(deadline, stop);
+    if constexpr (may_be_large) return get_early<early_copy<T>>(deadline, stop);
     element_copy<T> item;
     const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
         remember_taken(tx, n, 1);
@@ -117,11 +117,10 @@ std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const s
 
 // As get_before(), of what is copied before the lock is taken, if it is large.
 template <typename T, typename Order>
-std::optional<T> basic_queue<T, Order>::get_early(steady_time deadline, const std::stop_token& stop) const
-    requires(may_be_large)
-{
+template <typename Early>
+std::optional<T> basic_queue<T, Order>::get_early(steady_time deadline, const std::stop_token& stop) const {
     this->require_writable();
-    early_copy<T> early;
+    Early early;
     const queue_node& seen = node_in(in());
     // What came back comes first. And what is found when it was waited for is left for one look, too.
     if (load_word(seen.tail) > load_word(seen.head) && load_word(seen.returned_count) == 0)
