@@ -3,7 +3,8 @@
 usage: check_layers.py SOURCE_ROOT
 
 The layer of a file is its folder in src/ or include/cairn/detail/; a header directly in include/cairn has the layer it
-is given in PUBLIC below. Also looked at: a .cpp in src/ includes its own header first, which proves it complete.
+is given in PUBLIC below. Also looked at: a .cpp in src/ includes its own header first, which proves it complete; what opens the namespace knows its name;
+a public header first includes what tells older compilers off.
 """
 import pathlib
 import re
@@ -35,6 +36,7 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTIL
 
 root = pathlib.Path(sys.argv[1]).resolve()
 public_dir, detail_dir, src_dir = root / "include/cairn", root / "include/cairn/detail", root / "src"
+ABI_HEADER, LANGUAGE_HEADER = detail_dir / "base/export.hpp", detail_dir / "base/language.hpp"
 problems = []
 
 
@@ -77,6 +79,16 @@ def own_header(path):
     return None
 
 
+def includes_of(path, seen):
+    """All files of ours that `path` includes, also through others."""
+    for match in INCLUDE.finditer(path.read_text(encoding="utf-8")):
+        target = resolve(path, *match.groups())
+        if target and target not in seen:
+            seen.add(target)
+            includes_of(target, seen)
+    return seen
+
+
 files = [p for folder in ("include/cairn", "src", "tools") for p in sorted((root / folder).rglob("*.[ch]pp"))]
 for path in files:
     text = path.read_text(encoding="utf-8")
@@ -92,6 +104,10 @@ for path in files:
                 f"{path.relative_to(root)}:{line}: {layer} includes {target.relative_to(root)},"
                 f" which is {target_layer}, to its right"
             )
+    if "inline CAIRN_ABI" in text and ABI_HEADER not in includes_of(path, set()):
+        problems.append(f"{path.relative_to(root)}: opens the namespace without {ABI_HEADER.name}, which gives it its name")
+    if path.parent == public_dir and includes[:1] != [LANGUAGE_HEADER]:
+        problems.append(f"{path.relative_to(root)}: a public header includes {LANGUAGE_HEADER.name} first")
     if src_dir in path.parents and path.suffix == ".cpp":
         header = own_header(path)
         if header in includes and includes[0] != header:
