@@ -1,4 +1,4 @@
-// cairn.hpp - all of Cairn that needs only Boost and the standard library.
+// cairn.hpp - all of Cairn that needs only the standard library.
 #pragma once
 
 #include <cairn/detail/base/language.hpp>
