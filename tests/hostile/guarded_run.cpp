@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "support/crash/watched_child.hpp"
+#include "support/patience.hpp"
 #include "support/scratch.hpp"
 
 namespace cairn_test {
@@ -76,7 +77,7 @@ std::string watch(pid_t pid, const shared_state& shared) {
             slept_since = std::chrono::steady_clock::now();
             worked_before = processor_time(pid);
         } else if (processor_time(pid) - worked_before > longest_work ||
-                   std::chrono::steady_clock::now() - slept_since > longest_sleep) {
+                   std::chrono::steady_clock::now() - slept_since > patiently(longest_sleep)) {
             ::kill(pid, SIGKILL);
             ::waitpid(pid, &status, 0);
             return std::string("hung, in ") + shared.log.doing;

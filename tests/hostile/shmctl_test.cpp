@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "ground.hpp"
+#include "support/patience.hpp"
 #include "support/report.hpp"
 #include "support/scratch.hpp"
 #include "unit/inspect/planted.hpp"
@@ -67,7 +68,7 @@ std::string run(const char* program, std::vector<std::string> words) {
     const int reason = ::posix_spawn(&pid, program, &actions, nullptr, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     if (reason != 0) return "could not be run";
-    const auto deadline = std::chrono::steady_clock::now() + longest_run;
+    const auto deadline = std::chrono::steady_clock::now() + patiently(longest_run);
     int status = 0;
     while (::waitpid(pid, &status, WNOHANG) == 0) {
         if (std::chrono::steady_clock::now() > deadline) {

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/patience.hpp"
+
 namespace cairn_test {
 
 /// A T in memory shared with the children that are forked from now on.
@@ -36,14 +38,14 @@ private:
 /// All of `parties` arrive before any goes on; again and again. When one does not come, a failed check has ended it: the
 /// others leave as well.
 struct meeting {
-    static constexpr std::chrono::seconds patience{20};
+    static constexpr std::chrono::seconds longest_round{20};
 
     std::atomic<unsigned> arrived{0};
 
     void arrive_and_wait(unsigned parties) {
         const unsigned mine = arrived.fetch_add(1) + 1;
         const unsigned all = (mine + parties - 1) / parties * parties;
-        const auto deadline = std::chrono::steady_clock::now() + patience;
+        const auto deadline = std::chrono::steady_clock::now() + patiently(longest_round);
         while (arrived.load() < all) {
             ::sched_yield();
             if (std::chrono::steady_clock::now() > deadline) ::_exit(97);

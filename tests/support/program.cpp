@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "patience.hpp"
 #include "scratch.hpp"
 
 namespace cairn_test {
@@ -99,7 +100,8 @@ child start(const std::vector<std::string>& arguments, const program_options& op
 void read_both(int out, int err, program_result& result) {
     pollfd ends[] = {{out, POLLIN, 0}, {err, POLLIN, 0}};
     std::string* const texts[] = {&result.out, &result.err};
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(child::watchdog_seconds);
+    const auto deadline =
+        std::chrono::steady_clock::now() + patiently(std::chrono::seconds(child::watchdog_seconds));
     while ((ends[0].fd >= 0 || ends[1].fd >= 0) && std::chrono::steady_clock::now() < deadline) {
         if (::poll(ends, 2, 1000) <= 0) continue;
         for (int i = 0; i < 2; ++i) {

@@ -19,6 +19,7 @@
 
 #include "os/file.hpp"
 
+#include "patience.hpp"
 namespace cairn_test {
 
 scratch_name::scratch_name(std::string_view stem) : owner_(::getpid()) {
@@ -48,7 +49,7 @@ child::child(const std::function<void()>& body) : pid_(-1) {
     // The test runner's handlers are not the child's.
     for (const int signal : {SIGTERM, SIGINT, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
         std::signal(signal, SIG_DFL);
-    ::alarm(watchdog_seconds);
+    ::alarm(static_cast<unsigned>(patience() * watchdog_seconds));
     try {
         body();
     } catch (const std::exception& e) {
@@ -65,7 +66,8 @@ child::~child() {
 }
 
 int child::join() {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(watchdog_seconds);
+    const auto deadline =
+        std::chrono::steady_clock::now() + patiently(std::chrono::seconds(watchdog_seconds));
     int status = 0;
     for (std::chrono::microseconds pause(20); ::waitpid(pid_, &status, WNOHANG) == 0;) {
         if (std::chrono::steady_clock::now() > deadline) {

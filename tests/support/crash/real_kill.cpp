@@ -20,6 +20,7 @@
 #include "segment/lifecycle.hpp"
 #include "support/crash/subject.hpp"
 #include "support/crash/victim.hpp"
+#include "support/patience.hpp"
 
 namespace cairn_test {
 
@@ -133,7 +134,7 @@ private:
 
     template <typename Condition>
     void wait_until(Condition condition, std::chrono::milliseconds longest, const char* what) {
-        const auto deadline = clock::now() + longest;
+        const auto deadline = clock::now() + patiently(longest);
         while (!condition()) {
             if (clock::now() > deadline) {
                 throw lab_failure(std::string("the neighbour does not ") + what +

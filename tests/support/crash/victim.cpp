@@ -17,11 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/patience.hpp"
+
 namespace cairn_test {
 
 namespace {
 
-constexpr std::chrono::seconds patience(20);
+constexpr std::chrono::seconds longest_end(20);
 
 [[noreturn]] void run_body(const std::function<void(stage&)>& body, stage& shared) noexcept {
     prepare_child();
@@ -127,7 +129,7 @@ std::uint64_t victim::location() const {
 
 void victim::release() {
     ::ptrace(PTRACE_DETACH, pid_, nullptr, nullptr);
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + patiently(longest_end);
     int status = 0;
     pid_t ended = 0;
     while ((ended = ::waitpid(pid_, &status, WNOHANG)) == 0 && std::chrono::steady_clock::now() < deadline)

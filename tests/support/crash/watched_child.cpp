@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/crash/victim.hpp"
+#include "support/patience.hpp"
 
 namespace cairn_test {
 
@@ -144,13 +145,13 @@ std::string watch_child(const std::function<void(const line_writer&)>& work,
                         const std::atomic<std::uint64_t>& progress) {
     telling_child child(work);
     std::uint64_t seen = progress;
-    auto deadline = clock::now() + longest_standstill;
+    auto deadline = clock::now() + patiently(longest_standstill);
     for (;;) {
         pollfd entry = {.fd = child.read_end(), .events = POLLIN, .revents = 0};
         if (::poll(&entry, 1, 200) > 0 && !child.read(on_line)) return child.wait();
         if (progress != seen) {
             seen = progress;
-            deadline = clock::now() + longest_standstill;
+            deadline = clock::now() + patiently(longest_standstill);
         } else if (clock::now() > deadline) {
             return "hung (" + child.whereabouts() + ")";
         }

@@ -20,6 +20,7 @@
 #include "segment/lifecycle.hpp"
 #include "support/crash/victim.hpp"
 #include "support/crash/watched_child.hpp"
+#include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include "support/storm/aftermath.hpp"
 #include "support/storm/crew.hpp"
@@ -101,7 +102,7 @@ private:
             if (const std::uint64_t now = weather_.moves; now != moves) {
                 moves = now;
                 moved_at = clock::now();
-            } else if (clock::now() - moved_at > longest_standstill) {
+            } else if (clock::now() - moved_at > patiently(longest_standstill)) {
                 weather_.report("nobody gets anything done any more");
             }
         }
@@ -178,7 +179,7 @@ private:
     }
 
     void wait_for_all() {
-        const auto deadline = clock::now() + longest_end;
+        const auto deadline = clock::now() + patiently(longest_end);
         while (reap()) {
             if (clock::now() > deadline) {
                 weather_.report("a process does not come to its end: it hangs in an operation");
@@ -201,7 +202,7 @@ private:
             }
             ::_exit(0);
         }
-        const auto deadline = clock::now() + longest_look;
+        const auto deadline = clock::now() + patiently(longest_look);
         int status = 0;
         while (pid > 0 && ::waitpid(pid, &status, WNOHANG) == 0) {
             if (clock::now() > deadline) {
