@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "ground.hpp"
+#include "support/guardian.hpp"
 #include "support/patience.hpp"
 #include "support/report.hpp"
 #include "support/scratch.hpp"
@@ -33,12 +34,14 @@ class segment_directory {
 public:
     segment_directory() : path_("/dev/shm/cairntest-" + std::to_string(::getpid()) + "-XXXXXX") {
         REQUIRE(::mkdtemp(path_.data()) != nullptr);
+        guard_path(path_);
     }
     segment_directory(const segment_directory&) = delete;
     segment_directory& operator=(const segment_directory&) = delete;
     ~segment_directory() {
         std::error_code ignored;
         std::filesystem::remove_all(path_, ignored);
+        unguard_path(path_);
     }
     [[nodiscard]] const std::string& path() const { return path_; }
     void place(const std::string& name, const std::string& bytes) const {

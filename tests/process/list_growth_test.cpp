@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "os/file.hpp"
+#include "support/guardian.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -156,6 +157,7 @@ TEST_CASE("a segment at its maximum says so, and the list is unchanged and usabl
 TEST_CASE("a file system that is full before the maximum is segment_full, not a SIGBUS") {
     char directory[] = "/tmp/cairn-test-XXXXXX";
     REQUIRE(::mkdtemp(directory) != nullptr);
+    guard_path(directory);
     if (::mount("tmpfs", directory, "tmpfs", 0, "size=16m") != 0) {
         ::rmdir(directory);
         MESSAGE("skipped: this process may not mount a file system");

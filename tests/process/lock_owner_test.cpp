@@ -21,6 +21,7 @@
 #include <doctest/doctest.h>
 
 #include "shared_round.hpp"
+#include "support/guardian.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
@@ -50,12 +51,14 @@ class temporary_directory {
 public:
     temporary_directory() : path_((std::filesystem::temp_directory_path() / "cairn-core-XXXXXX").string()) {
         if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no directory");
+        guard_path(path_);
     }
     temporary_directory(const temporary_directory&) = delete;
     temporary_directory& operator=(const temporary_directory&) = delete;
     ~temporary_directory() {
         std::error_code ignored;
         std::filesystem::remove_all(path_, ignored);
+        unguard_path(path_);
     }
     [[nodiscard]] const std::string& path() const { return path_; }
 

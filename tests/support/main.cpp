@@ -1,4 +1,4 @@
-// main.cpp - the main() of every test executable: doctest's, and a net under forked children.
+// main.cpp - the main() of every test executable: doctest's, a guardian, and a net under forked children.
 //
 // Keep this file free of Cairn's internals: tests/api links it against the library as users see it.
 #define DOCTEST_CONFIG_IMPLEMENT
@@ -8,8 +8,11 @@
 
 #include <doctest/doctest.h>
 
+#include "guardian.hpp"
+
 int main(int argc, char** argv) {
     const pid_t started_as = ::getpid();
+    cairn_test::start_guardian();
 
     doctest::Context context;
     context.applyCommandLine(argc, argv);

@@ -17,18 +17,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guardian.hpp"
 #include "os/file.hpp"
-
 #include "patience.hpp"
+
 namespace cairn_test {
 
 scratch_name::scratch_name(std::string_view stem) : owner_(::getpid()) {
     static std::atomic<int> count{0};
     name_ = std::string(stem) + "-" + std::to_string(owner_) + "-" + std::to_string(++count);
+    guard_path(path());
 }
 
 scratch_name::~scratch_name() {
-    if (::getpid() == owner_) ::unlink(path().c_str());
+    if (::getpid() != owner_) return;
+    ::unlink(path().c_str());
+    unguard_path(path());
 }
 
 std::string scratch_name::path() const {

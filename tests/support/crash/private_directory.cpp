@@ -13,6 +13,7 @@
 #include "base/hash.hpp"
 #include "os/file.hpp"
 #include "os/unique_fd.hpp"
+#include "support/guardian.hpp"
 
 namespace cairn_test {
 
@@ -20,12 +21,14 @@ namespace os = cairn::detail::os;
 
 private_directory::private_directory() : path_("/dev/shm/crash-laboratory.XXXXXX"), owner_(::getpid()) {
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no directory for segments of a test");
+    guard_path(path_);
 }
 
 private_directory::~private_directory() {
     if (::getpid() != owner_) return;
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
+    unguard_path(path_);
 }
 
 std::vector<std::string> private_directory::entries() const {

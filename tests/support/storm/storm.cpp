@@ -20,6 +20,7 @@
 #include "segment/lifecycle.hpp"
 #include "support/crash/victim.hpp"
 #include "support/crash/watched_child.hpp"
+#include "support/guardian.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include "support/storm/aftermath.hpp"
@@ -44,12 +45,14 @@ public:
         std::string pattern = (std::filesystem::temp_directory_path() / "cairn-storm-XXXXXX").string();
         if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no directory for core dumps");
         path_ = pattern;
+        guard_path(pattern);
     }
     core_directory(const core_directory&) = delete;
     core_directory& operator=(const core_directory&) = delete;
     ~core_directory() {
         std::error_code ignored;
         std::filesystem::remove_all(path_, ignored);
+        unguard_path(path_.string());
     }
     [[nodiscard]] std::string path() const { return path_.string(); }
     void empty() const {

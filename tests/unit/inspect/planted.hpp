@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/guardian.hpp"
 #include <cairn/inspect.hpp>
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>
@@ -33,11 +34,15 @@ public:
         const int fd = ::mkstemp(path_.data());
         REQUIRE(fd >= 0);
         ::close(fd);
+        guard_path(path_);
     }
     explicit scratch_file(const bytes_of_file& content) : scratch_file() { write(content); }
     scratch_file(const scratch_file&) = delete;
     scratch_file& operator=(const scratch_file&) = delete;
-    ~scratch_file() { std::remove(path_.c_str()); }
+    ~scratch_file() {
+        std::remove(path_.c_str());
+        unguard_path(path_);
+    }
 
     [[nodiscard]] const std::string& path() const { return path_; }
     void write(const bytes_of_file& content) const {
