@@ -1,5 +1,11 @@
 #include "support/crash/film.hpp"
 
+#include <stdexcept>
+#include <type_traits>
+
+#include <sys/types.h>
+#include <unistd.h>
+
 namespace cairn_test {
 
 void film::reserve(std::size_t frames, std::size_t bytes) {
@@ -41,12 +47,83 @@ std::string film::describe(std::size_t index) const {
     const frame& f = frames_[index];
     segment_image image = first_;
     for (std::size_t i = 0; i <= index; ++i) advance(image, i);
-    std::string text = "instruction " + std::to_string(f.step) + ":";
+    std::string text = unit_;
+    text += std::to_string(f.step) + ":";
     for (std::uint32_t i = f.first_patch; i < f.first_patch + f.patch_count; ++i) {
         text += (i == f.first_patch ? " " : ", ") + describe_offset(image, patches_[i].offset);
         text += " (" + std::to_string(patches_[i].bytes) + ")";
     }
     return text;
+}
+
+namespace {
+
+// Bytes to and from a file, at its position.
+void write_bytes(int fd, const void* from, std::size_t bytes) {
+    for (std::size_t done = 0; done < bytes;) {
+        const ssize_t written = ::write(fd, static_cast<const std::byte*>(from) + done, bytes - done);
+        if (written <= 0) throw std::runtime_error("a film cannot be written");
+        done += static_cast<std::size_t>(written);
+    }
+}
+
+void read_bytes(int fd, void* to, std::size_t bytes) {
+    for (std::size_t done = 0; done < bytes;) {
+        const ssize_t got = ::read(fd, static_cast<std::byte*>(to) + done, bytes - done);
+        if (got <= 0) throw std::runtime_error("a film cannot be read");
+        done += static_cast<std::size_t>(got);
+    }
+}
+
+template <typename T>
+void write_all(int fd, const std::vector<T>& all) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    const std::uint64_t count = all.size();
+    write_bytes(fd, &count, sizeof count);
+    write_bytes(fd, all.data(), count * sizeof(T));
+}
+
+template <typename T>
+void read_all(int fd, std::vector<T>& all) {
+    std::uint64_t count = 0;
+    read_bytes(fd, &count, sizeof count);
+    all.resize(count);
+    read_bytes(fd, all.data(), count * sizeof(T));
+}
+
+}  // namespace
+
+void film::save(int fd) const {
+    write_all(fd, std::vector<std::byte>(first_.base(), first_.base() + first_.max_bytes()));
+    write_all(fd, frames_);
+    write_all(fd, patches_);
+    write_all(fd, pool_);
+    write_bytes(fd, &steps_, sizeof steps_);
+}
+
+film film::load(int fd) {
+    std::vector<std::byte> first;
+    read_all(fd, first);
+    film loaded{segment_image(first.data())};
+    loaded.count_stores();
+    read_all(fd, loaded.frames_);
+    read_all(fd, loaded.patches_);
+    read_all(fd, loaded.pool_);
+    read_bytes(fd, &loaded.steps_, sizeof loaded.steps_);
+    return loaded;
+}
+
+std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> film::changed_words() const {
+    constexpr std::uint32_t word = 8;
+    std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> all;
+    for (const frame& f : frames_) {
+        auto& of_frame = all.emplace_back();
+        for (std::uint32_t i = f.first_patch; i < f.first_patch + f.patch_count; ++i) {
+            const patch& p = patches_[i];
+            of_frame.emplace_back(p.offset / word, (p.offset + p.bytes - 1) / word);
+        }
+    }
+    return all;
 }
 
 }  // namespace cairn_test

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/crash/image.hpp"
@@ -49,8 +50,17 @@ public:
     void advance(segment_image& image, std::size_t index) const;
     void advance(segment_image& image, std::size_t index, image_identity& identity) const;
 
-    /// "instruction 812: control.log_bytes, slot 0 +96"
+    /// "instruction 812: control.log_bytes, slot 0 +96"; "store 31: ..." of a film of stores
     [[nodiscard]] std::string describe(std::size_t index) const;
+    /// steps() counts stores rather than instructions.
+    void count_stores() noexcept { unit_ = "store "; }
+
+    /// To a file and back, at its position: a film of stores is made in one process and looked at in another.
+    void save(int fd) const;
+    [[nodiscard]] static film load(int fd);
+
+    /// The words of the segment that each frame changes, first and last of each patch.
+    [[nodiscard]] std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> changed_words() const;
 
 private:
     segment_image first_;
@@ -58,6 +68,7 @@ private:
     std::vector<patch> patches_;
     std::vector<std::byte> pool_;
     std::uint64_t steps_ = 0;
+    const char* unit_ = "instruction ";
     bool is_limited_ = false;  // reserve() was called: nothing may grow
     bool is_full_ = false;
 };

@@ -1,8 +1,10 @@
 #include "support/crash/laboratory.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 
@@ -12,9 +14,11 @@
 #include <unistd.h>
 
 #include "os/unique_fd.hpp"
+#include "segment/lifecycle.hpp"
 #include "support/crash/real_kill.hpp"
 #include "support/crash/victim.hpp"
 #include "support/crash/watched_child.hpp"
+#include "support/crash/write_trap.hpp"
 
 namespace cairn_test {
 
@@ -24,6 +28,7 @@ using clock = std::chrono::steady_clock;
 
 constexpr int most_checkers = 4;  // a checker that dies is replaced, behind the image that killed it
 constexpr std::size_t most_instructions = 5'000'000;
+constexpr std::uint64_t share_of_stepped_rows = 8;  // one in so many, another one with each seed
 
 double seconds_since(clock::time_point begin) {
     return std::chrono::duration<double>(clock::now() - begin).count();
@@ -86,6 +91,34 @@ film film_by_stepping(const experiment& what, std::uint32_t& thread) {
     return made;
 }
 
+film film_by_stores(const experiment& what, std::uint32_t& thread) {
+    cairn::detail::os::unique_fd file(::memfd_create("film", MFD_CLOEXEC));
+    if (!file.valid()) throw std::runtime_error("no file for a film");
+    const shared_object<std::atomic<std::uint64_t>> progress;
+    std::string problem;
+    const std::string ended = watch_child(
+        [&](const line_writer& tell) {
+            const auto made = cairn::detail::create_anonymous("crash-subject", what.options);
+            const cairn::manager m(made);
+            what.prepare(m);
+            const std::unique_ptr<visitor> self = what.visit(m);
+            film taken = film_writes(made->base(), segment_image(made->base()), [&] { self->operate(); });
+            // As by stepping: nothing changes between the last store and the death of somebody who has returned.
+            taken.begin_frame(taken.steps(), 0, true);
+            taken.save(file.get());
+            tell("thread " + std::to_string(::gettid()));
+        },
+        [&](const std::string& line) {
+            if (line.starts_with("thread ")) thread = static_cast<std::uint32_t>(std::stoul(line.substr(7)));
+            else problem = line;
+        },
+        *progress);
+    if (!problem.empty()) throw std::runtime_error("the victim cannot be filmed: " + problem);
+    if (!ended.empty()) throw std::runtime_error("the victim that is filmed " + ended);
+    ::lseek(file.get(), 0, SEEK_SET);
+    return film::load(file.get());
+}
+
 film film_recovery_by_stepping(const experiment& what, const segment_image& healthy,
                                const segment_image& image, approach how, std::uint32_t& thread) {
     victim v([&](stage& s) {
@@ -141,14 +174,25 @@ void check_in_children(const experiment& what, const film& of, std::uint32_t thr
     }
 }
 
-// Every k-th step, beginning somewhere in the first k, which differs between rows and seeds.
-void kill_some(const experiment& what, std::uint64_t steps, std::uint64_t count, std::uint64_t seed,
-               row_result& result) {
+// What differs between rows and seeds.
+std::uint64_t turn_of(const experiment& what, std::uint64_t seed) {
+    return std::hash<std::string>()(what.name) / 2 + seed;
+}
+
+// Every k-th place, beginning somewhere in the first k. Of `steps` stores: a few instructions behind one, or before the
+// first; of instructions: there.
+void kill_some(const experiment& what, bool by_stores, std::uint64_t steps, std::uint64_t count,
+               std::uint64_t seed, row_result& result) {
+    constexpr std::uint64_t most_instructions_on = 40;  // stores are some twenty instructions apart
+    constexpr std::uint64_t most_before_store = 200;    // a lock is taken by then
     const std::uint64_t distance = std::max<std::uint64_t>(1, steps / count);
-    const std::uint64_t turn = std::hash<std::string>()(what.name) / 2 + seed;
+    const std::uint64_t turn = turn_of(what, seed);
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::uint64_t step = distance * i + turn * 7919 % distance;
-        const kill_outcome killed = kill_for_real(what, step, (i + turn) % 2 == 0);
+        kill_place where{0, step};
+        if (by_stores)
+            where = {step, (turn + i) * 104729 % (step == 0 ? most_before_store : most_instructions_on)};
+        const kill_outcome killed = kill_for_real(what, where, (i + turn) % 2 == 0);
         ++result.kills;
         if (!killed.failure.empty()) result.failures.emplace_back(killed.failure);
         else if (killed.microseconds > 0) result.waits.push_back(killed.microseconds);
@@ -167,11 +211,11 @@ thoroughness how_thorough(const lab_settings& settings) {
     return how;
 }
 
-// Every victim is led to its end step by step, some 15 us each: long operations get fewer of them.
-std::uint64_t kills_for(std::uint64_t steps, const lab_settings& settings) {
-    const std::uint64_t budget = settings.full ? 200'000 : 10'000;  // instructions
-    return std::clamp<std::uint64_t>(2 * budget / std::max<std::uint64_t>(1, steps), 1,
-                                     settings.full ? 24 : 4);
+// A victim is led to its end in some 25 us an instruction, or 80 us a store, of which there is one in twenty instructions:
+// long operations get fewer of them.
+std::uint64_t kills_for(std::uint64_t steps, bool stepped, const lab_settings& settings) {
+    const std::uint64_t budget = (settings.full ? 400'000 : 20'000) / (stepped ? 1 : 20);
+    return std::clamp<std::uint64_t>(budget / std::max<std::uint64_t>(1, steps), 1, settings.full ? 24 : 4);
 }
 
 }  // namespace
@@ -187,10 +231,14 @@ row_result run_row(const experiment& what, const lab_settings& settings) {
             return result;
         }
         std::uint32_t thread = 0;
-        const film made = film_by_stepping(what, thread);
-        result.instructions = made.steps();
+        const bool stepped = !can_trap_writes() || settings.step_all ||
+                             turn_of(what, settings.seed) % share_of_stepped_rows == 0;
+        const film made = stepped ? film_by_stepping(what, thread) : film_by_stores(what, thread);
+        if (stepped) result.instructions = made.steps();
+        result.stores = made.frames().size();
         check_in_children(what, made, thread, how_thorough(settings), result);
-        kill_some(what, made.steps(), kills_for(made.steps(), settings), settings.seed, result);
+        kill_some(what, !stepped, made.steps(), kills_for(made.steps(), stepped, settings), settings.seed,
+                  result);
     } catch (const std::exception& e) {
         result.failures.emplace_back(e.what());
     }

@@ -153,12 +153,17 @@ private:
 
 }  // namespace
 
-kill_outcome kill_for_real(const experiment& what, std::uint64_t step, bool neighbour_first) {
+kill_outcome kill_for_real(const experiment& what, kill_place where, bool neighbour_first) {
     kill_outcome outcome;
     try {
-        victim v([&](stage& s) { play(what, s); });
+        // Counting instructions takes one stop for each of them: from the start only, the stores are reached faster.
+        const bool runs = where.store != 0;
+        victim v([&](stage& s) { play(what, s); },
+                 runs ? victim::leading::untraced : victim::leading::traced);
         neighbour n(what, v);
-        for (std::uint64_t i = 0; i < step && v.step(); ++i) {}
+        if (runs) v.run_to_store(where.store, where.instructions);
+        else
+            for (std::uint64_t i = 0; i < where.instructions && v.step(); ++i) {}
         if (neighbour_first) {
             n.tell();
             outcome.was_blocked = n.wait_until_blocked_or_done();
@@ -172,7 +177,8 @@ kill_outcome kill_for_real(const experiment& what, std::uint64_t step, bool neig
         n.tell();
         n.wait_until_done();
     } catch (const std::exception& e) {
-        outcome.failure = "killed after instruction " + std::to_string(step) +
+        outcome.failure = "killed " + std::to_string(where.instructions) + " instructions after " +
+                          (where.store == 0 ? "the start" : "store " + std::to_string(where.store)) +
                           (neighbour_first ? ", neighbour first: " : ", neighbour afterwards: ") + e.what();
     }
     return outcome;

@@ -14,8 +14,14 @@ struct kill_outcome {
     std::string failure;       // empty: all is well
 };
 
-/// Leads a victim `step` instructions into the operation and kills it. The neighbour begins its own operation before the
-/// kill or right after it, and then checks the live segment as any image is checked.
-kill_outcome kill_for_real(const experiment& what, std::uint64_t step, bool neighbour_first);
+/// Where a victim dies: so many instructions after a store to the segment; `store` 0 is the start of the operation.
+struct kill_place {
+    std::uint64_t store = 0;
+    std::uint64_t instructions = 0;
+};
+
+/// Leads a victim to that place in the operation and kills it. The neighbour begins its own operation before the kill or
+/// right after it, and then checks the live segment as any image is checked.
+kill_outcome kill_for_real(const experiment& what, kill_place where, bool neighbour_first);
 
 }  // namespace cairn_test

@@ -35,13 +35,14 @@ std::istream& operator>>(std::istream& words, checker_counts& counts) {
 }
 
 std::ostream& operator<<(std::ostream& words, const row_result& result) {
-    words << result.instructions << ' ' << result.counts << ' ' << result.kills << ' ' << result.seconds;
+    words << result.instructions << ' ' << result.stores << ' ' << result.counts << ' ' << result.kills << ' '
+          << result.seconds;
     for (const double wait : result.waits) words << ' ' << wait;
     return words;
 }
 
 std::istream& operator>>(std::istream& words, row_result& result) {
-    words >> result.instructions >> result.counts >> result.kills >> result.seconds;
+    words >> result.instructions >> result.stores >> result.counts >> result.kills >> result.seconds;
     for (double wait = 0; words >> wait;) result.waits.push_back(wait);
     return words;
 }
@@ -50,6 +51,7 @@ lab_settings lab_settings::from_environment() {
     lab_settings settings;
     settings.seed = number_in("CAIRN_CRASH_SEED");
     settings.full = number_in("CAIRN_FULL") != 0;
+    settings.step_all = settings.full || number_in("CAIRN_CRASH_STEP_ALL") != 0;
     if (const char* only = std::getenv("CAIRN_CRASH_ROWS")) settings.only = only;
     return settings;
 }

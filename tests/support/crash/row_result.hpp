@@ -20,7 +20,8 @@ struct checker_counts {
 
 struct row_result {
     std::string name;
-    std::uint64_t instructions = 0;
+    std::uint64_t instructions = 0;  // stepped; 0 where the stores alone were filmed
+    std::uint64_t stores = 0;        // that changed the segment, each filmed
     checker_counts counts;
     std::uint64_t kills = 0;
     std::vector<double> waits;  // microseconds from a kill to the neighbour's finished operation
@@ -37,7 +38,8 @@ std::istream& operator>>(std::istream& words, row_result& result);
 struct lab_settings {
     std::uint64_t seed = 0;
     bool full = false;
-    std::string only;  // rows whose name contains this
+    bool step_all = false;  // every row by ptrace, rather than the share that the seed chooses
+    std::string only;       // rows whose name contains this
     static lab_settings from_environment();
 };
 

@@ -9,6 +9,7 @@
 #include "os/file.hpp"
 #include "segment/lifecycle.hpp"
 #include "support/crash/segment_audit.hpp"
+#include "support/crash/write_trap.hpp"
 
 namespace cairn_test {
 
@@ -133,7 +134,12 @@ void play(const experiment& what, stage& shared) {
     shared.descriptor = made->internals().descriptor.get();
     shared.thread = static_cast<std::uint32_t>(::gettid());
     shared.mark();
-    self->operate();
+    if (shared.stop_store != 0) {
+        stop_at_store(made->base(), made->header().max_bytes, shared.stop_store, shared.stop_instructions,
+                      [&] { self->operate(); });
+    } else {
+        self->operate();
+    }
     shared.acknowledge();
     shared.mark();
 }

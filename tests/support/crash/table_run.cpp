@@ -13,7 +13,9 @@ namespace {
 
 struct totals {
     std::uint64_t rows = 0;
+    std::uint64_t stepped_rows = 0;
     std::uint64_t instructions = 0;
+    std::uint64_t stores = 0;
     checker_counts counts;
     std::uint64_t kills = 0;
     std::uint64_t failures = 0;
@@ -24,7 +26,9 @@ totals sum_of(const std::vector<row_result>& results) {
     totals t;
     t.rows = results.size();
     for (const row_result& r : results) {
+        t.stepped_rows += r.instructions != 0 ? 1 : 0;
         t.instructions += r.instructions;
+        t.stores += r.stores;
         t.counts += r.counts;
         t.kills += r.kills;
         t.failures += r.failures.size();
@@ -44,7 +48,9 @@ void report(const totals& t, double seconds) {
     report_figures("crash",
                    {
                        {"rows", number(t.rows)},
+                       {"rows_stepped", number(t.stepped_rows)},
                        {"instructions_stepped", number(t.instructions)},
+                       {"stores", number(t.stores)},
                        {"images", number(t.counts.images)},
                        {"images_left_to_other_seeds", number(t.counts.skipped_images)},
                        {"recoveries_filmed", number(t.counts.films)},
@@ -62,8 +68,9 @@ void report(const totals& t, double seconds) {
 }
 
 void print_row(const row_result& r) {
-    std::printf("%-62s %8llu instructions %5llu images %6llu of recoveries %3llu kills %6.2f s%s\n",
-                r.name.c_str(), static_cast<unsigned long long>(r.instructions),
+    std::printf("%-62s %8llu %-12s %5llu images %6llu of recoveries %3llu kills %6.2f s%s\n", r.name.c_str(),
+                static_cast<unsigned long long>(r.instructions != 0 ? r.instructions : r.stores),
+                r.instructions != 0 ? "instructions" : "stores",
                 static_cast<unsigned long long>(r.counts.images),
                 static_cast<unsigned long long>(r.counts.recovery_images),
                 static_cast<unsigned long long>(r.kills), r.seconds, r.failures.empty() ? "" : "  FAILED");
@@ -118,10 +125,10 @@ void list_table(const experiment_table& table) {
 void report_totals(const std::vector<row_result>& results, double seconds) {
     const totals t = sum_of(results);
     std::ostringstream line;
-    line << "crash table: " << t.rows << " rows, " << t.instructions << " instructions stepped, "
-         << t.counts.images << " distinct images, " << t.counts.recovery_images << " distinct images of "
-         << t.counts.films << " recoveries, " << t.kills << " real kills, " << static_cast<int>(seconds)
-         << " s";
+    line << "crash table: " << t.rows << " rows, stopped at " << t.stores << " stores, " << t.stepped_rows
+         << " of them stepped through " << t.instructions << " instructions, " << t.counts.images
+         << " distinct images, " << t.counts.recovery_images << " distinct images of " << t.counts.films
+         << " recoveries, " << t.kills << " real kills, " << static_cast<int>(seconds) << " s";
     if (t.counts.skipped_images + t.counts.skipped_recovery_images != 0) {
         line << "; left to other seeds: " << t.counts.skipped_images << " images, "
              << t.counts.skipped_recovery_images << " of recoveries";

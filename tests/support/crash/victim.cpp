@@ -25,11 +25,11 @@ namespace {
 
 constexpr std::chrono::seconds longest_end(20);
 
-[[noreturn]] void run_body(const std::function<void(stage&)>& body, stage& shared) noexcept {
+[[noreturn]] void run_body(const std::function<void(stage&)>& body, stage& shared, bool traced) noexcept {
     prepare_child();
     int code = 0;
     try {
-        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        if (traced) ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         body(shared);
     } catch (const std::exception& e) {
         std::snprintf(shared.problem, sizeof shared.problem, "%s", e.what());
@@ -57,18 +57,19 @@ void stage::acknowledge() noexcept {
     __atomic_store_n(&acknowledged, 1U, __ATOMIC_SEQ_CST);
 }
 
-victim::victim(const std::function<void(stage&)>& body) {
+victim::victim(const std::function<void(stage&)>& body, leading how) {
     void* page = ::mmap(nullptr, sizeof(stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) throw std::runtime_error("no page to share with a victim");
     stage_ = new (page) stage;
     std::fflush(nullptr);
     pid_ = ::fork();
-    if (pid_ == 0) run_body(body, *stage_);
+    if (pid_ == 0) run_body(body, *stage_, how == leading::traced);
     try {
         if (pid_ < 0) throw std::runtime_error("no victim: fork failed");
         int status = 0;
-        while (::waitpid(pid_, &status, __WALL) < 0 && errno == EINTR) {}
+        while (::waitpid(pid_, &status, __WALL | WUNTRACED) < 0 && errno == EINTR) {}
         if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGSTOP) fail("did not get to its first mark", status);
+        if (how == leading::untraced) return;
         ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_EXITKILL);
     } catch (...) {
         reap();
@@ -108,6 +109,19 @@ bool victim::resume(int request) {
     if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP) return false;
     if (!WIFSTOPPED(status)) pid_ = -1;
     fail("did not get to its next mark", status);
+}
+
+void victim::run_to_store(std::uint64_t store, std::uint64_t instructions) {
+    stage_->stop_store = store;
+    stage_->stop_instructions = instructions;
+    ::kill(pid_, SIGCONT);
+    int status = 0;
+    while (::waitpid(pid_, &status, WUNTRACED) < 0) {
+        if (errno != EINTR) throw std::runtime_error("the victim cannot be waited for");
+    }
+    if (WIFSTOPPED(status)) return;
+    pid_ = -1;
+    fail("did not get to its store or its next mark", status);
 }
 
 bool victim::step() {

@@ -1,7 +1,8 @@
-// victim.hpp - a forked child that is led through an operation instruction by instruction, and killed somewhere in it.
+// victim.hpp - a forked child that is led through an operation, and killed somewhere in it.
 //
-// The child prepares what it needs, stops, runs the operation, stops again. Its parent is its tracer, so it must be the
-// thread that made it. A victim never outlives its parent, and never returns.
+// The child prepares what it needs, stops, runs the operation, stops again. A traced one is led instruction by instruction:
+// its parent is its tracer, so it must be the thread that made it. The other kind runs at full speed to a store of its
+// choice, where it stops itself (write_trap.hpp). A victim never outlives its parent, and never returns.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +15,12 @@ namespace cairn_test {
 
 /// What victim and parent share.
 struct stage {
-    std::int32_t descriptor = -1;    // of the segment, in the victim
-    std::uint32_t thread = 0;        // the victim's, as in lock words
-    std::uint32_t acknowledged = 0;  // 1: the operation has returned
-    char problem[400] = {};          // what went wrong in the victim outside the operation
+    std::int32_t descriptor = -1;         // of the segment, in the victim
+    std::uint32_t thread = 0;             // the victim's, as in lock words
+    std::uint32_t acknowledged = 0;       // 1: the operation has returned
+    std::uint64_t stop_store = 0;         // where an untraced victim stops itself, unless 0
+    std::uint64_t stop_instructions = 0;  // and how many instructions later
+    char problem[400] = {};               // what went wrong in the victim outside the operation
 
     /// In the victim: stops until the parent lets it go on.
     void mark() noexcept;
@@ -28,7 +31,8 @@ struct stage {
 class victim {
 public:
     /// Forks a child that runs body(stage) up to its first mark(). Throws std::runtime_error when it does not get there.
-    explicit victim(const std::function<void(stage&)>& body);
+    enum class leading { traced, untraced };
+    explicit victim(const std::function<void(stage&)>& body, leading how = leading::traced);
     victim(const victim&) = delete;
     victim& operator=(const victim&) = delete;
     ~victim();  // killed, if it is still there
@@ -37,6 +41,8 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] bool is_acknowledged() const noexcept;
 
+    /// An untraced one: to that many instructions after its n-th store to the segment, or to the next mark.
+    void run_to_store(std::uint64_t store, std::uint64_t instructions);
     /// One instruction. False once the next mark is reached. Throws when the victim ends or gets a signal.
     bool step();
     /// Of the next instruction; 0 where that is not known.

@@ -19,7 +19,7 @@ constexpr std::size_t most_frames = 100'000;
 constexpr std::size_t most_bytes = 8 << 20;
 constexpr int most_open_pages = 4;  // an instruction that we know writes to two at most
 
-// What the handlers work on: one film at a time.
+// What the handlers work on: one film at a time, or one way to a stop.
 struct {
     std::byte* base = nullptr;
     std::uint64_t bytes = 0;
@@ -28,6 +28,8 @@ struct {
     std::uint64_t stores = 0;
     std::byte* open[most_open_pages] = {};
     int open_count = 0;
+    std::uint64_t last_store = 0;    // to stop behind, instead of filming
+    std::uint64_t instructions = 0;  // from there on
 } trap;
 
 void give_up(const char* what) noexcept {
@@ -52,10 +54,25 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 
 void on_step(int, siginfo_t*, void* context) {
     auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+    if (trap.to == nullptr && trap.stores == trap.last_store) {
+        if (trap.instructions-- != 0) return;
+        registers[REG_EFL] &= ~trap_flag;
+        ::kill(::getpid(), SIGSTOP);
+        return;
+    }
     registers[REG_EFL] &= ~trap_flag;
     ++trap.stores;
+    if (trap.to == nullptr && trap.stores == trap.last_store) {
+        ::mprotect(trap.base, trap.bytes, PROT_READ | PROT_WRITE);
+        registers[REG_EFL] |= trap_flag;
+        return;
+    }
     bool begun = false;
     for (int i = 0; i < trap.open_count; ++i) {
+        if (trap.to == nullptr) {
+            ::mprotect(trap.open[i], page, PROT_READ);
+            continue;
+        }
         const auto offset = static_cast<std::uint64_t>(trap.open[i] - trap.base);
         add_differences(*trap.to, trap.known, trap.base, {offset, offset + page}, [&] {
             if (!begun)
@@ -102,7 +119,7 @@ film film_writes(std::byte* base, const segment_image& from, const std::function
     film made(from);
     made.reserve(most_frames, most_bytes);
     segment_image known = from;
-    trap = {base, from.max_bytes(), known.base(), &made, 0, {}, 0};
+    trap = {base, from.max_bytes(), known.base(), &made, 0, {}, 0, 0, 0};
     {
         const handlers installed;
         ::mprotect(base, trap.bytes, PROT_READ);
@@ -113,6 +130,15 @@ film film_writes(std::byte* base, const segment_image& from, const std::function
     return made;
 }
 
+void stop_at_store(std::byte* base, std::uint64_t bytes, std::uint64_t store, std::uint64_t instructions,
+                   const std::function<void()>& work) {
+    trap = {base, bytes, nullptr, nullptr, 0, {}, 0, store, instructions};
+    // To the end of the process: the last instructions may be those of what comes after `work`.
+    static const handlers installed;
+    ::mprotect(base, bytes, PROT_READ);
+    work();
+}
+
 #else
 
 bool can_trap_writes() noexcept {
@@ -120,6 +146,10 @@ bool can_trap_writes() noexcept {
 }
 
 film film_writes(std::byte*, const segment_image&, const std::function<void()>&) {
+    throw std::runtime_error("writes can be trapped on x86-64 only");
+}
+
+void stop_at_store(std::byte*, std::uint64_t, std::uint64_t, std::uint64_t, const std::function<void()>&) {
     throw std::runtime_error("writes can be trapped on x86-64 only");
 }
 
