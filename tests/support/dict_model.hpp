@@ -37,59 +37,9 @@ public:
     [[nodiscard]] const cairn::dict<K, V>& object() const { return dict_; }
     [[nodiscard]] const contents& model() const { return model_; }
 
-    void run(const step& s) {
-        const K key = dict_value<K>(s.a);
-        const V value = dict_value<V>(s.b);
-        const auto found =
-            std::find_if(model_.begin(), model_.end(), [&](const auto& p) { return p.first == key; });
-        switch (s.kind) {
-            case 0:
-            case 1:
-                RC_ASSERT(dict_.insert_or_assign(key, value) == (found == model_.end()));
-                put(key, value);
-                break;
-            case 2:
-                RC_ASSERT(dict_.try_emplace(key, value) == (found == model_.end()));
-                if (found == model_.end()) put(key, value);
-                break;
-            case 3:
-            case 4:
-                RC_ASSERT(dict_.erase(key) == (found != model_.end()));
-                if (found != model_.end()) model_.erase(found);
-                break;
-            case 5:
-                if (model_.empty()) break;
-                RC_ASSERT(dict_.popitem() == model_.back());
-                model_.pop_back();
-                break;
-            case 6: {
-                contents more;
-                for (std::uint64_t i = 0; i < s.b % 90; ++i)
-                    more.emplace_back(dict_value<K>(s.a + i * 7), value);
-                dict_.update(more);
-                for (const auto& [k, v] : more) put(k, v);
-                break;
-            }
-            case several_operations: {  // erases many, so that places are used again and tables are built anew
-                const std::uint64_t kept = s.a % 3;
-                std::size_t i = 0;
-                std::erase_if(model_, [&](const auto& p) { return i++ % 3 != kept && dict_.erase(p.first); });
-                break;
-            }
-            default:
-                if (s.b % 8 != 0) break;
-                dict_.clear();
-                model_.clear();
-                break;
-        }
-    }
+    void run(const step& s);
 
-    void compare() const {
-        RC_ASSERT(dict_.snapshot() == model_);
-        RC_ASSERT(dict_.size() == model_.size());
-        RC_ASSERT(broken_dict(dict_) == "");
-        for (const auto& [k, v] : model_) RC_ASSERT(dict_.get(k) == v);
-    }
+    void compare() const;
 
     // ---- for dicts whose users are killed: tests/crash/among_victims.hpp -------------------------------------------------
 
@@ -123,6 +73,63 @@ private:
 
 inline rc::Gen<std::vector<step>> dict_steps() {
     return steps_of(dict_step_kinds, 400);
+}
+
+// ---- outside the class, so that shared_models.hpp keeps them from being compiled again and again ---------------------
+
+template <typename K, typename V>
+void dict_and_model<K, V>::run(const step& s) {
+    const K key = dict_value<K>(s.a);
+    const V value = dict_value<V>(s.b);
+    const auto found =
+        std::find_if(model_.begin(), model_.end(), [&](const auto& p) { return p.first == key; });
+    switch (s.kind) {
+        case 0:
+        case 1:
+            RC_ASSERT(dict_.insert_or_assign(key, value) == (found == model_.end()));
+            put(key, value);
+            break;
+        case 2:
+            RC_ASSERT(dict_.try_emplace(key, value) == (found == model_.end()));
+            if (found == model_.end()) put(key, value);
+            break;
+        case 3:
+        case 4:
+            RC_ASSERT(dict_.erase(key) == (found != model_.end()));
+            if (found != model_.end()) model_.erase(found);
+            break;
+        case 5:
+            if (model_.empty()) break;
+            RC_ASSERT(dict_.popitem() == model_.back());
+            model_.pop_back();
+            break;
+        case 6: {
+            contents more;
+            for (std::uint64_t i = 0; i < s.b % 90; ++i) more.emplace_back(dict_value<K>(s.a + i * 7), value);
+            dict_.update(more);
+            for (const auto& [k, v] : more) put(k, v);
+            break;
+        }
+        case several_operations: {  // erases many, so that places are used again and tables are built anew
+            const std::uint64_t kept = s.a % 3;
+            std::size_t i = 0;
+            std::erase_if(model_, [&](const auto& p) { return i++ % 3 != kept && dict_.erase(p.first); });
+            break;
+        }
+        default:
+            if (s.b % 8 != 0) break;
+            dict_.clear();
+            model_.clear();
+            break;
+    }
+}
+
+template <typename K, typename V>
+void dict_and_model<K, V>::compare() const {
+    RC_ASSERT(dict_.snapshot() == model_);
+    RC_ASSERT(dict_.size() == model_.size());
+    RC_ASSERT(broken_dict(dict_) == "");
+    for (const auto& [k, v] : model_) RC_ASSERT(dict_.get(k) == v);
 }
 
 }  // namespace cairn_test

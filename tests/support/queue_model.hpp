@@ -47,70 +47,9 @@ public:
     [[nodiscard]] const Q& object() const { return queue_; }
     [[nodiscard]] const contents& model() const { return model_; }
 
-    void run(const step& s) {
-        switch (s.kind) {
-            case 0:
-            case 1:
-                queue_.put(V::make(s.b));
-                put(V::make(s.b));
-                break;
-            case 2: {
-                std::vector<T> many;
-                for (std::uint64_t i = 0; i < s.b % 90; ++i) many.push_back(V::make(s.a + i * 7));
-                queue_.put_many(many);
-                for (const T& each : many) put(each);
-                break;
-            }
-            case 3:
-            case 4:
-                RC_ASSERT(queue_.try_get() == first());
-                if (!model_.items.empty()) take(1);
-                break;
-            case 5: {
-                if (model_.items.empty()) break;
-                // What came back makes a batch of its own.
-                const std::size_t count =
-                    model_.returned != 0 ? 1 : std::min<std::size_t>(1 + s.b % 40, model_.items.size());
-                RC_ASSERT(queue_.get_many(1 + s.b % 40) == first_items(count));
-                take(count);
-                break;
-            }
-            case lease_and_ack:
-            case lease_and_release: {
-                auto lease = queue_.try_lease();
-                RC_ASSERT(lease.has_value() == !model_.items.empty());
-                if (!lease) break;
-                RC_ASSERT(lease->get() == model_.items.front());
-                if (s.kind == lease_and_ack) {
-                    lease->ack();
-                    take(1);
-                    finish();
-                } else {
-                    lease->release();
-                    model_.returned = std::max<std::size_t>(model_.returned, 1);
-                }
-                break;
-            }
-            case 8:
-            case 9:
-                if (model_.unfinished != 0) queue_.task_done();
-                else RC_ASSERT_THROWS_AS(queue_.task_done(), cairn::invalid_state);
-                finish();
-                break;
-            case first_of_several_operations: lease_several(s); break;
-            default:
-                if (s.b % 4 != 0) break;
-                while (!model_.items.empty()) run({5, 0, s.a});
-                break;
-        }
-    }
+    void run(const step& s);
 
-    void compare() const {
-        RC_ASSERT(look(queue_) == model_);
-        RC_ASSERT(queue_.size() == model_.items.size());
-        RC_ASSERT(queue_.leased() == 0U);
-        RC_ASSERT(broken(queue_) == "");
-    }
+    void compare() const;
 
     // ---- for queues whose users are killed: tests/crash/among_victims.hpp ------------------------------------------------
 
@@ -178,28 +117,100 @@ private:
     }
 
     // Up to four at the same time, of which the second is acknowledged, and the others come back in some order.
-    void lease_several(const step& s) {
-        const std::size_t count = std::min<std::size_t>(1 + s.a % 4, model_.items.size());
-        std::vector<cairn::item_lease<T>> held;
-        for (std::size_t i = 0; i < count; ++i) {
-            held.push_back(queue_.lease());
-            RC_ASSERT(held.back().get() == model_.items[i]);
-        }
-        RC_ASSERT(queue_.leased() == count);
-        model_.returned = std::max(model_.returned, count);
-        if (count > 1) {
-            held[1].ack();
-            model_.items.erase(model_.items.begin() + 1);
-            --model_.returned;
-            finish();
-        }
-        if (s.b % 2 == 0) std::reverse(held.begin(), held.end());
-        for (cairn::item_lease<T>& each : held)
-            if (each.is_held()) each.release();
-    }
+    void lease_several(const step& s);
 
     Q queue_;
     contents model_;
 };
+
+// ---- outside the class, so that shared_models.hpp keeps them from being compiled again and again ---------------------
+
+template <typename Q>
+void queue_and_model<Q>::run(const step& s) {
+    switch (s.kind) {
+        case 0:
+        case 1:
+            queue_.put(V::make(s.b));
+            put(V::make(s.b));
+            break;
+        case 2: {
+            std::vector<T> many;
+            for (std::uint64_t i = 0; i < s.b % 90; ++i) many.push_back(V::make(s.a + i * 7));
+            queue_.put_many(many);
+            for (const T& each : many) put(each);
+            break;
+        }
+        case 3:
+        case 4:
+            RC_ASSERT(queue_.try_get() == first());
+            if (!model_.items.empty()) take(1);
+            break;
+        case 5: {
+            if (model_.items.empty()) break;
+            // What came back makes a batch of its own.
+            const std::size_t count =
+                model_.returned != 0 ? 1 : std::min<std::size_t>(1 + s.b % 40, model_.items.size());
+            RC_ASSERT(queue_.get_many(1 + s.b % 40) == first_items(count));
+            take(count);
+            break;
+        }
+        case lease_and_ack:
+        case lease_and_release: {
+            auto lease = queue_.try_lease();
+            RC_ASSERT(lease.has_value() == !model_.items.empty());
+            if (!lease) break;
+            RC_ASSERT(lease->get() == model_.items.front());
+            if (s.kind == lease_and_ack) {
+                lease->ack();
+                take(1);
+                finish();
+            } else {
+                lease->release();
+                model_.returned = std::max<std::size_t>(model_.returned, 1);
+            }
+            break;
+        }
+        case 8:
+        case 9:
+            if (model_.unfinished != 0) queue_.task_done();
+            else RC_ASSERT_THROWS_AS(queue_.task_done(), cairn::invalid_state);
+            finish();
+            break;
+        case first_of_several_operations: lease_several(s); break;
+        default:
+            if (s.b % 4 != 0) break;
+            while (!model_.items.empty()) run({5, 0, s.a});
+            break;
+    }
+}
+
+template <typename Q>
+void queue_and_model<Q>::compare() const {
+    RC_ASSERT(look(queue_) == model_);
+    RC_ASSERT(queue_.size() == model_.items.size());
+    RC_ASSERT(queue_.leased() == 0U);
+    RC_ASSERT(broken(queue_) == "");
+}
+
+template <typename Q>
+void queue_and_model<Q>::lease_several(const step& s) {
+    const std::size_t count = std::min<std::size_t>(1 + s.a % 4, model_.items.size());
+    std::vector<cairn::item_lease<T>> held;
+    for (std::size_t i = 0; i < count; ++i) {
+        held.push_back(queue_.lease());
+        RC_ASSERT(held.back().get() == model_.items[i]);
+    }
+    RC_ASSERT(queue_.leased() == count);
+    model_.returned = std::max(model_.returned, count);
+    if (count > 1) {
+        held[1].ack();
+        model_.items.erase(model_.items.begin() + 1);
+        --model_.returned;
+        finish();
+    }
+    if (s.b % 2 == 0) std::reverse(held.begin(), held.end());
+    for (cairn::item_lease<T>& each : held)
+        if (each.is_held()) each.release();
+}
 
 }  // namespace cairn_test

@@ -6,6 +6,8 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include "support/shared_models.hpp"
+
 using namespace cairn_test;
 
 namespace {

@@ -13,6 +13,7 @@
 #include "support/opened.hpp"
 #include "support/random_steps.hpp"
 #include "support/scratch.hpp"
+#include "support/shared_models.hpp"
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
 

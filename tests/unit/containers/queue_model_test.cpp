@@ -8,6 +8,7 @@
 #include <rapidcheck.h>
 
 #include "support/scratch.hpp"
+#include "support/shared_models.hpp"
 
 using namespace cairn_test;
 

@@ -12,10 +12,8 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
-#include "support/dict_model.hpp"
-#include "support/list_model.hpp"
-#include "support/queue_model.hpp"
 #include "support/scratch.hpp"
+#include "support/shared_models.hpp"
 #include <cairn/error.hpp>
 
 using namespace cairn_test;
