@@ -53,7 +53,7 @@ class Build:
             output = entry["output"]
             if output.startswith("src/libcairn.a.p/") and os.path.exists(os.path.join(self.folder, "src/libcairn.so")):
                 continue  # of the shared library's objects the tests are made
-            if output.startswith("src/") or output.startswith(f"tests/{program}_tests.p/"):
+            if output.startswith("src/") or output in self.link(program):
                 found.append((shlex.split(entry["command"]), output))
         if len(found) != 1:
             raise Problem(f"{source} is compiled {len(found)} times for {program}_tests, expected once")
@@ -110,7 +110,7 @@ def absolute(command, folder, include):
             skip = False
         elif word in ("-MQ", "-MF", "-o"):
             skip = True
-        elif word in ("-MD", "-c", "-g", "-Werror"):
+        elif word in ("-MD", "-c", "-g", "-g1", "-Werror"):
             pass
         elif word.startswith("-I") and not os.path.isabs(word[2:]):
             result.append("-I" + os.path.normpath(os.path.join(folder, word[2:])))
@@ -175,10 +175,10 @@ def build_mutant(build, mutant, folder):
                                 text=True, check=False)
         if result.returncode != 0:
             raise Problem("it does not compile:\n" + result.stderr)
+        # First of all: of an inline function that several objects have, the linker takes the first.
+        own_objects.append(object_path)
         if output in link:
-            link[link.index(output)] = object_path
-        else:
-            own_objects.append(object_path)  # before the library, which then has nothing to add
+            link.remove(output)
     first_object = next(i for i, word in enumerate(link) if word.endswith(".o"))
     link[first_object:first_object] = own_objects
     target = os.path.join(folder, "program")
