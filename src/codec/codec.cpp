@@ -38,10 +38,14 @@ void field_names::add(std::string_view name, const std::string& type, bool looks
 }
 
 std::string field_names::of_bytes(std::size_t bytes, std::size_t alignment) const {
-    std::string layout;
+    std::string text = type_;
     if (bytes != round_up(end_, alignment_) || alignment != alignment_)
-        layout = "[" + std::to_string(bytes) + "," + std::to_string(alignment) + "]";
-    return type_ + layout + " {" + fields_ + "}";
+        text.append("[")
+            .append(std::to_string(bytes))
+            .append(",")
+            .append(std::to_string(alignment))
+            .append("]");
+    return text.append(" {").append(fields_).append("}");
 }
 
 std::string field_names::of_parts() const {

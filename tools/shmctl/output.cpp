@@ -144,7 +144,7 @@ std::string human_count(std::uint64_t count, const output_options& options) {
     std::string digits = std::to_string(count);
     // A space would be another column to a script.
     if (options.exact || !options.to_terminal || count < 10000) return digits;
-    for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, " ");
+    for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, 1, ' ');
     return digits;
 }
 
