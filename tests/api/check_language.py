@@ -17,7 +17,7 @@ MOST_LINES = 10
 # Flags, and the words of the refusal: of every header, and of one, since all begin with the same.
 CASES = [
     ("-std=c++17", "Cairn needs C++20: pass -std=c++20 (or gnu++20) to the compiler"),
-    ("-std=c++20 -D_GLIBCXX_DEBUG", "this Cairn was built without: build it with -Dcpp_debugstl=true"),
+    ("-std=c++20 -D_GLIBCXX_DEBUG", "this Cairn is without: build it with -Dcpp_args=-D_GLIBCXX_DEBUG"),
 ]
 FURTHER_CASES = [
     ("-std=c++11", "Cairn needs C++20: pass -std=c++20 (or gnu++20) to the compiler"),

@@ -13,7 +13,7 @@
 // Strings and containers of the standard library cross the library's border, so both sides need the same ones. Where the
 // library was built with others, its installed packages define the macro of ours (docs/building.md).
 #if defined(_GLIBCXX_DEBUG) && !defined(CAIRN_GLIBCXX_DEBUG)
-#error "_GLIBCXX_DEBUG changes std::vector, this Cairn was built without: build it with -Dcpp_debugstl=true"
+#error "_GLIBCXX_DEBUG changes std::vector; this Cairn is without: build it with -Dcpp_args=-D_GLIBCXX_DEBUG"
 #include "cairn-with-glibcxx-debug"
 #elif defined(CAIRN_GLIBCXX_DEBUG) && !defined(_GLIBCXX_DEBUG)
 #error "this Cairn was built with _GLIBCXX_DEBUG: pass -D_GLIBCXX_DEBUG to the compiler"
