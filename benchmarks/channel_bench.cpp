@@ -7,6 +7,8 @@
 //               It knows neither who is at its ends nor how to sleep, and hangs with the other end. queue: cairn::queue.
 // Good          a round trip within 1.5 of the bare ring's, a flow within 2 of it (the two fences of each end cannot overlap with
 //               the way of the cache lines, as the bare ring's stores do), and less than half of a queue's.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <cstdint>
 #include <new>

@@ -7,6 +7,8 @@
 //               Threads, where the peer is for threads only. A peer with a lock holds it for a whole iteration or copy.
 // Good          DESIGN.md section 9: get 9 ns alone, 4.5 ns by two readers (then 7 / 3.5), and not much more beside a writer;
 //               for iterate and snapshot no goal was set.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <cstdint>
 #include <string>

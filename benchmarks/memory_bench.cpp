@@ -9,6 +9,8 @@
 //               backed by the system, a new segment's 256 KiB and growth ahead included); Boost: what its segment's used
 //               bytes grew by; std::vector: what malloc handed out. All with room that is allocated and not used yet.
 // Good          DESIGN.md sets no goal. Below the peers, and near 1 for what is large.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <functional>
 #include <string>

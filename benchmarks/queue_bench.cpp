@@ -11,6 +11,8 @@
 //               which hangs as well; deque: std::mutex and std::deque, alone.
 // Good          two and two no slower than the boost ring; DESIGN.md section 9: 100 ns a message one to one and 91 two to one
 //               (then 60), 4 us one of 64 KiB (then 3.5), a round trip 670 ns across cores (then 450).
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <atomic>
 #include <cstdint>

@@ -7,6 +7,8 @@
 //               unordered_map in shared memory with one interprocess_mutex.
 // Good          two writers on a sharded_dict at most 0.7 times what they pay on a dict; one alone at most 5 ns more, which
 //               is the hash; two at most 1.5 times what threads pay for the pieces of the standard library.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <cstdint>
 #include <mutex>

@@ -13,6 +13,8 @@
 //       print("Results: %s" % results)
 //
 // With --hold the segment is named "demo" and stays until standard input ends, so that shmctl can look at it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <iostream>
 #include <string>
 #include <string_view>

@@ -1,4 +1,5 @@
 // random_sum.hpp - the work of the seed's programs: the sum of a million random integers from 1 to 100.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <random>

@@ -9,6 +9,8 @@
 //   for worker in workers: worker.start()
 //   for worker in workers: worker.join()
 //   print("Results: %s" % results)
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <iostream>
 #include <mutex>
 #include <thread>

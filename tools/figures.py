@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
 """Writes what the suites have covered into the documentation.
 
 usage: tools/figures.py DIRECTORY

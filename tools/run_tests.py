@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
 """Runs `meson test`, says how far it is and what it has covered.
 
 usage: tools/run_tests.py BUILD_FOLDER ARGUMENT...

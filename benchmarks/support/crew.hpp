@@ -8,6 +8,8 @@
 //
 // Death         of the second process is found by the first, which throws; of the first: the second is killed with it.
 //               The destructor ends the second process and waits for it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -7,6 +7,8 @@
 //                that holds this mutex is killed, everybody waits for ever
 //
 // Boost's segment loses its name as soon as it is mapped, so that nothing stays in /dev/shm even after SIGKILL.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // locks.hpp - the bare locks, of the C library and of Cairn, that Cairn's objects are measured against.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cerrno>

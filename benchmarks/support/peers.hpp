@@ -10,6 +10,8 @@
 //
 // Functions that work on many elements lock once. All forget their memory with the object; Boost's segment loses its
 // name as soon as it is mapped, so that nothing stays in /dev/shm even after SIGKILL.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <condition_variable>

@@ -6,6 +6,8 @@
 //
 // The flags of Google Benchmark work as usual, and come after our own: --benchmark_repetitions=9,
 // --benchmark_min_time=0.1, --benchmark_enable_random_interleaving=true. --benchmark_out has every single run.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <exception>

@@ -1,4 +1,5 @@
 // cairn.hpp - all of Cairn that needs only the standard library.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -16,6 +16,8 @@
 // Hostile bytes are corrupt_segment: unlike cereal's own archive, this one looks at the sizes of containers before they
 //               are made. A size is at most the number of bytes that are left, so items must have a byte.
 // Limits        2000 levels deep, as cereal counts them: a struct, what is in it, a pointer, what it points to.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

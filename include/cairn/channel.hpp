@@ -21,6 +21,8 @@
 // Safety        every operation is process-shared, crash-atomic and fork-safe, and thread-safe as far as the ends go; none is
 //               signal-safe. All but the reads throw would_deadlock in callbacks of other operations, and object_gone when
 //               the channel is removed. It has no transaction(): nothing is taken back where there is no lock.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

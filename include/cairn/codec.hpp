@@ -19,6 +19,8 @@
 //
 // The type's name is what other programs (and shmctl) know it by; it must change when the encoding does.
 // Encoding and decoding run outside of every lock, and never on bytes that a writer may have torn.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -13,6 +13,8 @@
 //               never all. Elements are copies.
 // Keys          equal keys are one: 0.0 and -0.0, but no NaN. Strings are found by views and literals.
 // Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

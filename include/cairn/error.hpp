@@ -6,6 +6,8 @@
 //   <operation> <kind> '<name>' [in segment '<name>']: <what is wrong>[, expected ..., found ...][: <system's words>]
 //
 // A call that throws has left the object as it was.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -19,6 +19,8 @@
 //               stored in the second case: it is what the default constructor makes it.
 // Fields        public data members that are neither references nor bit-fields. Up to 64 of them.
 // Type names    with a comma in them need an alias: using pair = my_pair<int, int>; CAIRN_FIELDS(pair, a, b)
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -4,6 +4,8 @@
 //   fmt::print("{:>20}|{}\n", results[0], cairn::repr(anything_codable));
 //
 // Python's notation, with the format specifications of a string. Needs {fmt} 9 or newer.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -15,6 +15,8 @@
 //                     what the next user of the object will find, and says so in its notes.
 //
 // The functions at the end, collect_segment and remove_segment, are the only ones that write, by the library's own locks.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

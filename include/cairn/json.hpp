@@ -8,6 +8,8 @@
 //               library. The type is called "json".
 // Limits        512 levels deep; deeper ones are invalid_argument. A json is no key: 1 equals 1.0, and is stored otherwise.
 // Needs         nlohmann_json 3.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -11,6 +11,8 @@
 //               finds by key; an array<T> has a fixed length and lets you at the memory.
 // Cost          append, get, set, pop at the end: constant. insert, erase: moves what is behind. Elements are copies.
 // Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

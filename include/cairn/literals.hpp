@@ -1,4 +1,5 @@
 // literals.hpp - byte counts: 64_KiB, 1_MiB, 8_GiB.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

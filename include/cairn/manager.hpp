@@ -10,6 +10,8 @@
 // to leave, by the next create() of that name, or by `shmctl gc`. An anonymous one is gone with its last process.
 //
 // Safety        thread-safe, process-shared, crash-atomic, fork-safe, as all of Cairn; not signal-safe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

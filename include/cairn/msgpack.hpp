@@ -15,6 +15,8 @@
 // Needs         a default constructor, and ==, where the list is searched. What a type of another version wrote is decoded
 //               as msgpack-c does it: change the name when that makes no sense.
 // Limits        512 levels deep.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -7,6 +7,8 @@
 // Waiting       by a descriptor for this one child (pidfd): no SIGCHLD handler, and the program's other children,
 //               made by whatever means, are left alone. No zombie stays behind.
 // Death         of the child: exitcode() and error() tell. Of the parent: daemons are killed at once, others live on.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -16,6 +16,8 @@
 //               Items are copies.
 // Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe. What waits
 //               throws would_deadlock in callbacks of other operations, and object_gone when the queue is removed.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -1,4 +1,5 @@
 // repr.hpp - Python's notation of values: 1, 2.5, True, 'text', [1, 2], (1,), {'a': 1}, None.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

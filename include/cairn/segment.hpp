@@ -1,4 +1,5 @@
 // segment.hpp - how a segment is made and opened: options that manager and shmctl share.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -9,6 +9,8 @@
 // When to use   "seen before?", membership. add() says whether it was the first to come: one of many processes gets true.
 // Cost          add, discard, contains: constant. Set operations with a range: one lock and one commit for all of it.
 // Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -23,6 +23,8 @@
 // Keys          as dict.
 // Safety        every operation is thread-safe, process-shared and fork-safe, and crash-atomic as said above; none is
 //               signal-safe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -1,4 +1,5 @@
 // version.hpp - the two version numbers: of the library, and of what it stores.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

@@ -1,5 +1,7 @@
 // size_classes.hpp - sizes of small blocks: multiples of 16 up to 128, then four to each doubling, up to 8 KiB. At most
 // a fifth of a block is not used.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <bit>

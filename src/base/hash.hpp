@@ -1,4 +1,5 @@
 // hash.hpp - XXH3, the one hash function of stored data; seed and algorithm are recorded in the segment.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

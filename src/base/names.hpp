@@ -1,4 +1,5 @@
 // names.hpp - what a segment and an object may be called.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

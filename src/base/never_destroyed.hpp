@@ -2,6 +2,8 @@
 //
 // A static object of a function is made at its first use, behind a guard: a child that another thread forks at that moment
 // would find the guard locked for ever. Declared `constinit`, this one needs none (tests/api/check_fork_safety.py).
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/export.hpp>

@@ -1,6 +1,8 @@
 // msgpack_item.hpp - MessagePack, one item after the other.
 //
 // An array or a map is an item that says how many items follow it (of a map, twice as many).
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // channel_check.cpp - what must hold of a channel, for recovery's tests and for shmctl.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/detail/containers/channel_core.hpp"
 #include "containers/channel_ring.hpp"
 #include <cairn/detail/containers/queue_core.hpp>

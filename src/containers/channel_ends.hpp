@@ -1,4 +1,5 @@
 // channel_ends.hpp - who puts into a channel and who gets from it.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "txn/root_pin.hpp"

@@ -4,6 +4,8 @@
 // as the allocator's pointer type: here an offset_ptr, so that neither ring nor buffer holds an address. Its members are
 // protected, so what is read from them is Boost's own documented state; a version in which they are called otherwise does
 // not compile, and one in which they lie otherwise has another number, which the channel's type carries.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
 // dict_check.cpp - what must hold of a dict, for recovery's tests and for shmctl.
+// SPDX-License-Identifier: BSL-1.0
 #include "containers/dict_tables.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/detail/containers/dict_core.hpp"
 
 #include <algorithm>

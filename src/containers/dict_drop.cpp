@@ -2,6 +2,8 @@
 //
 // arguments[0]  the group in the current table from which on blobs are still there
 // progress      phase 0: directory entries that still lead to tables; they are done from the last to the first
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 
 #include "containers/dict_tables.hpp"

@@ -1,4 +1,5 @@
 // dict_growth.cpp - tables that are built anew, larger or as two, when they have no room left.
+// SPDX-License-Identifier: BSL-1.0
 #include "containers/dict_tables.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {

@@ -1,4 +1,5 @@
 // dict_order.cpp - order of insertion: from sequence numbers to hashes, and from there to records.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 

@@ -1,4 +1,5 @@
 // dict_tables.hpp - how large the tables of a dict are, and how a link to one is followed under the lock.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "containers/list_chunks.hpp"
 
 #include "segment/segment_guard.hpp"

@@ -1,4 +1,5 @@
 // list_chunks.hpp - the chunks of a list: made, freed, walked.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

@@ -2,6 +2,8 @@
 //
 // Each step is a transaction of its own whose log fits the control block, so that none needs memory: erasing works in
 // a full segment. The version stays odd from the first step to the last: nobody sees the middle.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 

@@ -1,4 +1,5 @@
 // queue_check.cpp - what must hold of a queue, for recovery's tests and for shmctl.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstring>
 
 #include "cairn/detail/containers/queue_core.hpp"

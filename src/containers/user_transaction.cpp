@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/detail/containers/user_transaction.hpp"
 
 #include <cairn/detail/arena/arena.hpp>

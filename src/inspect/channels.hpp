@@ -1,4 +1,5 @@
 // channels.hpp - items of channels in an image, whose bytes may be anything.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

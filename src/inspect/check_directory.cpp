@@ -1,4 +1,5 @@
 // check_directory.cpp - control blocks and the names that lead to them.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <vector>
 

@@ -1,4 +1,5 @@
 // check_pages.cpp - the page map: extents, free lists, owners.
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <map>
 

@@ -2,6 +2,8 @@
 //
 // The arena's audit and the list's own check follow links without end in sight; what comes first here makes sure that
 // they will find one.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <iterator>
 #include <map>

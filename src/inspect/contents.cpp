@@ -1,4 +1,5 @@
 // contents.cpp - elements, copied out of an image and decoded by the name of their type.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <cstring>
 

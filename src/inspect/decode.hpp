@@ -2,6 +2,8 @@
 //
 // type_name.cpp reads the names, decode.cpp the values. Both come from a stranger: names are read to a certain depth and
 // length only, and of a value nothing is followed that was not checked to lie within it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // decode_msgpack.cpp - MessagePack as decoded elements.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -1,4 +1,5 @@
 // find_segments.cpp - which segments there are: files of /dev/shm by name, memfds by the descriptors that /proc shows.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <charconv>
 #include <set>

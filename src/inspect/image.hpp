@@ -5,6 +5,8 @@
 //               stays as it was: what was checked does not change behind the check. What a dead process left half-done
 //               is finished in the image, never in the segment.
 // Bounds        limit() is what the file really has, whatever its bytes say; find() hands out nothing beyond it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

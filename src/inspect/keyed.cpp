@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "inspect/keyed.hpp"
 
 #include "containers/dict_tables.hpp"

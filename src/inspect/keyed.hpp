@@ -1,4 +1,5 @@
 // keyed.hpp - records of dicts and sets in an image, whose bytes may be anything.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // parts.hpp - objects that are several roots (a sharded_dict): which ones.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

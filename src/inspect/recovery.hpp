@@ -3,6 +3,8 @@
 //
 // The undo logs are replayed here, since the library's replay trusts that the segment was opened as a sound one. Then, if
 // the chains that it will follow lead somewhere, the library's own recovery does the rest.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // roots.hpp - the roots of a segment as an inspector finds them: which there are, who holds them, and one moment of them.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // state.hpp - what an inspection holds.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "inspect/image.hpp"

@@ -2,6 +2,8 @@
 // nobody else uses.
 //
 // Every function may be given any bytes, as long as the committed bytes of the control block are really there.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // tidy.cpp - what tidies up after the dead. All else in this folder only looks.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 
 #include <unistd.h>

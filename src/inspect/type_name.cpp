@@ -1,4 +1,5 @@
 // type_name.cpp - what the recorded name of an element type says about its bytes.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 #include <charconv>

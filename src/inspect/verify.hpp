@@ -1,4 +1,5 @@
 // verify.hpp - every invariant of a segment, checked.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

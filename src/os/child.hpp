@@ -5,6 +5,8 @@
 //
 // Children are waited for one by one, by descriptor or pid and never "any child", and no SIGCHLD handler is involved:
 // the program's other children are none of our business.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "os/fault.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {

@@ -2,6 +2,8 @@
 //
 // Every call of os/ that can fail asks here first. Outside tests the hook is null: one relaxed load beside a
 // system call.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

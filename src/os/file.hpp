@@ -2,6 +2,8 @@
 //
 // Nothing throws here: calls return the system's error code, and the segment layer puts the name of the thing to it.
 // EINTR is retried here.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,8 @@
 //
 // A family of processes has one count, in memory that all forked from the first one share: a child may fork and end
 // before its parent looks. Children made by _Fork run no handlers, and are not counted.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

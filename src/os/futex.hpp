@@ -1,4 +1,5 @@
 // futex.hpp - sleeping and waking across processes (FUTEX_WAIT and FUTEX_WAKE without PRIVATE).
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

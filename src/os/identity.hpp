@@ -4,6 +4,8 @@
 // name one process for as long as the system is up, but not what runs in it: a process that has become another program
 // (exec) has lost its mappings and locks as if it had been killed. The place of its stack, which the kernel chooses anew
 // at each exec, tells the two apart.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

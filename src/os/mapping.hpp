@@ -1,4 +1,5 @@
 // mapping.hpp - one mapping of a segment's file, by Boost.Interprocess.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -2,6 +2,8 @@
 //
 // Files are read by pread rather than through a mapping: a file that somebody shortens meanwhile gives a short read
 // instead of SIGBUS, and a hole stays a hole (a touch through a mapping would allocate it).
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

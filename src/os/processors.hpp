@@ -1,4 +1,5 @@
 // processors.hpp - what threads may run on.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/export.hpp>

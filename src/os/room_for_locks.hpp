@@ -2,6 +2,8 @@
 //
 // On the stack of whoever takes them: it needs no memory that could be missing, and no end of the thread that gives it back.
 // A handler of a signal may lock and unlock at any point in here: the room never says more than there is.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // unique_fd.hpp - owner of a file descriptor.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <utility>

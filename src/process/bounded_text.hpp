@@ -1,4 +1,5 @@
 // bounded_text.hpp - text appended to a buffer of fixed size; what does not fit becomes "...".
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

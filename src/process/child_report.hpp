@@ -8,6 +8,8 @@
 //
 // A page rather than a pipe: it needs no descriptor, cannot block a writer, and a grandchild that inherits it keeps
 // nobody waiting.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

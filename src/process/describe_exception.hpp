@@ -1,4 +1,5 @@
 // describe_exception.hpp - type and text of whatever was thrown, as people write them.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "process/bounded_text.hpp"

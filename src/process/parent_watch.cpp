@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "process/parent_watch.hpp"
 
 #include <chrono>

@@ -7,6 +7,8 @@
 // The callable may close all descriptors, and the number may then be another file's. So what decides is whether the
 // child has been given to another parent; the descriptor only makes that known at once, and without it the thread
 // looks 20 times a second.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <system_error>

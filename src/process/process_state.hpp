@@ -6,6 +6,8 @@
 //               notices; code_ is set exactly when the child is reaped or known to be gone.
 // Fork          a copy of this in another process (the child included) only ever gives its memory and descriptor
 //               back: the mutex may have been held at the fork, and the child is not that process's to reap.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <mutex>

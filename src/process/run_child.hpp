@@ -1,4 +1,5 @@
 // run_child.hpp - the child's life, from the fork to its end.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

@@ -7,6 +7,8 @@
 //
 // Nothing here waits for a stream that another thread is using: fflush(nullptr) would, and a thread that reads
 // standard input keeps that stream locked for as long as it waits for somebody to type.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/export.hpp>

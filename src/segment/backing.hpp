@@ -1,4 +1,5 @@
 // backing.hpp - pages for a segment: the file behind it, extended while everybody is attached.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/segment/segment.hpp>

@@ -7,6 +7,8 @@
 //               all of them live. erase: one commit takes the name away and makes the object's roots `erasing` and
 //               pending; the rest is finish_pending_roots().
 // Death         pending roots are finished off by the next holder of the segment's lock: of an object in parts, all.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <span>

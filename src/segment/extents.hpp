@@ -6,6 +6,8 @@
 // Protected by  the segment's lock; every function wants the guard, logs there, and leaves the commit to its caller.
 // Death         a run that was taken but not yet committed by its root is newer in the chain than root_slot::settled:
 //               the root's recovery gives it back.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "segment/segment_guard.hpp"

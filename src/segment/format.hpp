@@ -1,4 +1,5 @@
 // format.hpp - a new segment's bytes, and the checks of somebody else's.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

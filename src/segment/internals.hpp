@@ -1,4 +1,5 @@
 // internals.hpp - what a process knows of an attached segment and does not share.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

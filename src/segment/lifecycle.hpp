@@ -6,6 +6,8 @@
 //               very file's. Whoever attaches takes the same lock and helps to finish. (Model: without it, gc removes a
 //               segment in use, or somebody else's new one.)
 // One mapping   per segment and process, found by device and inode.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

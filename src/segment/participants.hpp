@@ -2,6 +2,8 @@
 //
 // A claim is one compare-and-swap of {pid, start time, stack}, so that a forked child can register in its atfork handler
 // without any lock; a slot of a process that has died is claimed over. Numbers are never reused.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "segment/internals.hpp"

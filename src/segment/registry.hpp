@@ -1,4 +1,5 @@
 // registry.hpp - the segments this process has attached, and what a fork means for them.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "os/file.hpp"

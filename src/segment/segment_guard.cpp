@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "segment/segment_guard.hpp"
 
 #include "segment/directory.hpp"

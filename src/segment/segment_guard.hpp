@@ -6,6 +6,8 @@
 //
 // It is also this thread's innermost operation: a signal handler that interrupts it gets would_deadlock before it has
 // locked anything. With a root's lock it could neither take memory nor roll back nor recover what a dead owner left.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/os/thread_state.hpp>

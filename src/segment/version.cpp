@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/version.hpp"
 
 #include <cairn/detail/segment/segment_layout.hpp>

@@ -4,6 +4,8 @@
 // commits a stored_operation in the control block: that is its commit point. Then it advances step by step, each step
 // a transaction that does a bounded amount of work and moves `progress` along. Whoever gets the lock after a death
 // finishes it first, so that nobody sees the middle.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/txn/root_transaction.hpp>

@@ -1,4 +1,5 @@
 // removal.hpp - the end of a root.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string_view>

@@ -14,6 +14,8 @@
 //               everybody out, asks the system whether that thread lives, and clears the word.
 // Stale handles compare the generation once they are in, and write to nothing but `holder` before that, which is never the
 //               memory of anything else. Only who has made `holder` its own puts it back to 0.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when a type that cannot be an element compiles, or is refused in other words than the library's own.
 
 usage: check_compile_errors.py INCLUDE_DIR COMPILER [ARGUMENT...]

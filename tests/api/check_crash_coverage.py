@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when a public operation that changes something is in no row of the crash table.
 
 usage: check_crash_coverage.py INCLUDE_DIRECTORY [CRASH_TESTS]

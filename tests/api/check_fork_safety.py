@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when the library calls what may hang for ever in a child of a program with threads.
 
 usage: check_fork_safety.py NM LIBRARY

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when include/cairn and the list of public headers in include/meson.build differ."""
 import pathlib
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when a public header says too much, or nothing, to a compiler that was not told enough.
 
 usage: check_language.py INCLUDE_DIR LIBRARY COMPILER [ARGUMENT...]

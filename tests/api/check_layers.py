@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when a file includes something from a layer to its right.
 
 usage: check_layers.py SOURCE_ROOT

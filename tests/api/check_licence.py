@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when a source file does not say its licence.
 
 usage: check_licence.py [--add] SOURCE_ROOT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when the version that meson.build gives is not everywhere the same.
 
 usage: check_version.py INCLUDE_DIR LIBRARY VERSION COMPILER [ARGUMENT...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Fails when the public headers use a name that others define as a macro, or give warnings where they are not system headers.
 
 usage: check_warnings.py INCLUDE_DIR COMPILER [ARGUMENT...]

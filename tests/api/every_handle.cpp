@@ -1,4 +1,5 @@
 // every_handle.cpp - uses what programs use most, so that templates are instantiated: see check_warnings.py.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <map>
 #include <optional>

@@ -1,4 +1,5 @@
 // command_line_test.cpp - verbs, options, help at every level, and what is said of what shmctl does not know.
+// SPDX-License-Identifier: BSL-1.0
 #include <string>
 #include <vector>
 

@@ -1,4 +1,5 @@
 // output_test.cpp - tables, columns, names, bytes, JSON, colours, pipes that are closed, devices that are full.
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
 // read_test.cpp - ls, show, get, verify: of the living, of the dead, of the damaged, without a lock and without a trace.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
 #include <cstddef>

@@ -1,4 +1,5 @@
 // remove_test.cpp - rm and gc: what they do, that they say it, and when they do not.
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
 // shelf.hpp - a directory of segments of a test's own, and shmctl to look into it.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <csignal>

@@ -1,4 +1,5 @@
 // target_test.cpp - what a target can be: names, objects with slashes, elements, globs, anonymous segments, saved images.
+// SPDX-License-Identifier: BSL-1.0
 #include <string>
 #include <vector>
 

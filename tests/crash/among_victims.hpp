@@ -15,6 +15,8 @@
 //   static void make(const handle&, const contents&)         // makes the object what the contents say
 //   static std::string broken(const handle&)                 // empty, or the first invariant that does not hold
 //   static bool may_be_between(before, const step&, seen)    // if a step is more than one operation, somewhere in it
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

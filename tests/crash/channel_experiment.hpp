@@ -2,6 +2,8 @@
 //
 // Who prepares a row puts and gets, and gives both ends back, unless the row is about a thread that has its end already: the
 // first put or get of a thread takes it, the others do not go near the lock.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

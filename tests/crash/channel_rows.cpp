@@ -1,4 +1,5 @@
 // channel_rows.cpp - what a channel does, with a neighbour that waits at its other end.
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/channel_experiment.hpp"
 #include "crash/elements.hpp"
 

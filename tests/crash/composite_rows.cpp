@@ -1,5 +1,7 @@
 // composite_rows.cpp - elements, keys and values that are made of others: for an operation they are blobs of any length,
 // encoded before it takes the lock and decoded after it gave it back.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <optional>
 #include <string>
 #include <utility>

@@ -1,4 +1,5 @@
 // crash_test.cpp - the crash table: see support/crash/laboratory.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>

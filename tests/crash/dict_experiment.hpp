@@ -1,5 +1,7 @@
 // dict_experiment.hpp - rows about dict<K, V>, sharded_dict<K, V> and set<T>: one of them named "subject", a model of it, and how it is used
 // after a death.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

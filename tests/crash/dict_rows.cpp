@@ -2,6 +2,8 @@
 //
 // A table of words is full at 7, 13, 26, 65, 130, 260 (the next one has pages of its own) and 527 records, and is two
 // tables from there on. One whose values are `wide` is full at 7, 20 and 46. A leaf of the order has 16 numbers.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/dict_experiment.hpp"
 
 namespace cairn_test {

@@ -1,4 +1,5 @@
 // elements.hpp - element types of the crash table: words, odd sizes, strings.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

@@ -2,6 +2,8 @@
 //
 // What others can see is the name and the bytes behind it. Each distinct state of these is put into a directory, where
 // somebody opens it, somebody creates a segment of that name, and somebody does open_or_create; all who had it are dead.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <csignal>
 #include <map>

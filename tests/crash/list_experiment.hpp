@@ -1,4 +1,5 @@
 // list_experiment.hpp - rows about list<T>: a list named "subject", a model of it, and how it is used after a death.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

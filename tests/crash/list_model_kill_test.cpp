@@ -1,5 +1,7 @@
 // list_model_kill_test.cpp - lists against std::vector, with kills: among_victims.hpp. The seed is printed when something
 // does not hold; RC_PARAMS=seed=... repeats the operations and the instructions.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <string>
 
 #include <doctest/doctest.h>

@@ -1,4 +1,5 @@
 // list_of_other_rows.cpp - packed elements of a byte or two, structs that are no word, and the widest.
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/list_rows.hpp"
 
 namespace cairn_test {

@@ -1,6 +1,8 @@
 // list_of_string_rows.cpp - list<std::string>: slots in chunks, longer values in blocks of the arena.
 //
 // Chunks of 16-byte slots end at 8, 24, 56, 120, 248. Young pages serve the first 64 KiB, then spans.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/list_rows.hpp"
 
 namespace cairn_test {

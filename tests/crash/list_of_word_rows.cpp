@@ -2,6 +2,8 @@
 //
 // Chunks of 8-byte elements end at 16, 48, 112 (from here on in the directory), 240, 496, 1008, 2032, 4080; the one from
 // 1008 on is the first that has pages of its own.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <numeric>
 
 #include "crash/list_rows.hpp"

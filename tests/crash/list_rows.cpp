@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/list_rows.hpp"
 
 namespace cairn_test {

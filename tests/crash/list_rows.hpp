@@ -1,4 +1,5 @@
 // list_rows.hpp - how rows about lists are written down.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

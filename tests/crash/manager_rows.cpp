@@ -1,4 +1,5 @@
 // manager_rows.cpp - objects come and go: the directory, control blocks, and memory that changes its owner.
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/manager_rows.hpp"
 
 #include "crash/list_rows.hpp"

@@ -1,4 +1,5 @@
 // manager_rows.hpp - rows about objects and about segments.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "support/crash/experiment.hpp"

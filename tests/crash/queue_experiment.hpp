@@ -1,4 +1,5 @@
 // queue_experiment.hpp - rows about queues: one of them named "subject", a model of it, and how it is used after a death.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

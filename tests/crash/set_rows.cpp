@@ -1,4 +1,5 @@
 // set_rows.cpp - set<long> and set<std::string>: what a dict does without values, and the operations with ranges.
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/dict_experiment.hpp"
 
 namespace cairn_test {

@@ -1,4 +1,5 @@
 // sharded_rows.cpp - sharded_dict<K, V>: its roots come and go as one, and what is about one key is dict's.
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/dict_experiment.hpp"
 
 namespace cairn_test {

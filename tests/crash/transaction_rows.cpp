@@ -2,6 +2,8 @@
 //
 // What a death would find, if it could: a place that was taken away and written over, a block that was freed and handed out
 // again, pages that an operation took which failed alone, a stored operation half done.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "crash/transaction_rows.hpp"
 
 #include "crash/dict_experiment.hpp"

@@ -1,4 +1,5 @@
 // transaction_rows.hpp - rows about transaction() of all objects that have it.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "crash/list_rows.hpp"

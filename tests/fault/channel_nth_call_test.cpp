@@ -1,5 +1,7 @@
 // channel_nth_call_test.cpp - channels, when the system says no at each call: nth_call.hpp. They never grow, so that all but
 // their making needs nothing from it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <stop_token>
 #include <string>

@@ -1,4 +1,5 @@
 // keyed_nth_call_test.cpp - dicts, sharded ones and sets, when the system says no at each call: nth_call.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <optional>
 #include <string>

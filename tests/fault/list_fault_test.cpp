@@ -1,4 +1,5 @@
 // list_fault_test.cpp - operations of a list that must grow its segment, when the system says no at each call.
+// SPDX-License-Identifier: BSL-1.0
 #include <cerrno>
 #include <functional>
 #include <string>

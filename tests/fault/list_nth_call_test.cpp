@@ -1,5 +1,7 @@
 // list_nth_call_test.cpp - each operation of a list once, in a segment without a free page, with each call that it makes to
 // the system failing in turn: it has happened, as a std::vector would have it, or it has thrown and nothing has happened.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <functional>
 #include <optional>

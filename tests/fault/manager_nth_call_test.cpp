@@ -1,5 +1,7 @@
 // manager_nth_call_test.cpp - each operation of a manager, with each call that it makes to the system failing in turn, and
 // with no descriptor left at all. Creating and opening segments: segment_fault_test.cpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <functional>
 #include <optional>
 #include <string>

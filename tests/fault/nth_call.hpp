@@ -10,6 +10,8 @@
 //   [[nodiscard]] auto picture() const    // what can be seen of it
 //   [[nodiscard]] std::string broken() const  // empty, or the first invariant that does not hold
 //   handle object
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

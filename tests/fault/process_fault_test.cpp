@@ -1,4 +1,5 @@
 // process_fault_test.cpp - cairn::process when the system says no.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <cerrno>
 #include <chrono>

@@ -1,5 +1,7 @@
 // process_nth_call_test.cpp - the life of a cairn::process, with each call that its parent makes to the system failing in
 // turn. Single calls, and what is said of them: process_fault_test.cpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cerrno>
 #include <chrono>
 #include <csignal>

@@ -1,5 +1,7 @@
 // queue_fault_test.cpp - queues in full segments, and waits that are interrupted, or whose questions the system does not
 // answer.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <cerrno>
 #include <chrono>

@@ -1,4 +1,5 @@
 // queue_nth_call_test.cpp - queues of each kind, when the system says no at each call: nth_call.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <string>
 #include <vector>

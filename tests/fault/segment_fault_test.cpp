@@ -1,4 +1,5 @@
 // segment_fault_test.cpp - segments and their objects when the system says no: at every call that it is asked.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -1,5 +1,7 @@
 // sharded_dict_memory_test.cpp - making an object in parts, when there is no memory for each of its allocations in turn. Not with
 // sanitizers, whose own allocation functions do not mix with those here.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstddef>
 #include <cstdlib>
 #include <new>

@@ -1,4 +1,5 @@
 // attempts.hpp - operations on damaged segments, one after the other: each ends in a result or a cairn::error.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

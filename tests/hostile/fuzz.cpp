@@ -6,6 +6,8 @@
 //
 // The sound segments are made by this program when it starts. `fuzz_hostile --make-corpus DIRECTORY` writes inputs to start
 // from: for each segment and treatment one with the words that are there already, and some that the mutator has spoilt.
+//
+// SPDX-License-Identifier: BSL-1.0
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <algorithm>
 #include <cstdlib>

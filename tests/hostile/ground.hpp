@@ -1,4 +1,5 @@
 // ground.hpp - sound segments to be damaged, and everything that a program can do to a damaged one.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

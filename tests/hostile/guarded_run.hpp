@@ -1,5 +1,7 @@
 // guarded_run.hpp - many small pieces of work that may crash or hang, in a child that is watched: the piece that did is
 // named, and a new child goes on behind it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // open_test.cpp - files that are no segment, no segment of ours, or no whole one: each is a clear error, and stays as it is.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

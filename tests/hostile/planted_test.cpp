@@ -1,4 +1,5 @@
 // planted_test.cpp - damage that is chosen rather than drawn: for each rule of what is believed, the bytes that break it.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <cstring>
 #include <string>

@@ -1,5 +1,7 @@
 // shmctl_test.cpp - damaged segments under every verb of shmctl, run as a user runs it: it prints something and leaves with
 // one of its own exit codes, soon.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
 #include <cstdlib>

@@ -1,5 +1,7 @@
 // subjects.hpp - the kinds of objects that stand in the damaged segments. A container joins by one row in subjects.cpp:
 // a function that makes contents, and one that calls every operation of a handle.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

@@ -1,6 +1,8 @@
 // use_test.cpp - damaged segments under every operation of the library: each ends in a result or a cairn::error, soon.
 //
 // CAIRN_SEED=n CAIRN_HOSTILE_COUNT=1 replays one piece of damage; a failure prints the two.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdlib>
 #include <optional>
 #include <string>

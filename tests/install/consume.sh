@@ -6,6 +6,8 @@
 #        consume.sh matrix           BUILD_DIR SOURCE_DIR VERSION COMPILER...   all ways, compilers and kinds of library
 #
 # None of them sees a package of Boost's or xxHash's, nor may the compiler read one of their headers.
+#
+# SPDX-License-Identifier: BSL-1.0
 set -euo pipefail
 
 kind=$1 build=$2 source=$3 version=$4

@@ -1,4 +1,5 @@
 // What a user's first program against the installed library looks like.
+// SPDX-License-Identifier: BSL-1.0
 #include <iostream>
 
 #include <cairn/cairn.hpp>

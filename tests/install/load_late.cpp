@@ -2,6 +2,8 @@
 // those that come late.
 //
 // usage: load_late TLS_BLOCK PLUGIN
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>

@@ -1,4 +1,5 @@
 // plugin.cpp - what two_copies.cpp and load_late.cpp load: with the library shared, or with a copy of its own.
+// SPDX-License-Identifier: BSL-1.0
 #include <exception>
 #include <string>
 

@@ -1,6 +1,8 @@
 // two_copies.cpp - a program with the shared library, a plugin that uses the same one, and one with a copy of its own.
 //
 // usage: two_copies SHARED_PLUGIN STATIC_PLUGIN
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdio>
 #include <cstdlib>
 #include <functional>

@@ -2,6 +2,8 @@
 //
 // Programs of other versions, other compilers and other machines read the same bytes, so the numbers here are the same for
 // all of them: x86-64 and AArch64, GCC and Clang. A number that has to change is a new format: raise segment_format.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>

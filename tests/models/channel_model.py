@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """A channel: two ends that take no lock. How each wakes the other, and how neither works in memory that has gone.
 
 Waits. One end puts, the other takes; only the taker sleeps here, the putter would be the same the other way round.

@@ -5,6 +5,8 @@
 //
 // A state is quiet when nobody can step: only the clock goes on. What it says then is the point: nobody may sleep for
 // ever, and a model may tell sleeps that only a tick ends from those that need none.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

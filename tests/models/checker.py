@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """A small explicit-state model checker: every interleaving of a few processes, with kills anywhere.
 
 A process is a table {label: step}. A step is a function (shared, own, me) that changes the two dictionaries and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Leases of a queue: an item that is taken, worked on, and acknowledged; by a process that may die meanwhile, or fork.
 
   Q       the root's lock; each change below is one transaction under it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """One name and the segments that have it, one after the other: src/segment/lifecycle.cpp, participants.cpp.
 
   name    the inode that the name leads to, or 0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """An object that is several roots comes and goes in one step: src/segment/directory.cpp, src/txn/removal.cpp.
 
 Three control blocks X, Y, Z with a lock each, the segment's lock S. An object is one root with the name and two parts. What

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Transactions over two roots A < B: the rules, for code that is still to come.
 
 The lower root decides. What a root X has for it, beside its lock and its undo log:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Several operations as one, and those of them that fail alone: include/cairn/detail/containers/user_transaction.hpp,
 src/txn/root_transaction.cpp (join, leave_joined, undo, roll_back_to, repair), src/arena/arena.cpp (deallocate).
 

@@ -14,6 +14,8 @@
 //
 // The rule under test: in no interleaving does somebody sleep while its predicate holds and nobody is up who would look;
 // with one exception, which is what ticks are for: somebody was killed with a wake in its hand.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <cstring>
 #include <utility>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Deliberately broken code, one rule at a time, and which test has to notice: see run_mutants.py.
 
   file      what is changed: `old`, which is there once, becomes `new`

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
 """Breaks the library one rule at a time, and expects the tests to notice.
 
 For each mutant of mutants.py: a copy of one file is changed, what needs it is compiled again as compile_commands.json

@@ -1,4 +1,5 @@
 // channel_test.cpp - a channel between two processes, each of which is killed and replaced.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
 #include <csignal>

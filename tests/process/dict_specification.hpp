@@ -1,4 +1,5 @@
 // dict_specification.hpp - a dict of integers as one caller knows it, for linearizable.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

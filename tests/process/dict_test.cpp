@@ -1,4 +1,5 @@
 // dict_test.cpp - several processes on one dict and on one set.
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <cstdint>
 #include <string>

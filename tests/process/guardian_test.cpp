@@ -1,5 +1,7 @@
 // guardian_test.cpp - a test program that is killed leaves no file and no process: this program is started again, makes some,
 // and gets SIGKILL.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "support/guardian.hpp"
 
 #include <chrono>

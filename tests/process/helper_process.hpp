@@ -1,5 +1,7 @@
 // helper_process.hpp - for tests that change, replace or lose a whole process: they run in a helper, a plain fork of the
 // test binary, which tells what it saw by its exit code or through a pipe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

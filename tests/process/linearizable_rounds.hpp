@@ -8,6 +8,8 @@
 //   static operation random(std::mt19937&, long value)
 //   static void perform(const object&, operation&)  // calls it, and notes what came of it
 //   operator<<(std::ostream&, const operation&)
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // linearizable_test.cpp - threads and processes at one object see what one caller after the other could have seen.
+// SPDX-License-Identifier: BSL-1.0
 #include "support/linearizable.hpp"
 
 #include <vector>

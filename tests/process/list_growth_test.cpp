@@ -1,4 +1,5 @@
 // list_growth_test.cpp - many processes append; segments grow while everybody is attached, and fill up.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <string>
 #include <vector>

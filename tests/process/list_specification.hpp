@@ -1,4 +1,5 @@
 // list_specification.hpp - a list of integers as one caller knows it, for linearizable.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // list_test.cpp - several processes on one list.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
 #include <cstdint>

@@ -1,5 +1,7 @@
 // lock_owner_test.cpp - what becomes of others when the owner of a lock stops, aborts, loses the thread that holds it, or
 // becomes another program.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
 #include <csignal>

@@ -1,4 +1,5 @@
 // manager_fork_test.cpp - what forked children are to a segment: participants of their own, as many as there is room for.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
 #include <csignal>

@@ -1,5 +1,7 @@
 // manager_leftovers_test.cpp - several processes come at the same time to a name that only the dead have left; and storms
 // in which processes are killed. Races for a free name are in manager_race_test.cpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <atomic>
 #include <chrono>

@@ -1,5 +1,7 @@
 // manager_lifecycle_test.cpp - how long a named segment keeps its name when processes die, become others, and leave in
 // another order than they came. The ordinary life of one is in tests/unit/manager/lifecycle_test.cpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <cstdlib>
 #include <optional>

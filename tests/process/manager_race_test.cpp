@@ -1,4 +1,5 @@
 // manager_race_test.cpp - processes that create, open and leave the same name at the same time.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -1,4 +1,5 @@
 // process_daemon_test.cpp - who dies with whom: daemons with their object and with their parent, others not.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
 #include <csignal>

@@ -1,5 +1,7 @@
 // process_test.cpp - what cairn::process does to the system: signals, zombies, descriptors, output, and the program's
 // other children.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -1,4 +1,5 @@
 // queue_lost_test.cpp - items that were taken with get() by processes that ended before they were done.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
 #include <cstdint>

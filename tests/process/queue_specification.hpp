@@ -1,6 +1,8 @@
 // queue_specification.hpp - queues of integers as one caller knows them, for linearizable.hpp.
 //
 // Nothing here waits: what would is refused, by a stop that was requested before.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

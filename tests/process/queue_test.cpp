@@ -1,4 +1,5 @@
 // queue_test.cpp - several processes on one queue, some of which are killed.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 #include <atomic>

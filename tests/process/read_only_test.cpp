@@ -1,4 +1,5 @@
 // read_only_test.cpp - a process that may only read, beside writers that live, that die, and that are stopped.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
 #include <string>

@@ -1,5 +1,7 @@
 // refusals_test.cpp - what cannot be safe is refused (DESIGN.md 8): each time, for every way in, with what to do instead,
 // and nothing is changed or leaked by it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <functional>
 #include <optional>

@@ -1,4 +1,5 @@
 // sharded_dict_test.cpp - several processes on one sharded_dict, and on whether there is one.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
 #include <csignal>

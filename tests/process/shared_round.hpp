@@ -1,4 +1,5 @@
 // shared_round.hpp - what processes of one test share beside Cairn: counters, and a barrier that no death breaks.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,7 @@
 // static_manager.cpp - a program whose manager is made before main, and before the library's own static objects, since the
 // library is linked in behind it. Its forked child is one process to the segment, not two.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdio>
 
 #include <sys/wait.h>

@@ -1,4 +1,5 @@
 // channel_storm.hpp - channels in storms.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
 // keyed_storm.hpp - dicts and sets in storms.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <vector>

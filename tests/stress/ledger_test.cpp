@@ -1,4 +1,5 @@
 // ledger_test.cpp - that the book-keeping of a storm notices what it is there to notice.
+// SPDX-License-Identifier: BSL-1.0
 #include "support/storm/ledger.hpp"
 
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "list_storm.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // list_storm.hpp - lists, and the directory they are in, as rows of a storm.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
 // queue_storm.hpp - queues in storms.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <vector>

@@ -1,5 +1,7 @@
 // storm_test.cpp - random work on shared objects while processes are killed, every few milliseconds, in every way there is.
 // How long: support/storm/storm.hpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "support/storm/storm.hpp"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,5 @@
 // token_values.hpp - values that tell the token they were made from, whole.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // undone.hpp - what takes a transaction of a storm back.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 namespace cairn_test {

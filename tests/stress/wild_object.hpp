@@ -1,5 +1,7 @@
 // wild_object.hpp - an object that is closed and removed while others use it. What is lost then nobody can tell: each value is
 // whole, and nobody waits for what does not come.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // crowding.hpp - segments without a free page, so that whatever needs memory has to ask the system.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cerrno>

@@ -1,5 +1,7 @@
 // dict_model.hpp - dict<K, V> against a vector of pairs in order of insertion: random operations, after each of which
 // contents, order, invariants and blocks of the arena are compared.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // faults.hpp - the n-th call through os/ fails.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

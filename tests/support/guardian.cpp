@@ -1,4 +1,5 @@
 // guardian.cpp - keep this file free of Cairn's internals, as main.cpp.
+// SPDX-License-Identifier: BSL-1.0
 #include "guardian.hpp"
 
 #include <cerrno>

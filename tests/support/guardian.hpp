@@ -5,6 +5,8 @@
 // to it when it is made and when it is gone. When the test program has ended, it kills whatever processes of it are left,
 // then removes the paths that are left. A process belongs to the program when it has the program's end of the socket, which
 // all forked ones inherit, or is in the session that the program leads, as `meson test` starts it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

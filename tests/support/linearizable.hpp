@@ -14,6 +14,8 @@
 //
 // How           Wing and Gong's search: of the operations that may come next, try each. What was tried from one state with
 //               the same operations left is not tried again (Lowe). For a dozen operations at a time.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // list_model.hpp - random operations on a list<T> and on a std::vector<T>.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,8 @@
 // main.cpp - the main() of every test executable: doctest's, a guardian, and a net under forked children.
 //
 // Keep this file free of Cairn's internals: tests/api links it against the library as users see it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <cstdio>
 

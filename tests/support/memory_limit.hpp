@@ -1,5 +1,7 @@
 // memory_limit.hpp - while one exists, the program cannot get much more memory: whoever believes a length in damaged bytes
 // meets std::bad_alloc.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

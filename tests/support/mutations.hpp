@@ -3,6 +3,8 @@
 //
 // Seeded: the same seed spoils the same bytes in the same way. Where something is, is learnt from the sound bytes
 // (segment_map), so that a patch hits what it is meant for also behind other patches.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

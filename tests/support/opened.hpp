@@ -1,4 +1,5 @@
 // opened.hpp - a list with its inside showing: the segment, the control block, the invariants.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

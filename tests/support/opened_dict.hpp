@@ -1,4 +1,5 @@
 // opened_dict.hpp - a dict or a set with its inside showing: the node, the invariants.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // opened_queue.hpp - a queue with its inside showing: the segment, the control block, the node, the invariants.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // opened_sharded_dict.hpp - a sharded_dict with its inside showing: its shards, and which of them has a key.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // patience.hpp - limits of time that grow with the machine: on a busy or a slow one everything takes longer.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // program.hpp - runs another program the way a user does, and keeps what it wrote and how it ended.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

@@ -1,5 +1,7 @@
 // queue_model.hpp - a queue of any kind against a vector of its items in the order in which they would be taken: random
 // operations, after each of which contents, counts, invariants and blocks of the arena are compared.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // queue_picture.hpp - what can be seen of a queue, and what each kind of queue makes of an item that is put.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

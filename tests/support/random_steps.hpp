@@ -1,5 +1,7 @@
 // random_steps.hpp - random operations for tests against models, and a property of rapidcheck with a name and a number of
 // tries of its own.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

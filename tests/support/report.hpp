@@ -3,6 +3,8 @@
 // With CAIRN_REPORT_DIR in the environment, report_figures("storm", {{"kills", 812}}) leaves DIR/storm.json there: one
 // flat object of numbers. Without it nothing is written. Python tests do the same in models/checker.py, and
 // `tools/dev figures` reads all of it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // sanitizers.hpp - which sanitizer a test is built with, for the few that one cannot run under.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/thread_sanitizer.hpp>

@@ -1,4 +1,5 @@
 // scratch.hpp - what a test uses and must not leave behind: names of segments, forked children, directories.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,5 @@
 // scratch_directory.hpp - a directory of a test's own, on the file system that segments live on.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdlib>

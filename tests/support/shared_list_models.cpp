@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "support/shared_models.hpp"
 
 namespace cairn_test {

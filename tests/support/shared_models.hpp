@@ -1,4 +1,5 @@
 // shared_models.hpp - the models of the element types that several tests use, compiled once (shared_*_models.cpp).
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

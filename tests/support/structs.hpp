@@ -1,4 +1,5 @@
 // structs.hpp - structs with CAIRN_FIELDS, of each of the two ways in which they are stored.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

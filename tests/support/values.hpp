@@ -1,4 +1,5 @@
 // values.hpp - element types of tests, made from a number, which prove themselves whole.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

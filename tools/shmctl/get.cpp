@@ -1,4 +1,5 @@
 // get.cpp - get: what is in an object, in Python's notation, as JSON, or raw.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 

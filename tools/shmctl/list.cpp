@@ -1,4 +1,5 @@
 // list.cpp - ls: the segments there are, or the objects of some of them.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 
 #include "targets.hpp"

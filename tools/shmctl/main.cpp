@@ -1,4 +1,5 @@
 // main.cpp - shmctl: the command line, and what errors become.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>

@@ -4,6 +4,8 @@
 // stderr        errors ("shmctl: what\nhint: what to do"), hints, questions.
 // Numbers       in tables for people (1.2M, 2m ago), exact with -b and in JSON, whose keys name the unit.
 // Strangers     names and texts come from segments that may be anybody's: nothing unprintable reaches a terminal.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,7 @@
 // remove.cpp - rm and gc: the verbs that take away. They say what they did; everything goes through the library's own
 // locks, but for files that are no segment of this library.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <charconv>
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
 // show.cpp - show: all about a segment or an object.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <thread>
 

@@ -1,5 +1,7 @@
 // targets.hpp - what a TARGET means: SEGMENT, SEGMENT/OBJECT, SEGMENT/OBJECT[INDEX or A:B or KEY], a glob of these, pid:N/SEGMENT
 // for anonymous segments, or the path of a saved image.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

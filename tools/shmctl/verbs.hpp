@@ -1,5 +1,7 @@
 // verbs.hpp - what shmctl can do, one function for each verb. Each returns the exit code, or throws failure or a
 // cairn::error, which main() turns into one.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // verify.cpp - verify: does every invariant hold?
+// SPDX-License-Identifier: BSL-1.0
 #include "verbs.hpp"
 #include "words.hpp"
 #include <cairn/error.hpp>

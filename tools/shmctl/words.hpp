@@ -1,4 +1,5 @@
 // words.hpp - how a segment, an object and their owners are put into words, the same in every verb.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

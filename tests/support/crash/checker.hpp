@@ -1,4 +1,5 @@
 // checker.hpp - asks of every image of a film, and of every image of its recovery, what DESIGN.md promises.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -2,6 +2,8 @@
 //
 // Every row is stepped, killed and recovered in the same way (laboratory.hpp); what differs between containers is said
 // here: how the state is built, and what a process that has handles on the row's objects can do with them.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

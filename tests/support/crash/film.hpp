@@ -1,4 +1,5 @@
 // film.hpp - all the images that a segment went through, one frame for each that differs from the one before.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

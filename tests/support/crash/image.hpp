@@ -2,6 +2,8 @@
 //
 // Only what is backed counts: from the header to the end of the page map, and the data pages below the committed limit.
 // Between the two lies a hole of the file.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

@@ -13,6 +13,8 @@
 //               CAIRN_CRASH_ROWS     only rows whose name contains this
 //               CAIRN_REPORT_DIR     a folder for the totals (report.hpp)
 //               CAIRN_CRASH_LIST     only says what the rows cover, and runs none
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

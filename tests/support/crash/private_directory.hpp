@@ -1,4 +1,5 @@
 // private_directory.hpp - a directory for named segments that nobody else sees.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <string>

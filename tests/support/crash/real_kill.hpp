@@ -1,4 +1,5 @@
 // real_kill.hpp - victims that really die by SIGKILL, with a neighbour who waits for their lock or comes right after.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

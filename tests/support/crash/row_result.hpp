@@ -1,4 +1,5 @@
 // row_result.hpp - what a row of the crash table has covered, and what it has found.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

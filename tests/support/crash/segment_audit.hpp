@@ -2,6 +2,8 @@
 //
 // It knows segment_layout.hpp and nothing of how its structures are changed. "At rest": nobody is in an operation, and
 // whatever the dead had left has been repaired.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // subject.hpp - a segment that is put into one image after the other, and what is asked of each.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
 // table_run.cpp - rows shared among processes, and what the run says at its end.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <cstdio>
 #include <sstream>

@@ -3,6 +3,8 @@
 // The child prepares what it needs, stops, runs the operation, stops again. A traced one is led instruction by instruction:
 // its parent is its tracer, so it must be the thread that made it. The other kind runs at full speed to a store of its
 // choice, where it stops itself (write_trap.hpp). A victim never outlives its parent, and never returns.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // watched_child.hpp - work that may crash or hang, done in a forked child that tells lines.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

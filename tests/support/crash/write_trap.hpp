@@ -3,6 +3,8 @@
 // The mapping is made read-only. A store faults; the handler lets the one page be written and sets the processor's trap
 // flag, so that it gets control again after that one instruction, looks what has changed, and closes the page again.
 // Nothing runs between two stores but what runs anyway. x86-64 only: elsewhere step the process with ptrace instead.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // aftermath.hpp - a process that comes when everybody is gone, and looks at what a storm has left.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include "support/storm/crew.hpp"

@@ -1,4 +1,5 @@
 // crew.hpp - a process of a storm: what it does until somebody kills it, or it has a mishap.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

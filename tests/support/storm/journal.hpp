@@ -6,6 +6,8 @@
 // A note        is `begun` before the operation, `done` once it has returned, `refused` when it threw and so did nothing.
 //               One that stays `begun` was in flight when its actor died: it has happened, or not.
 // Tokens        numbers that occur once in a storm: the actor's, and one that it counts up.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -3,6 +3,8 @@
 // Acknowledged is done: a token whose addition returned is in the object, or somebody has it, or a discard accounts for
 // it. Operations in flight at a death may have happened whole, or not at all. Nothing is anywhere twice, and nothing is
 // there that nobody added.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

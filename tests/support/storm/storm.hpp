@@ -8,6 +8,8 @@
 // Environment   CAIRN_STORM_SEED       repeats the choices of a run (not its timing); a number
 //               CAIRN_STRESS_MINUTES   how long all storms of a run are to take together
 //               CAIRN_STORM_SECONDS    the same, in seconds
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

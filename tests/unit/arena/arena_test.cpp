@@ -1,4 +1,5 @@
 // arena_test.cpp - blocks of a root against a model, with the audit after each step: nothing lost, nothing twice.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdlib>
 #include <cstring>
 #include <iterator>

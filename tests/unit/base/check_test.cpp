@@ -1,4 +1,5 @@
 // check_test.cpp - an impossible state ends the process, with its words on stderr, in every kind of build.
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <functional>
 #include <string>

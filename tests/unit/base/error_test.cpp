@@ -1,4 +1,5 @@
 // error_test.cpp - all that Cairn throws has one base, and a code where the system said no.
+// SPDX-License-Identifier: BSL-1.0
 #include <cerrno>
 #include <exception>
 #include <ostream>

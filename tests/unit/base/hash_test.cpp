@@ -1,4 +1,5 @@
 // hash_test.cpp - the hash of stored data is XXH3, bit by bit: another one would lose every object of a segment.
+// SPDX-License-Identifier: BSL-1.0
 #include "base/hash.hpp"
 
 #include <algorithm>

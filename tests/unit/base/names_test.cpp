@@ -1,4 +1,5 @@
 // names_test.cpp - what a segment and an object may be called, and what is said of a name that they may not have.
+// SPDX-License-Identifier: BSL-1.0
 #include "base/names.hpp"
 
 #include <string>

@@ -1,4 +1,5 @@
 // words_test.cpp - copies into and out of shared memory: every size, every alignment that is allowed, no byte beside it.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 #include <cstddef>

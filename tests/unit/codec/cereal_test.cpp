@@ -1,4 +1,5 @@
 // cereal_test.cpp - types that cereal can serialize as elements.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/cereal.hpp"
 
 #include <cstddef>

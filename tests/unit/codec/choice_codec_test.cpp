@@ -1,4 +1,5 @@
 // choice_codec_test.cpp - std::optional, std::variant and std::monostate.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <optional>
 #include <stdexcept>

@@ -1,4 +1,5 @@
 // codec_case.hpp - a value and its codec without its type, so that what holds for every type is written, and compiled, once.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

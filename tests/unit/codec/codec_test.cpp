@@ -1,4 +1,5 @@
 // codec_test.cpp - what element types are called, and what comes back of what was stored.
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <cmath>
 #include <cstddef>

@@ -1,4 +1,5 @@
 // composite_test.cpp - types that are made of others, at any depth, as elements, keys and values.
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <map>
 #include <optional>

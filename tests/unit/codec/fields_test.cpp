@@ -1,4 +1,5 @@
 // fields_test.cpp - CAIRN_FIELDS: what a struct with it is called, how it is stored, compared and printed.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/fields.hpp"
 
 #include <cstddef>

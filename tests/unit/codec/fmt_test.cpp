@@ -1,4 +1,5 @@
 // fmt_test.cpp - handles and proxies in fmt::format.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/fmt.hpp"
 
 #include <map>

@@ -1,4 +1,5 @@
 // json_test.cpp - nlohmann::json as an element: the list of anything.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/json.hpp"
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // key_test.cpp - which types can be keys, when two keys are equal, and that equal keys have equal hashes.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/detail/codec/key.hpp"
 
 #include <array>

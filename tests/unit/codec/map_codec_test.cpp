@@ -1,4 +1,5 @@
 // map_codec_test.cpp - std::map of any types.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <map>
 #include <optional>

@@ -1,4 +1,5 @@
 // msgpack_notation_test.cpp - what the library itself makes of MessagePack, whoever packed it.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstddef>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
 // msgpack_test.cpp - types that msgpack-c packs as elements.
+// SPDX-License-Identifier: BSL-1.0
 #include "cairn/msgpack.hpp"
 
 #include <cstddef>

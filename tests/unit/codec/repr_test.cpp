@@ -1,4 +1,5 @@
 // repr_test.cpp - Python's notation, compared with what Python itself writes.
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <cstdio>
 #include <limits>

@@ -1,4 +1,5 @@
 // sequence_codec_test.cpp - std::vector and std::array of any type.
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <cstdint>
 #include <string>

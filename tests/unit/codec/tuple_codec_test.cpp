@@ -1,4 +1,5 @@
 // tuple_codec_test.cpp - std::tuple and std::pair of any types.
+// SPDX-License-Identifier: BSL-1.0
 #include <string>
 #include <tuple>
 #include <utility>

@@ -1,5 +1,7 @@
 // any_range_test.cpp - what is put, added, or given as first contents may be any range: a view, one that const does not reach, a
 // handle.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <map>
 #include <ranges>
 #include <stop_token>

@@ -1,5 +1,7 @@
 // channel_model_test.cpp - channels against deques of their items, by random operations. The seed is printed;
 // RC_PARAMS=seed=... repeats a run.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <cstdint>
 #include <deque>

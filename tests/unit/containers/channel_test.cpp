@@ -1,4 +1,5 @@
 // channel_test.cpp - what channel<T> does, method by method.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -1,4 +1,5 @@
 // dict_model_test.cpp - dict<K, V> against a vector of pairs in order of insertion, by random operations.
+// SPDX-License-Identifier: BSL-1.0
 #include "support/dict_model.hpp"
 
 #include <string>

@@ -1,4 +1,5 @@
 // dict_test.cpp - what dict<K, V> does, method by method; Python's dict is the specification.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
 #include <cmath>

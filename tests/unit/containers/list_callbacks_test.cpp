@@ -1,4 +1,5 @@
 // list_callbacks_test.cpp - what user code may do while it runs under a list's lock, and how it may leave.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <csignal>
 #include <functional>

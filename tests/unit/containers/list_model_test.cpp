@@ -1,5 +1,7 @@
 // list_model_test.cpp - every method of list<T> against std::vector<T>, by random operations. After each one contents,
 // invariants and blocks of the arena are compared. The seed is printed; RC_PARAMS=seed=... repeats a run.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "support/list_model.hpp"
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 // list_readers_test.cpp - threads that read without the lock beside threads that write: no value is ever half of one
 // and half of another, no snapshot shows a state that never was. Run under ThreadSanitizer, too.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
 #include <functional>

@@ -1,4 +1,5 @@
 // list_test.cpp - what list<T> says when it is used wrongly, its proxies, its iterators, and what generic code sees.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <cstdint>
 #include <functional>

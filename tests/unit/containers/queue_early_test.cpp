@@ -1,4 +1,5 @@
 // queue_early_test.cpp - large items are copied before the lock is taken: when such a copy counts, and when it does not.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>

@@ -1,4 +1,5 @@
 // queue_lease_test.cpp - leases: items that are worked on, acknowledged, given back; dead letters.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <optional>
 #include <stop_token>

@@ -1,5 +1,7 @@
 // queue_model_test.cpp - queues of each kind against vectors of their items, by random operations. The seed is printed;
 // RC_PARAMS=seed=... repeats a run.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "support/queue_model.hpp"
 
 #include <string>

@@ -1,4 +1,5 @@
 // queue_order_test.cpp - lifo_queue<T> and priority_queue<T>; Python's LifoQueue and PriorityQueue are the specification.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
 #include <queue>

@@ -1,4 +1,5 @@
 // queue_test.cpp - what queue<T> does, method by method; Python's queue.Queue and JoinableQueue are the specification.
+// SPDX-License-Identifier: BSL-1.0
 #include <array>
 #include <atomic>
 #include <chrono>

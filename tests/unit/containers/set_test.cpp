@@ -1,4 +1,5 @@
 // set_test.cpp - what set<T> does, method by method; Python's set is the specification.
+// SPDX-License-Identifier: BSL-1.0
 #include <string>
 #include <vector>
 

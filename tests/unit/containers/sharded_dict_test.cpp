@@ -1,4 +1,5 @@
 // sharded_dict_test.cpp - what sharded_dict<K, V> does, method by method; dict<K, V> is the specification, but for the order.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <limits>
 #include <map>

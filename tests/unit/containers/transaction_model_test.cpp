@@ -1,6 +1,8 @@
 // transaction_model_test.cpp - random operations in transactions, of which some are nested, and some throw, against the model of
 // each container, which is put back as they are. After each transaction contents, invariants and blocks are compared.
 // The seed is printed; RC_PARAMS=seed=... repeats a run.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdint>
 #include <functional>
 #include <optional>

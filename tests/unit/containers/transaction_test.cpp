@@ -1,4 +1,5 @@
 // transaction_test.cpp - what transaction(fn) promises: several operations as one, and what may be done inside.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <cerrno>
 #include <chrono>

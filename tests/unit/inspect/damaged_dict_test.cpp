@@ -1,4 +1,5 @@
 // Inspection of damaged dicts and sets: whatever the bytes are, there is an answer or a cairn::error.
+// SPDX-License-Identifier: BSL-1.0
 #include <optional>
 #include <string>
 #include <tuple>

@@ -1,4 +1,5 @@
 // Inspection of queues, sound ones and damaged ones: whatever the bytes are, there is an answer or a cairn::error.
+// SPDX-License-Identifier: BSL-1.0
 #include <string>
 
 #include <doctest/doctest.h>

@@ -1,4 +1,5 @@
 // Inspection of damaged segments, in process: whatever the bytes are, there is an answer or a cairn::error, soon.
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,5 @@
 // dead_writers.hpp - processes that are killed at the worst moments, so that there is something to repair.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <csignal>

@@ -1,4 +1,5 @@
 // planted.hpp - a segment with a bit of everything in it, copies of its bytes, and files made of them.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,5 @@
 // sharded_dict_test.cpp - an object in parts, seen from outside: one object, whatever its bytes are.
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <string>
 #include <utility>

@@ -1,4 +1,5 @@
 // lifecycle_test.cpp - named segments of one or two processes: created, opened, removed, kept.
+// SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <cstdlib>
 #include <functional>

@@ -1,4 +1,5 @@
 // manager_test.cpp - objects of a segment by name: found or created, listed, removed, never mistaken for another type.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <atomic>
 #include <functional>

@@ -1,4 +1,5 @@
 // child_test.cpp - making children, waiting for them and signalling them, by descriptor or by pid, and nobody else's.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/child.hpp"
 
 #include <atomic>

@@ -1,4 +1,5 @@
 // fault_test.cpp - the hook by which tests make the system say no: it is asked before each call, by its name.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/fault.hpp"
 
 #include <atomic>

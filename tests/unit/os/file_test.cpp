@@ -1,4 +1,5 @@
 // file_test.cpp - the files behind segments: born without a name, opened without following, grown without surprises.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/file.hpp"
 
 #include <algorithm>

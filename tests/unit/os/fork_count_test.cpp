@@ -1,4 +1,5 @@
 // fork_count_test.cpp - a family of processes knows whether its forked children have arrived.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/fork_count.hpp"
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // futex_test.cpp - sleeping until a word changes: by threads and by processes, woken one by one.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/futex.hpp"
 
 #include <atomic>

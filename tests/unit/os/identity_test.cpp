@@ -1,4 +1,5 @@
 // identity_test.cpp - which process is that, and is it still alive? Zombies, reused pids, other programs, lost threads.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/identity.hpp"
 
 #include <array>

@@ -1,4 +1,5 @@
 // mapping_test.cpp - a mapping that is larger than its file, and what of it a process sees, may write and has backed.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/mapping.hpp"
 
 #include <cerrno>

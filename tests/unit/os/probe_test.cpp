@@ -1,4 +1,5 @@
 // probe_test.cpp - looking at files and at other processes without changing anything.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/probe.hpp"
 
 #include <algorithm>

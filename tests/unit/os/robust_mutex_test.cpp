@@ -1,4 +1,5 @@
 // robust_mutex_test.cpp - the lock that every root has: who holds it, who waits, and what becomes of it when its holder dies.
+// SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <atomic>
 #include <cerrno>

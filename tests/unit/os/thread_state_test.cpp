@@ -1,4 +1,5 @@
 // thread_state_test.cpp - which threads may lock: not those whose locks the kernel would not release.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <cerrno>
 #include <csignal>

@@ -1,4 +1,5 @@
 // unique_fd_test.cpp - a descriptor has one owner, and is closed once.
+// SPDX-License-Identifier: BSL-1.0
 #include "os/unique_fd.hpp"
 
 #include <type_traits>

@@ -1,5 +1,7 @@
 // process_test.cpp - cairn::process as an object: starting, ending, waiting, moving. What it does to the system and to
 // other processes is in tests/process/process_test.cpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
 #include <cstdlib>

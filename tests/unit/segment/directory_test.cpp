@@ -1,4 +1,5 @@
 // directory_test.cpp - names of roots: found, created, erased, their control blocks used again.
+// SPDX-License-Identifier: BSL-1.0
 #include "segment/directory.hpp"
 
 #include <string>

@@ -1,5 +1,7 @@
 // extents_test.cpp - the buddy system against a model: random runs are taken and given back, and after each step every
 // page is accounted for.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include "segment/extents.hpp"
 
 #include <map>

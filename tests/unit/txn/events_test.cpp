@@ -1,4 +1,5 @@
 // events_test.cpp - event counts: whoever waits for a change of a root is woken by it, by the deadline, or by the tick.
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
 #include <cstdint>

@@ -1,4 +1,5 @@
 // root_pin_test.cpp - work beside a root's lock: who gets in, who waits, what the dead leave.
+// SPDX-License-Identifier: BSL-1.0
 #include "txn/root_pin.hpp"
 
 #include <atomic>

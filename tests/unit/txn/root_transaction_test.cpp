@@ -1,5 +1,7 @@
 // root_transaction_test.cpp - the undo log and its replay: what is not committed is taken back, by the thread itself or,
 // when its process died, by the next one.
+//
+// SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
 #include <cstring>

@@ -11,6 +11,8 @@
 //               its new owner overwrites it without a record.
 // Rule          a block freed in a transaction is not handed out again before the commit: operations allocate first,
 //               free last, and those in a transaction of the user's leave freeing to its commit.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

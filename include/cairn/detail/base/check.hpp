@@ -1,4 +1,5 @@
 // check.hpp - impossible states meet CAIRN_CHECK, in release builds too.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/export.hpp>

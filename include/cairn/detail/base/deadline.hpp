@@ -1,4 +1,5 @@
 // deadline.hpp - from a user's timeout, of any duration type, to a point of the steady clock.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -3,6 +3,8 @@
 // The shared library is built with hidden visibility; what users or our templates call across its border says CAIRN_API.
 // Exceptions must be exported, too: a hidden typeinfo would make `catch (cairn::error&)` miss them. Of a static library
 // (CAIRN_STATIC, for it and its users) nothing leaves the program or plugin that it is linked into.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/language.hpp>

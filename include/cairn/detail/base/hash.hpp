@@ -1,6 +1,8 @@
 // hash.hpp - hashes of stored data: XXH3 of bytes, and a mix for what fits a word.
 //
 // Both are part of the stored format: a process finds what another one has put under them.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,7 @@
 // language.hpp - what the compiler has to be told. Every public header includes it first, so that one line says what is
 // missing, and not thousands.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 // After each #error comes a file that does not exist: that stops the compiler, which would go on otherwise.

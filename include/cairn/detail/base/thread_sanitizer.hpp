@@ -3,6 +3,8 @@
 // It follows locks through the C library's functions, and loses one that a forked child makes anew: it goes on believing
 // that the forking thread holds the old one. So such a lock says itself what it means: who takes one sees what was done
 // before it was given back. Nothing in other builds.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cairn/detail/base/export.hpp>

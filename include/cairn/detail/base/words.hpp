@@ -4,6 +4,8 @@
 // memory that such a reader may see is an atomic one of the widest aligned size, relaxed: tearing between words is
 // the reader's business (it compares the root's version), tearing inside one cannot happen, and by the letter of the
 // memory model there is no data race.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -7,6 +7,8 @@
 //   optional          nothing, or the value: of a type whose values may have no bytes with a 1 in front
 //   variant           the number of the alternative, one byte, then its value
 //   monostate         nothing
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

@@ -2,6 +2,8 @@
 //
 // One macro for each number of names. Shorter ones that expand themselves by rescanning exist, but then a compiler that
 // complains about one field prints some hundred lines of macros.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 // clang-format off

@@ -1,4 +1,5 @@
 // elements.hpp - which types can be elements, what they are called, and what the compiler says of the others.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <concepts>

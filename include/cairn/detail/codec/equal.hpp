@@ -5,6 +5,8 @@
 //   with CAIRN_FIELDS    field by field
 //
 // Never by bytes: padding has any. So -0.0 equals 0.0, and NaN nothing.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

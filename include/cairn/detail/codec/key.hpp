@@ -9,6 +9,8 @@
 //   plain structs without   need == and has_unique_object_representations: their bytes are hashed, and padding or a float
 //   CAIRN_FIELDS            among them would give equal keys different hashes
 //   codecs of users         need ==, and values that are equal must be encoded alike
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

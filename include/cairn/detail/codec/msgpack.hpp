@@ -2,6 +2,8 @@
 //
 // Values of nlohmann::json and of msgpack-c's types are stored in it. Their libraries trust the lengths in it, or recurse
 // as deep as the bytes say, so bytes from a segment are looked at first.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // name_literal.hpp - text as a template argument: msgpack_codec<job, "job">.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

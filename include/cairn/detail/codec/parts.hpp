@@ -6,6 +6,8 @@
 // A part whose every value has the same number of bytes (more than none) is written as it is; any other has its length in
 // front, seven bits a byte, the lowest first, 0x80 in all but the last. Lengths are checked against what is left before
 // anything is allocated, so that no byte of a stranger costs more memory than the bytes there are.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // shapes.hpp - which templates of std a type is made of; each has its own encoding, comparison and notation.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

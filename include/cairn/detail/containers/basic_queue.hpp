@@ -2,6 +2,8 @@
 // is for.
 //
 // `Order` says which item comes next, and where items lie: fifo_order.hpp.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

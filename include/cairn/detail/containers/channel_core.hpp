@@ -10,6 +10,8 @@
 // Death         before the store nothing has happened, what was copied is nobody's. After it the item is in, or out. The end
 //               is free for whoever wants it next. A wake that was not given any more is found by the sleeper's tick: unlike
 //               in a queue the other end does not wait for a lock, so the wake can only come after the item.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

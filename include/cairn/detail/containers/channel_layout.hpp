@@ -10,6 +10,8 @@
 // Each item goes in with one push and out with one pop, so its index's one store decides. How the spsc_queue lies in the
 // block depends on the version of Boost that the library was built with; it is part of the type's name, so that a library
 // with another one refuses the channel. The ends (who puts, who gets) are the root's pins.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

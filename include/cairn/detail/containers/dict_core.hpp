@@ -10,6 +10,8 @@
 //               its end.
 // Death         before the commit: rolled back. After it: finished. An order leaf without cells, which an erase would
 //               have given back right after its commit, may stay: it is one of the tree's and goes with clear().
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // dict_elements.hpp - keys and values of a dict of given types: what their records look like, and how they are read.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // dict_impl.hpp - bodies of dict.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -2,6 +2,8 @@
 //
 // Numbers are one word. Everything else is encoded by its codec, after -0.0 has become 0.0 and the padding of structs
 // zero. What is not equal to itself (NaN) is never looked for.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

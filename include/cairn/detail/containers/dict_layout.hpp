@@ -20,6 +20,8 @@
 // Order of insertion: each record has a sequence number, which only grows. The order is a tree of nodes of 16 words
 // whose leaves hold, by sequence number, the hash of the record; 0 where it was erased. Records can so be moved
 // without touching the order.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

@@ -6,6 +6,8 @@
 // Protected by  nothing while it looks, which stores nothing: every offset is checked, and what it saw is compared under the
 //               lock. Then the item is taken as any other: the commit is the root's.
 // Death         while it looks: nothing happened.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,8 @@
 // element.hpp - elements of a type, in slots of a list: in place or as blobs.
 //
 // Encoding happens before the lock is taken, decoding after it was given back, both in private memory.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // element_proxy.hpp - what l[i] is: refers to an element, reads it when asked, changes it atomically.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <compare>

@@ -1,4 +1,5 @@
 // fifo_order.hpp - first in, first out: items in linked chunks (queue_core.hpp).
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <vector>

@@ -2,6 +2,8 @@
 //
 // The record of the lease is in the queue (queue_leases.hpp). The guard belongs to the process that took it: in a forked
 // child its copy does nothing, and says so when it is used.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // lifo_order.hpp - last in, first out: a list of slots (queue_lists.hpp).
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <vector>

@@ -7,6 +7,8 @@
 // Commit        append: the store of size. pop, set: the root's log. insert, erase, reverse, clear: the commit of a
 //               stored_operation, which whoever gets the lock next carries to its end.
 // Death         before the commit: rolled back. After it: finished.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

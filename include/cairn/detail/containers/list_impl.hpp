@@ -1,4 +1,5 @@
 // list_impl.hpp - bodies of list.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <limits>

@@ -11,6 +11,8 @@
 // place in the superblock. A superblock of at most 1 MiB is one chunk; a larger one is a table of chunks of 1 MiB.
 //
 // An element in place occupies `stride` bytes; a blob (string, vector, user codec) a blob_slot of 16.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <bit>

@@ -1,4 +1,5 @@
 // object_handle.hpp - what every handle is: a shared hold on the mapping, and which root is meant.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

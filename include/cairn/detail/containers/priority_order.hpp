@@ -1,6 +1,8 @@
 // priority_order.hpp - the smallest first, and of equals the oldest: a binary heap (queue_lists.hpp).
 //
 // The comparison is the user's, and runs under the queue's lock. When it throws, nothing has happened.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -8,6 +8,8 @@
 // Commit        put: the store of tail. get, and where chunks or blocks are linked or freed: the root's log.
 //               A drop of many items: the commit of a stored operation. Whoever is enabled by it is woken before.
 // Death         before the commit: rolled back, and the bytes beyond tail are nobody's. After it: done.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

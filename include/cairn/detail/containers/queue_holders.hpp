@@ -9,6 +9,8 @@
 // is remembered for; else for one that was written off; else for somebody else's, of the dead first. So what is counted here
 // never exceeds what join() waits for; but a parent that says it for a living worker, while the item of a dead one is lost for
 // good, makes good the lost one, and the worker's own word, or end, is waited for.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // queue_impl.hpp - bodies of basic_queue.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

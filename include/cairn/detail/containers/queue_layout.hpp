@@ -14,6 +14,8 @@
 //
 // A chunk whose last item is taken becomes the spare one, or is freed. The only chunk of an empty queue is used again from
 // its beginning when it is full: a queue that is emptied as fast as it is filled lives in one chunk.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

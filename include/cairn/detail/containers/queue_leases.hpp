@@ -6,6 +6,8 @@
 //               with the record under the lock.
 // Death         of a holder: whoever finds the queue empty, and each sleeper at its ticks, looks whether the holders of
 //               leases are alive, without the lock, and returns under the lock what is still theirs. (Model: leases.)
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

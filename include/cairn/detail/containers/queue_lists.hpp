@@ -3,6 +3,8 @@
 // lifo      a list of slots; the last one is taken next
 // priority  a list of heap_entries, a binary heap; each leads to a block that is the slot of its item
 // Head and tail of the node count what was taken and put, as in every queue. All changes are logged.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

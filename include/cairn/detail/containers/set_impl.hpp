@@ -1,4 +1,5 @@
 // set_impl.hpp - bodies of set.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // sharded_dict_impl.hpp - bodies of sharded_dict.hpp.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <deque>

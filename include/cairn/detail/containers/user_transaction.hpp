@@ -3,6 +3,8 @@
 // Protected by  the root's lock, from the beginning to the end.
 // Commit        the root's log; before it what the operations freed is freed, logged.
 // Death         before the commit: all that the operations did is rolled back. After it: done.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

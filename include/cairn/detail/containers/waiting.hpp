@@ -5,6 +5,8 @@
 // It adapts to the thread: what was in vain is tried for less time, and then hardly ever; what succeeded, for all of it.
 // A wait that ends by its deadline or a stop looks once more under the lock: it may have been woken for what is there now,
 // and would take the wake along.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

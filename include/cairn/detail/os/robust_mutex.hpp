@@ -8,6 +8,8 @@
 //
 // A lock that is given back wakes one of its sleepers, and says that it has no more: a waker that is killed between its
 // store and its wake strands the others on a free lock. A tick of 100 ms finds them.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cerrno>

@@ -3,6 +3,8 @@
 // A thread that is inside a Cairn operation (a callback of update, for_each ..., or a signal handler that interrupted one)
 // must not start another that could wait: it would wait for itself. The mark below says so. It is set before the lock is
 // tried and cleared after it is free. In a transaction of the user's, operations on the same root become part of that.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

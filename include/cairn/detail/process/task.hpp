@@ -1,4 +1,5 @@
 // task.hpp - what a child shall run, in a form that the compiled part of cairn::process can take.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <functional>

@@ -4,6 +4,8 @@
 // Process-local one `segment` object per segment and process (found by device and inode), owned together by segment_ptr;
 //               the last one gone detaches and unmaps. Forked children inherit it, and are participants of their own.
 // Safety        all members are thread-safe; none is signal-safe.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

@@ -12,6 +12,8 @@
 // Commit        the store that empties control.log_bytes.
 // Death         the next holder of the lock replays the log, then finishes what is pending: each root that was being
 //               built or erased gives its extents back and its slot becomes free.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstddef>

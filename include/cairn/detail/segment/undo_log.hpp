@@ -9,6 +9,8 @@
 // head is area << 32 | bytes in that area: area 0 is the log built into the control block, else 1 + page of an extent
 // that starts with a log_area_header, whose previous_head says where the log went on before. Storing 0 there commits.
 // Bytes of memory that this transaction allocated need no record, except words that the allocator keeps in free memory.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <cstdint>

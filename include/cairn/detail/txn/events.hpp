@@ -9,6 +9,8 @@
 // A waker that is killed before the wake has not committed, so nobody missed anything; after it, those who are up find
 // EOWNERDEAD, recover, and look again. Every sleep ends after a tick, 150 ms at most, since a waiter can be killed with
 // a wake in its hand. (Model: waits.)
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>

@@ -3,6 +3,8 @@
 // A reader looks at the root's version, copies, and looks again: the same even version means that no writer was there.
 // Readers write nothing, so they neither wait for each other nor slow writers down. After a few tries, or with a dead
 // writer's odd version, the lock settles it.
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>

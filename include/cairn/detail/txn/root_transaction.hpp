@@ -20,6 +20,8 @@
 //
 // Safety        one object, one thread, one scope. What is not committed when it goes out of scope is rolled back, for
 //               whatever reason it goes (exception, pthread_exit, cancellation).
+//
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <atomic>
