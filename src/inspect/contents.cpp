@@ -190,10 +190,11 @@ struct contents_access {
         }
     }
 
-    /// What another root has, behind it. Of records only: their bytes have ends.
+    /// What another root has, behind it. Of records only: their bytes have ends. One that could not be read has none,
+    /// and no decoder.
     static void append(object_contents& to, object_contents part) {
         to.size += part.size;
-        to.decoder_ = part.decoder_;
+        if (to.decoder_ == nullptr) to.decoder_ = part.decoder_;
         const std::uint64_t begin = to.data_.size();
         to.data_.insert(to.data_.end(), part.data_.begin(), part.data_.end());
         for (const std::uint64_t end : part.ends_) to.ends_.push_back(begin + end);

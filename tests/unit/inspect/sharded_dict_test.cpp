@@ -239,6 +239,32 @@ TEST_CASE("each invariant of an object in parts is checked") {
     CHECK(problems_in(s) == "");
 }
 
+TEST_CASE("of an object in parts the contents of the other shards are shown when one cannot be read") {
+    const scratch_name name;
+    const cairn::manager m(name.get(), small_segment());
+    const sharded d(m.sharded_dict<std::string, long>("d", numbered(40), {.shards = 4}));
+    const std::string whole = cairn::repr(d);
+    for (std::size_t broken = 0; broken < 4; ++broken) {
+        INFO("shard ", broken);
+        root_slot& part = *d.parts()[broken];
+        const auto node = std::exchange(part.node, 12);
+        const cairn::object_contents some = cairn::inspection(name.path()).contents("d");
+        part.node = node;
+        CHECK(some.count() >= 20);
+        CHECK(some.count() < 40);
+        CHECK(some.keys()->count() == some.count());
+        for (std::uint64_t i = 0; i < some.count(); ++i) {
+            std::string pair;
+            some.keys()->append_text(pair, i);
+            pair += ": ";
+            some.append_text(pair, i);
+            CHECK(contains(whole, pair));
+        }
+        REQUIRE(some.notes.size() == 1);
+        CHECK(contains(some.notes[0], "shard " + std::to_string(broken) + ": its node makes no sense"));
+    }
+}
+
 TEST_CASE("a segment of sharded_dicts that is spoilt in any way is an answer or an error, never a crash") {
     bytes_of_file sound;
     {
