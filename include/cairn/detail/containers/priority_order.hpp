@@ -6,8 +6,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
-#include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -99,7 +100,18 @@ struct priority_order {
         }
         return read_result::done;
     }
-    static void arrange(std::span<T> values) { std::stable_sort(values.begin(), values.end(), Compare{}); }
+    /// The elements from `first` on, in a vector, since those of a std::vector<bool> are no objects in a row.
+    static void arrange(std::vector<T>& values, std::size_t first) {
+        const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first);
+        if constexpr (std::is_same_v<T, bool>) {
+            std::vector<char> sorted(begin, values.end());
+            std::stable_sort(sorted.begin(), sorted.end(),
+                             [](char a, char b) { return Compare{}(a != 0, b != 0); });
+            std::copy(sorted.begin(), sorted.end(), begin);
+        } else {
+            std::stable_sort(begin, values.end(), Compare{});
+        }
+    }
 
 private:
     static T value_of(root_transaction& tx, const queue_node& node, const heap_entry& entry) {

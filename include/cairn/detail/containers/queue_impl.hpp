@@ -270,7 +270,7 @@ std::vector<T> basic_queue<T, Order>::snapshot() const {
     std::vector<T> values;
     values.reserve(items.size());
     for (element_copy<T>& item : items) values.push_back(item.take());
-    if constexpr (Order::order == queue_order::priority) Order::arrange(std::span(values).subspan(returned));
+    if constexpr (Order::order == queue_order::priority) Order::arrange(values, returned);
     return values;
 }
 

@@ -11,25 +11,38 @@
 
 namespace cairn::inline CAIRN_ABI {
 
-/// Elements in private memory, found by hash: what set operations look into. Refers to a vector that outlives it.
+/// Elements in private memory, found by hash: what set operations look into. Refers to a vector that outlives it; numbers are
+/// kept by value, since the elements of a std::vector<bool> are no objects that could be referred to.
 template <typename T>
 class set<T>::lookup {
 public:
     explicit lookup(const std::vector<T>& values) : found_(2 * values.size() + 1) {
-        for (const T& each : values) found_.insert(&each);
+        for (const T& each : values) found_.insert(entry_of(each));
     }
-    [[nodiscard]] bool contains(const T& value) const { return found_.contains(&value); }
+    [[nodiscard]] bool contains(const T& value) const { return found_.contains(entry_of(value)); }
     /// False when it was there.
-    bool add(const T& value) { return found_.insert(&value).second; }
+    bool add(const T& value) { return found_.insert(entry_of(value)).second; }
 
 private:
+    static constexpr bool is_by_value = detail::number_or_enum<T>;
+    using entry = std::conditional_t<is_by_value, T, const T*>;
+    static entry entry_of(const T& value) {
+        if constexpr (is_by_value) return value;
+        else return &value;
+    }
+    static const T& value_of(const entry& of) {
+        if constexpr (is_by_value) return of;
+        else return *of;
+    }
     struct hash_of {
-        std::size_t operator()(const T* value) const { return detail::key_traits<T>::hash(*value, 0); }
+        std::size_t operator()(const entry& of) const { return detail::key_traits<T>::hash(value_of(of), 0); }
     };
     struct same {
-        bool operator()(const T* a, const T* b) const { return detail::key_traits<T>::equal(*a, *b); }
+        bool operator()(const entry& a, const entry& b) const {
+            return detail::key_traits<T>::equal(value_of(a), value_of(b));
+        }
     };
-    std::unordered_set<const T*, hash_of, same> found_;
+    std::unordered_set<entry, hash_of, same> found_;
 };
 
 /// Elements as they are looked for, encoded outside the lock.
