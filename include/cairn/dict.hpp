@@ -159,8 +159,8 @@ public:
 
     // ---- iteration, comparison, output -------------------------------------------------------------------------------
 
-    /// Live, in order of insertion: each step copies one pair, without a lock. A pair that is there all the time is seen
-    /// once, others may be or not.
+    /// Live, in order of insertion: each step copies one pair, without a lock. Ends with what was inserted last when it began.
+    /// A pair that is there all the time is seen once, others may be or not.
     [[nodiscard]] iterator begin() const { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
@@ -212,6 +212,8 @@ private:
     }
     /// Of the hash: the same for all of a segment.
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
+    /// That of the next insert: all pairs that are there have smaller ones.
+    [[nodiscard]] std::uint64_t next_sequence() const;
     // As the operations above, for who has the key encoded, as a sharded_dict has, which needs its hash to know the shard.
     // `wanted(node)` gives the key as it is looked for: a word, with its hash.
     template <typename Wanted>
@@ -248,7 +250,9 @@ public:
     using pointer = const value_type*;
     using reference = const value_type&;
 
-    explicit iterator(dict of) : dict_(std::move(of)) { load(); }
+    explicit iterator(dict of) : dict_(std::move(of)), end_(dict_.next_sequence()) { load(); }
+    /// For sharded_dict: up to that sequence number.
+    iterator(dict of, std::uint64_t end) : dict_(std::move(of)), end_(end) { load(); }
 
     reference operator*() const noexcept { return *current_; }
     pointer operator->() const noexcept { return &*current_; }
@@ -266,6 +270,7 @@ private:
 
     dict dict_;
     std::uint64_t next_ = 0;  // sequence number
+    std::uint64_t end_;       // fixed: numbers are given out as fast as a process inserts
     std::optional<value_type> current_;
 };
 

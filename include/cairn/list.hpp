@@ -167,8 +167,9 @@ public:
 
     // ---- iteration, comparison, output -----------------------------------------------------------------------------
 
-    /// Live: each step copies one element, without a lock. An element that is there all the time is seen once; a list that
-    /// shrinks ends the iteration.
+    /// Live: each step copies one element, without a lock. Goes over as many elements as there are when it begins, whatever is
+    /// appended meanwhile, and ends early in a list that shrinks. Where nothing is inserted or erased in front of it, an
+    /// element that is there all the time is seen once.
     [[nodiscard]] iterator begin() const { return iterator(*this, 0); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
@@ -268,7 +269,7 @@ public:
     using pointer = const T*;
     using reference = const T&;
 
-    iterator(list of, size_type index) : list_(std::move(of)), index_(index) { load(); }
+    iterator(list of, size_type index) : list_(std::move(of)), index_(index), end_(list_.size()) { load(); }
 
     reference operator*() const noexcept { return *current_; }  // NOLINT(bugprone-unchecked-optional-access)
     pointer operator->() const noexcept { return &*current_; }
@@ -284,12 +285,15 @@ public:
 
 private:
     void load() {
+        current_.reset();
         size_type size = 0;
-        current_ = list_.try_at(index_, size);
+        if (index_ < end_) current_ = list_.try_at(index_, size);
     }
 
     list list_;
     size_type index_;
+    size_type
+        end_;  // fixed: beside a process that appends it would move away as fast as it is come closer to
     std::optional<T> current_;
 };
 

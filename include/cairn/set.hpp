@@ -165,8 +165,8 @@ public:
 
     // ---- iteration, comparison, output -------------------------------------------------------------------------------
 
-    /// Live, in order of insertion: each step copies one element, without a lock. An element that is there all the time is
-    /// seen once, others may be or not.
+    /// Live, in order of insertion: each step copies one element, without a lock. Ends with what was added last when it began.
+    /// An element that is there all the time is seen once, others may be or not.
     [[nodiscard]] iterator begin() const { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
@@ -212,6 +212,8 @@ private:
         return *s.template at<detail::dict_node>(node());
     }
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
+    /// That of the next element: all that are there have smaller ones.
+    [[nodiscard]] std::uint64_t next_sequence() const;
     CAIRN_NOINLINE bool contains_slowly(parameter value) const;
     static std::byte* find(detail::dict_change& set, const encoded_key& key) {
         return key.is_nan() ? nullptr : set.template find<shape>(key.get());
@@ -259,7 +261,7 @@ public:
     using pointer = const T*;
     using reference = const T&;
 
-    explicit iterator(set of) : set_(std::move(of)) { load(); }
+    explicit iterator(set of) : set_(std::move(of)), end_(set_.next_sequence()) { load(); }
 
     reference operator*() const noexcept { return *current_; }
     pointer operator->() const noexcept { return &*current_; }
@@ -277,6 +279,7 @@ private:
 
     set set_;
     std::uint64_t next_ = 0;  // sequence number
+    std::uint64_t end_;       // fixed: numbers are given out as fast as a process adds
     std::optional<T> current_;
 };
 

@@ -164,8 +164,8 @@ public:
 
     // ---- iteration, comparison, output -------------------------------------------------------------------------------
 
-    /// Live, shard after shard: each step copies one pair, without a lock. A pair that is there all the time is seen once,
-    /// others may be or not.
+    /// Live, shard after shard: each step copies one pair, without a lock. Ends, in each shard, with what was inserted last when
+    /// it began. A pair that is there all the time is seen once, others may be or not.
     [[nodiscard]] iterator begin() const { return iterator(*this); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
@@ -223,6 +223,13 @@ private:
     {
         return detail::word_key(detail::word_of(key), state_->seed);
     }
+    /// The sequence numbers of the next inserts, of each shard.
+    [[nodiscard]] std::vector<std::uint64_t> ends() const {
+        std::vector<std::uint64_t> all;
+        all.reserve(state_->shards.size());
+        for (const shard& each : state_->shards) all.push_back(each.next_sequence());
+        return all;
+    }
     [[nodiscard]] const shard& shard_for(key_parameter key) const {
         return of(encoded_key(key, state_->seed));
     }
@@ -248,7 +255,10 @@ public:
     using pointer = const value_type*;
     using reference = const value_type&;
 
-    explicit iterator(sharded_dict of) : dict_(std::move(of)) { enter(); }
+    explicit iterator(sharded_dict of) : dict_(std::move(of)) {
+        ends_ = dict_.ends();
+        enter();
+    }
 
     reference operator*() const noexcept { return **in_shard_; }
     pointer operator->() const noexcept { return &**in_shard_; }
@@ -271,6 +281,8 @@ private:
 
     sharded_dict dict_;
     std::size_t shard_ = 0;
+    std::vector<std::uint64_t>
+        ends_;  // of all shards, fixed: a body that inserts would find more in each than in the last
     std::optional<typename shard::iterator> in_shard_;  // at a pair; none: the end
 };
 

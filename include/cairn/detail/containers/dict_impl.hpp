@@ -120,6 +120,16 @@ CAIRN_INLINE typename dict<K, V>::size_type dict<K, V>::size() const {
 }
 
 template <typename K, typename V>
+std::uint64_t dict<K, V>::next_sequence() const {
+    std::uint64_t next = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        next = detail::load_word(node_in(s).next_sequence);
+        return detail::read_result::done;
+    });
+    return next;
+}
+
+template <typename K, typename V>
 template <typename Add>
 void dict<K, V>::read_all(Add add) const {
     detail::dict_copy copy;
@@ -418,7 +428,8 @@ void dict<K, V>::iterator::load() {
         bool torn = false;
         const std::byte* record = detail::next_record(s, dict_.node_in(s), shape, sequence, torn);
         if (torn) return detail::read_result::torn;
-        return record == nullptr ? detail::read_result::done : detail::copy_record(s, shape, record, copy);
+        if (record == nullptr || sequence >= end_) return detail::read_result::done;
+        return detail::copy_record(s, shape, record, copy);
     });
     next_ = sequence + 1;
     current_.reset();

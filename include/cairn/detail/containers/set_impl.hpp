@@ -154,6 +154,16 @@ CAIRN_INLINE typename set<T>::size_type set<T>::size() const {
 }
 
 template <typename T>
+std::uint64_t set<T>::next_sequence() const {
+    std::uint64_t next = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        next = detail::load_word(node_in(s).next_sequence);
+        return detail::read_result::done;
+    });
+    return next;
+}
+
+template <typename T>
 template <typename Add>
 void set<T>::read_all(Add add) const {
     detail::dict_copy copy;
@@ -313,7 +323,8 @@ void set<T>::iterator::load() {
         bool torn = false;
         const std::byte* record = detail::next_record(s, set_.node_in(s), shape, sequence, torn);
         if (torn) return detail::read_result::torn;
-        return record == nullptr ? detail::read_result::done : detail::copy_record(s, shape, record, copy);
+        if (record == nullptr || sequence >= end_) return detail::read_result::done;
+        return detail::copy_record(s, shape, record, copy);
     });
     next_ = sequence + 1;
     current_.reset();

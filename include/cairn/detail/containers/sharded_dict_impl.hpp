@@ -196,7 +196,7 @@ template <typename K, typename V>
 void sharded_dict<K, V>::iterator::enter() {
     in_shard_.reset();
     for (; shard_ < dict_.state_->shards.size(); ++shard_) {
-        in_shard_.emplace(dict_.state_->shards[shard_]);
+        in_shard_.emplace(dict_.state_->shards[shard_], ends_[shard_]);
         if (*in_shard_ != std::default_sentinel) return;
         in_shard_.reset();
     }
