@@ -42,6 +42,7 @@
 
 #include <cairn/codec.hpp>
 #include <cairn/detail/containers/channel_core.hpp>
+#include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/detail/containers/waiting.hpp>
@@ -205,6 +206,14 @@ private:
         require_writable();
         return reference();
     }
+    struct receiver final : detail::item_receiver {
+        bool prepare(std::span<const std::byte> bytes) override {
+            is_left = !value.prepare(bytes, false);
+            return !is_left;
+        }
+        detail::decoding<T> value;
+        bool is_left = false;
+    };
     template <typename Rep, typename Period>
     static detail::steady_time wait_until(std::chrono::duration<Rep, Period> timeout) {
         return timeout > timeout.zero() ? detail::deadline_after(timeout) : detail::at_once;
@@ -240,10 +249,12 @@ std::optional<T> channel<T>::get_before(detail::steady_time deadline, const std:
         if (!detail::get_item(c, std::span<std::uint64_t>(words), deadline, stop)) return std::nullopt;
         return detail::in_place_copy<T>(reinterpret_cast<const std::byte*>(words.data())).get();
     } else {
-        std::vector<std::uint64_t> words;
-        if (!detail::get_item(c, words, deadline, stop)) return std::nullopt;
-        std::size_t at = 0;
-        return codec<T>::decode(detail::next_item(0, words, at));
+        receiver item;
+        do {
+            if (item.is_left) item.value.decode_outside();
+            if (!detail::get_item(c, item, deadline, stop)) return std::nullopt;
+        } while (item.is_left);
+        return item.value.take();
     }
 }
 

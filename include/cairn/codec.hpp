@@ -18,7 +18,10 @@
 //   };
 //
 // The type's name is what other programs (and shmctl) know it by; it must change when the encoding does.
-// Encoding and decoding run outside of every lock, and never on bytes that a writer may have torn.
+// Encoding runs outside of every lock, decoding, too, as a rule, and never on bytes that a writer may have torn. What is taken
+// out of a container (pop, get, lease ...) is decoded before it is taken, so that a decode() that throws leaves it where it
+// was: by a codec of the user's without the lock, unless others were faster three times, or in a transaction. In such a
+// decode() any use of Cairn is would_deadlock. A value is moved to who takes it afterwards: moving one must not throw.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -61,6 +64,7 @@ struct codec<T> {
 /// Bytes; by convention UTF-8.
 template <>
 struct codec<std::string> {
+    using is_of_library = void;
     static std::string type_name() { return "str"; }
     static std::size_t size(const std::string& value) { return value.size(); }
     static void encode(const std::string& value, std::byte* to) {

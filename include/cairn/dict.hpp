@@ -6,6 +6,7 @@
 // Protected by  the root's mutex for every write. Reads take no lock: they copy between two looks at the root's version.
 // Commit        the root's undo log; clear: a stored operation.
 // Death         an operation whose process is killed has happened whole or not at all.
+// Failure       an operation that throws has not happened: what is taken out is decoded before it is taken.
 //
 // When to use   anything found by key. A set<T> has keys alone; a list<T> is indexed; a sharded_dict<K, V> takes many
 //               writers at once.

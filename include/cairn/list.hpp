@@ -6,6 +6,7 @@
 //               root's version.
 // Commit        append: the one store of the size. Everything else: the root's undo log, or a stored operation.
 // Death         an operation whose process is killed has happened whole or not at all.
+// Failure       an operation that throws has not happened: what is taken out is decoded before it is taken.
 //
 // When to use   results of many workers, logs, anything indexed. A queue<T> hands each element to one taker; a dict<K, V>
 //               finds by key; an array<T> has a fixed length and lets you at the memory.
@@ -31,6 +32,7 @@
 
 #include <cairn/codec.hpp>
 #include <cairn/detail/codec/equal.hpp>
+#include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>

@@ -10,6 +10,8 @@
 // Commit        put: the store of the tail. get: the store of the head. Sleepers are woken before it.
 // Death         an operation whose process is killed has happened whole or not at all, and those who wait go on: at once as
 //               a rule, within 250 ms at the worst instruction.
+// Failure       an item is decoded before it is taken: where that throws, it stays where it was, for the next who comes, and
+//               a lease has not begun. What nobody can decode stays at the front, until shutdown(true) drops all items.
 //
 // When to use   each item is to be dealt with once, by whoever is free. A list<T> or dict<K, V> keeps what it has.
 // Cost          put and get: one lock, constant; no system call unless somebody sleeps. Waiting costs no processor time.
@@ -54,8 +56,8 @@ public:
     [[nodiscard]] const T* operator->() const noexcept { return &item_; }
 
     /// For the queue.
-    item_lease(detail::root_reference root, detail::lease_ticket ticket, detail::element_copy<T>&& item)
-        : lease_hold(std::move(root), ticket), item_(item.take()) {}
+    item_lease(detail::root_reference root, detail::lease_ticket ticket, T&& item)
+        : lease_hold(std::move(root), ticket), item_(std::move(item)) {}
 
 private:
     T item_;

@@ -5,6 +5,7 @@
 // Protected by  the root's mutex for every write. Reads take no lock: they copy between two looks at the root's version.
 // Commit        the root's undo log; clear: a stored operation.
 // Death         an operation whose process is killed has happened whole or not at all.
+// Failure       an operation that throws has not happened: what is taken out is decoded before it is taken.
 //
 // When to use   "seen before?", membership. add() says whether it was the first to come: one of many processes gets true.
 // Cost          add, discard, contains: constant. Set operations with a range: one lock and one commit for all of it.

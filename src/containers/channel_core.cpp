@@ -120,15 +120,23 @@ private:
     std::span<const std::uint64_t> words_;
 };
 
-// `Sink` says where `count` words of an item go: null when no item has so many.
-template <typename Sink>
+// The next item of a ring.
+struct item_in_ring {
+    std::uint64_t at;     // its first word
+    std::uint64_t count;  // of its words
+    std::uint64_t limit;  // of indices
+    std::uint64_t mark;   // to be written before it is taken
+};
+
+// `Take` is given the end of the channel, where the next item begins, and how many words it has. False: it has left it.
+template <typename Take>
 class get_attempt {
 public:
     static constexpr channel_end end = consumer_end;
     static constexpr channel_event event = channel_has_item;
     static constexpr const char* operation = "get from";
 
-    get_attempt(const channel_reference& c, Sink sink) : c_(c), block_(block_in(c)), sink_(sink) {}
+    get_attempt(const channel_reference& c, Take take) : c_(c), block_(block_in(c)), take_(take) {}
 
     [[nodiscard]] const std::uint64_t& watched() const noexcept { return block_.ring.write_word(); }
 
@@ -148,11 +156,9 @@ public:
         const std::uint64_t bytes = c_.node.item_words == 0 ? ring.front() : 0;
         require_whole(c_, bytes <= used * 8);
         const std::uint64_t count = c_.node.item_words == 0 ? channel_blob_words(bytes) : c_.node.item_words;
-        std::uint64_t* to = count <= used ? sink_(count) : nullptr;
-        require_whole(c_, to != nullptr);
-        store_word(block_.get_mark, make_mark(count_at(load_word(block_.get_mark), at), at));
-        order_stores();
-        static_cast<void>(ring.pop(to, count));
+        require_whole(c_, count <= used);
+        const std::uint64_t mark = make_mark(count_at(load_word(block_.get_mark), at), at);
+        if (!take_(c_, block_, {at, count, limit, mark})) return attempt_result::done;  // and left there
         wake_other_end(c_.slot, channel_has_room);
         return attempt_result::done;
     }
@@ -160,8 +166,15 @@ public:
 private:
     const channel_reference& c_;
     channel_block& block_;
-    Sink sink_;
+    Take take_;
 };
+
+void copy_words(const channel_reference& c, const item_in_ring& item, std::uint64_t* to) noexcept {
+    const auto* buffer = c.in.at<std::uint64_t>(load_word(c.node.ring) + channel_block::words_at);
+    const std::uint64_t first = std::min(item.count, item.limit - item.at);
+    copy_out(to, buffer + item.at, first * sizeof(std::uint64_t));
+    copy_out(to + first, buffer, (item.count - first) * sizeof(std::uint64_t));
+}
 
 [[noreturn]] void throw_too_large(const channel_reference& c) {
     throw invalid_argument("put into " + describe_object(c.in, c.slot) + ": the item is larger than the " +
@@ -301,17 +314,32 @@ bool put_item(const channel_reference& c, std::span<const std::uint64_t> words, 
 
 bool get_item(const channel_reference& c, std::span<std::uint64_t> words, steady_time deadline,
               const std::stop_token& stop) {
-    const auto sink = [words](std::uint64_t count) { return count == words.size() ? words.data() : nullptr; };
-    return try_until(c, get_attempt(c, sink), deadline, stop);
+    const auto take = [words](const channel_reference& from, channel_block& block, const item_in_ring& item) {
+        require_whole(from, item.count == words.size());
+        store_word(block.get_mark, item.mark);
+        order_stores();
+        static_cast<void>(block.ring.pop(words.data(), item.count));
+        return true;
+    };
+    return try_until(c, get_attempt(c, take), deadline, stop);
 }
 
-bool get_item(const channel_reference& c, std::vector<std::uint64_t>& words, steady_time deadline,
+bool get_item(const channel_reference& c, item_receiver& to, steady_time deadline,
               const std::stop_token& stop) {
-    const auto sink = [&words](std::uint64_t count) {
-        words.resize(count);
-        return words.data();
+    std::vector<std::uint64_t> words;
+    const auto take = [&](const channel_reference& from, channel_block& block, const item_in_ring& item) {
+        words.resize(item.count);
+        copy_words(from, item, words.data());
+        std::size_t at = 0;
+        const std::span<const std::byte> bytes = next_item(0, words, at);
+        require_whole(from, bytes.data() != nullptr);
+        if (!to.prepare(bytes)) return false;
+        store_word(block.get_mark, item.mark);
+        order_stores();
+        block.ring.drop(item.at, item.count);
+        return true;
     };
-    return try_until(c, get_attempt(c, sink), deadline, stop);
+    return try_until(c, get_attempt(c, take), deadline, stop);
 }
 
 void close_channel(const channel_reference& c) {

@@ -60,6 +60,12 @@ public:
     [[nodiscard]] std::uint64_t read_index() const noexcept {
         return read_index_.load(std::memory_order_acquire);
     }
+    /// As a pop of `count` words that were copied from read_index() `at` on.
+    void drop(std::uint64_t at, std::uint64_t count) noexcept {
+        const std::uint64_t next = at + count;
+        // release: pairs with the acquire of the producer; they were copied before they are overwritten
+        read_index_.store(next < index_limit() ? next : next - index_limit(), std::memory_order_release);
+    }
     /// For spinning on them.
     [[nodiscard]] const std::uint64_t& write_word() const noexcept { return word_of(write_index_); }
     [[nodiscard]] const std::uint64_t& read_word() const noexcept { return word_of(read_index_); }

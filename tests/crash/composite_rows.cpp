@@ -1,5 +1,5 @@
 // composite_rows.cpp - elements, keys and values that are made of others: for an operation they are blobs of any length,
-// encoded before it takes the lock and decoded after it gave it back.
+// encoded before it takes the lock, and decoded before it is taken.
 //
 // SPDX-License-Identifier: BSL-1.0
 #include <optional>

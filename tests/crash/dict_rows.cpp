@@ -253,6 +253,19 @@ void add_few(experiment_table& table, const std::string& type) {
         "clear", "a few", some_items<dict>(9), [](const dict& d) { d.clear(); }, [](items& v) { v.clear(); });
 }
 
+// What is decoded by a codec of the user's, between two looks at the lock.
+void add_decoded(experiment_table& table) {
+    using dict = cairn::dict<long, brittle>;
+    keyed_rows<dict> rows(table, "int64, brittle");
+    const items_of<dict> three = some_items<dict>(3);
+    rows.add(
+        "pop", "one of three", three, [=](const dict& d) { d.pop(three[1].first); },
+        [](items_of<dict>& v) { v.erase(v.begin() + 1); });
+    rows.add(
+        "popitem", "one of three", three, [](const dict& d) { d.popitem(); },
+        [](items_of<dict>& v) { v.pop_back(); });
+}
+
 }  // namespace
 
 void add_dict_rows(experiment_table& table) {
@@ -266,6 +279,7 @@ void add_dict_rows(experiment_table& table) {
     add_text_states(of_texts);
     add_few<std::string, long>(table, "str, int64");
     add_few<long, std::string>(table, "int64, str");
+    add_decoded(table);
 }
 
 }  // namespace cairn_test

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "crash/list_experiment.hpp"
+#include "support/brittle.hpp"
 
 namespace cairn_test {
 
@@ -69,6 +70,11 @@ struct element<std::string> : elements<std::string> {
         if (i % 3 == 0) return short_one(i);
         return long_one(i, i % 3 == 1 ? 40 : 200);
     }
+};
+
+template <>
+struct element<brittle> : elements<brittle> {
+    static brittle make(std::size_t i) { return {element<std::string>::make(i)}; }
 };
 
 }  // namespace cairn_test

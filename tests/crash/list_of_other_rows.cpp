@@ -1,5 +1,7 @@
 // list_of_other_rows.cpp - packed elements of a byte or two, structs that are no word, and the widest.
 // SPDX-License-Identifier: BSL-1.0
+#include <stdexcept>
+
 #include "crash/list_rows.hpp"
 
 namespace cairn_test {
@@ -62,6 +64,24 @@ void add_list_of_other_rows(experiment_table& table) {
     add_usual(triples, 4);
     list_rows<wide> wides(table, "256 bytes");
     add_usual(wides, 1);
+
+    // Decoded by a codec of the user's: between two looks at the lock.
+    list_rows<brittle> brittles(table, "brittle");
+    brittles.add(
+        "pop", "one of five", element<brittle>::some(5), [](cairn::list<brittle>& l) { l.pop(); },
+        [](std::vector<brittle>& v) { v.pop_back(); });
+    brittles.add(
+        "pop", "at the front", element<brittle>::some(5), [](cairn::list<brittle>& l) { l.pop(0); },
+        [](std::vector<brittle>& v) { v.erase(v.begin()); });
+    brittles.add(
+        "pop", "decoding that throws", element<brittle>::some(5),
+        [](cairn::list<brittle>& l) {
+            const while_decoding throws([] { throw std::runtime_error("not today"); });
+            try {
+                l.pop();
+            } catch (const std::runtime_error&) {}
+        },
+        [](std::vector<brittle>&) {});
 
     using values = std::vector<wide>;
     using list = cairn::list<wide>;

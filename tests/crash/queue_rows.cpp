@@ -420,6 +420,26 @@ void add_lists(experiment_table& table, const std::string& type) {
     rows.add_creation(0, 2);
 }
 
+// What is decoded by a codec of the user's, between two looks at the lock.
+template <typename Q>
+void add_decoded(experiment_table& table) {
+    queue_rows<Q> rows(table, "brittle");
+    using picture = typename queue_rows<Q>::picture;
+    const auto take_first = [](picture& p) { p.items.erase(p.items.begin()); };
+    rows.add(
+        "get", "one of three", rows.with(3), [](const Q& q) { q.get(); }, take_first);
+    rows.add(
+        "get_many", "two of five", rows.with(5), [](const Q& q) { q.get_many(2); },
+        [](picture& p) { p.items.erase(p.items.begin(), p.items.begin() + 2); });
+    const auto kept = std::make_shared<leases<Q>>();
+    rows.add(
+        "lease", "one of three", rows.with(3), [=](const Q& q) { kept->held.push_back(q.lease()); },
+        [](picture& p) {
+            p.items.erase(p.items.begin());
+            ++p.leased;
+        });
+}
+
 // The log of so many has no room: half of them are tried, and so on, until it has.
 void add_shortened(experiment_table& table) {
     using Q = cairn::lifo_queue<std::string>;
@@ -449,6 +469,9 @@ void add_queue_rows(experiment_table& table) {
     add_all<cairn::lifo_queue<std::string>>(table, "str");
     add_lists<cairn::lifo_queue<std::string>>(table, "str");
     add_shortened(table);
+    add_decoded<cairn::queue<brittle>>(table);
+    add_decoded<cairn::lifo_queue<brittle>>(table);
+    add_decoded<cairn::priority_queue<brittle>>(table);
     add_all<cairn::priority_queue<long>>(table, "int64");
     add_all<cairn::priority_queue<std::string>>(table, "str");
     add_lists<cairn::priority_queue<long>>(table, "int64");

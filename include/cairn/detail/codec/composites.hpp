@@ -33,6 +33,7 @@ namespace cairn::inline CAIRN_ABI {
 
 template <>
 struct codec<std::monostate> {
+    using is_of_library = void;
     static std::string type_name() { return "none"; }
     static std::size_t size(std::monostate) { return 0; }
     static void encode(std::monostate, std::byte*) {}
@@ -45,6 +46,7 @@ struct codec<std::monostate> {
 template <typename T>
     requires detail::made_of_parts<std::vector<T>>
 struct codec<std::vector<T>> {
+    using is_of_library = void;
     static std::string type_name() { return "vector<" + codec<T>::type_name() + ">"; }
     static std::size_t size(const std::vector<T>& value) {
         if constexpr (fixed != 0) return value.size() * fixed;
@@ -81,6 +83,7 @@ private:
 template <typename T, std::size_t N>
     requires detail::made_of_parts<std::array<T, N>>
 struct codec<std::array<T, N>> {
+    using is_of_library = void;
     static std::string type_name() {
         return "array<" + codec<T>::type_name() + ", " + std::to_string(N) + ">";
     }
@@ -110,6 +113,7 @@ namespace detail {
 /// std::tuple and std::pair.
 template <typename Tuple, typename... Ts>
 struct tuple_codec {
+    using is_of_library = void;
     static std::string type_name() { return parts_name("tuple", part_list<Ts...>{}); }
     static std::size_t size(const Tuple& value) {
         return std::apply([](const Ts&... parts) { return (part_size(parts) + ... + std::size_t{0}); },
@@ -140,6 +144,7 @@ struct codec<std::pair<A, B>> : detail::tuple_codec<std::pair<A, B>, A, B> {};
 template <typename K, typename V>
     requires detail::made_of_parts<std::map<K, V>>
 struct codec<std::map<K, V>> {
+    using is_of_library = void;
     static std::string type_name() { return detail::parts_name("map", detail::part_list<K, V>{}); }
     static std::size_t size(const std::map<K, V>& value) {
         std::size_t bytes = 0;
@@ -165,6 +170,7 @@ struct codec<std::map<K, V>> {
 template <typename T>
     requires detail::made_of_parts<std::optional<T>>
 struct codec<std::optional<T>> {
+    using is_of_library = void;
     static std::string type_name() { return "optional<" + codec<T>::type_name() + ">"; }
     static std::size_t size(const std::optional<T>& value) {
         return value ? mark_bytes + codec<T>::size(*value) : 0;
@@ -189,6 +195,7 @@ private:
 template <typename... Ts>
     requires detail::made_of_parts<std::variant<Ts...>>
 struct codec<std::variant<Ts...>> {
+    using is_of_library = void;
     static_assert(sizeof...(Ts) <= 256, "cairn: the alternative of a variant is stored in one byte");
 
     static std::string type_name() { return detail::parts_name("variant", detail::part_list<Ts...>{}); }
@@ -220,6 +227,7 @@ private:
 
 template <detail::encoded_by_fields T>
 struct codec<T> {
+    using is_of_library = void;
     static std::string type_name() { return detail::fields_name<T>(); }
     static std::size_t size(const T& value) {
         return detail::with_fields<T>(

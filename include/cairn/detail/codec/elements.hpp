@@ -110,6 +110,40 @@ template <typename T>
 concept encoded_by_fields =
     has_fields<T> && !plain<T> && std::is_default_constructible_v<T> && are_fields_parts<T>();
 
+/// Decoded by codecs of the library alone, down to the last part: a codec of the library's says so.
+template <typename T>
+constexpr bool is_decoded_by_library();
+
+template <typename T>
+struct decoded_by_library_trait : std::bool_constant<is_decoded_by_library<T>()> {};
+
+template <typename T>
+constexpr bool is_decoded_by_library() {
+    if constexpr (std::is_array_v<T>) return is_decoded_by_library<std::remove_extent_t<T>>();
+    else if constexpr (stored_as_is<T>) return true;
+    else if constexpr (!requires { typename codec<T>::is_of_library; }) return false;
+    else if constexpr (shape_of<T> != shape::other) return all_parts<decoded_by_library_trait>(parts_of<T>{});
+    else if constexpr (has_fields<T>)
+        return with_fields<T>(
+            []<auto... Members>() { return (decoded_by_library_trait<field_type<Members>>::value && ...); });
+    else return true;
+}
+
+/// A vector whose encoding is the bytes of its items.
+template <typename T>
+constexpr bool is_run() {
+    if constexpr (shape_of<T> == shape::vector)
+        return stored_as_is<first_part_of<T>> && !std::is_same_v<first_part_of<T>, bool> &&
+               std::is_default_constructible_v<first_part_of<T>> && is_decoded_by_library<T>();
+    else return false;
+}
+
+/// Decoding it is copying its bytes.
+template <typename T>
+constexpr bool is_copied_whole() {
+    return stored_as_is<T> || std::is_same_v<T, std::string> || is_run<T>();
+}
+
 /// How many bytes an element occupies in place; 0: it is a blob.
 template <typename T>
 constexpr std::size_t inline_bytes() {

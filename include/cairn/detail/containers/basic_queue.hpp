@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/early_copy.hpp>
 #include <cairn/detail/containers/item_lease.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
@@ -222,7 +223,7 @@ public:
 
 private:
     static constexpr bool may_be_large =
-        Order::order == queue_order::fifo && Order::form == element_form::blob;
+        Order::order == queue_order::fifo && Order::form == element_form::blob && is_copied_whole<T>();
 
     [[nodiscard]] CAIRN_INLINE queue_node& node_in(const segment& s) const noexcept {
         return *s.template at<queue_node>(node());
@@ -252,9 +253,14 @@ private:
     std::optional<T> get_early(steady_time deadline, const std::stop_token& stop) const;
     template <typename Attempt>
     bool attempt_get(steady_time deadline, const std::stop_token& stop, const Attempt& take) const;
+    std::optional<T> get_decoded(steady_time deadline, const std::stop_token& stop) const;
     static void take_returned(root_transaction& tx, queue_node& n, element_copy<T>& item);
-    static void take_batch(root_transaction& tx, queue_node& n, size_type most,
-                           std::vector<element_copy<T>>& items);
+    static const std::byte* next_slot(root_transaction& tx, queue_node& n);
+    static void take_next(root_transaction& tx, queue_node& n, const std::byte* slot);
+    static bool take_batch(root_transaction& tx, queue_node& n, size_type most, batch_to_take<T>& batch);
+    template <typename Item>
+    void decode_outside(Item& item) const;
+    void pass_wake_on() const noexcept;
     std::vector<T> get_batch(size_type most, const std::stop_token& stop) const;
     std::optional<lease_type> lease_before(steady_time deadline, const std::stop_token& stop) const;
     bool join_before(steady_time deadline, const std::stop_token& stop) const;

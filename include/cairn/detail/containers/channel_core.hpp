@@ -7,6 +7,7 @@
 // Invariants    both indices are below ring_words + 1; the items between them are whole; their number is the difference of
 //               the counts in the marks.
 // Commit        put: the store of the ring's write index. get: that of its read index.
+// Failure       an item is decoded before the store that takes it: where that throws, it stays.
 // Death         before the store nothing has happened, what was copied is nobody's. After it the item is in, or out. The end
 //               is free for whoever wants it next. A wake that was not given any more is found by the sleeper's tick: unlike
 //               in a queue the other end does not wait for a lock, so the wake can only come after the item.
@@ -62,9 +63,19 @@ struct channel_reference {
 /// Throws queue_closed, invalid_state (somebody else puts), invalid_argument (can never have room), object_gone.
 CAIRN_API bool put_item(const channel_reference& c, std::span<const std::uint64_t> words,
                         steady_time deadline, const std::stop_token& stop);
-/// Takes the next item. In place: `words` has as many as an item. Blobs: it grows to what the item has. False when there was
+/// What happens to the bytes of an item before it is taken: prepare() is called at the end of the channel, where nothing may
+/// use Cairn. False leaves the item; what it throws, too.
+class item_receiver {
+public:
+    virtual bool prepare(std::span<const std::byte> bytes) = 0;
+
+protected:
+    ~item_receiver() = default;
+};
+
+/// Takes the next item. In place: `words` has as many as an item. Blobs: they go to the receiver. False when there was
 /// none until then. Throws queue_closed, invalid_state (somebody else gets), object_gone, corrupt_segment.
-CAIRN_API bool get_item(const channel_reference& c, std::vector<std::uint64_t>& words, steady_time deadline,
+CAIRN_API bool get_item(const channel_reference& c, item_receiver& to, steady_time deadline,
                         const std::stop_token& stop);
 CAIRN_API bool get_item(const channel_reference& c, std::span<std::uint64_t> words, steady_time deadline,
                         const std::stop_token& stop);

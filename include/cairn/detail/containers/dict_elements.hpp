@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/dict_key.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -59,6 +60,29 @@ private:
     std::vector<std::byte> large_;
     std::span<const std::byte> bytes_;
 };
+
+/// decoding::prepare() of a record's value, or of its key: under the lock.
+template <typename V>
+bool prepare_value(root_transaction& tx, dict_shape shape, const std::byte* record, decoding<V>& value) {
+    blob_slot slot{};
+    std::uint64_t count = 0;
+    const std::byte* from = find_value_bytes(tx.in(), shape, record, slot, count);
+    if (from == nullptr) throw_damaged(tx.in(), tx.slot());
+    return value.prepare({from, count}, tx.has_joined());
+}
+template <typename K>
+bool prepare_key(root_transaction& tx, dict_shape shape, const std::byte* record, decoding<K>& key) {
+    if constexpr (key_form_of<K>() == dict_key_form::word) {
+        const std::uint64_t word = word_in(record, shape.key_at());
+        return key.prepare(std::as_bytes(std::span(&word, 1)).first(sizeof(K)), tx.has_joined());
+    } else {
+        blob_slot slot{};
+        std::uint64_t count = 0;
+        const std::byte* from = find_key_bytes(tx.in(), shape, record, slot, count);
+        if (from == nullptr) throw_damaged(tx.in(), tx.slot());
+        return key.prepare({from, count}, tx.has_joined());
+    }
+}
 
 /// Keys and values of a dict_copy, decoded one after the other.
 template <typename K, typename V>

@@ -332,19 +332,18 @@ void dict<K, V>::update(Range&& pairs) const {
 
 template <typename K, typename V>
 bool dict<K, V>::take(const encoded_key& wanted, std::optional<V>* value) const {
-    detail::copied_bytes bytes;
-    {
+    detail::decoding<V> taken;
+    for (;; taken.decode_outside()) {
         detail::root_transaction tx(in(), slot(), generation());
         detail::dict_change change(tx, node_in(in()));
         std::byte* record = find(change, wanted);
         if (record == nullptr) return false;
-        if (value != nullptr &&
-            bytes.copy(in(), shape, record, detail::find_value_bytes) == detail::read_result::torn)
-            detail::throw_damaged(in(), slot());
+        if (value != nullptr && !detail::prepare_value(tx, shape, record, taken)) continue;
         change.erase(record);
         change.commit();
+        break;
     }
-    if (value != nullptr) value->emplace(codec<V>::decode(bytes.get()));
+    if (value != nullptr) value->emplace(taken.take());
     return true;
 }
 
@@ -366,22 +365,22 @@ V dict<K, V>::pop(key_parameter key, V otherwise) const {
 template <typename K, typename V>
 typename dict<K, V>::value_type dict<K, V>::popitem() const {
     this->require_writable();
-    detail::dict_copy copy;
-    {
+    detail::decoding<K> key;
+    detail::decoding<V> value;
+    for (;; key.decode_outside(), value.decode_outside()) {
         detail::root_transaction tx(in(), slot(), generation());
         detail::dict_change change(tx, node_in(in()));
         bool torn = false;
         std::byte* record = detail::last_record(in(), change.node(), shape, torn);
         if (!torn && record == nullptr) this->throw_key("popitem from", "it is empty");
-        if (torn || detail::copy_record(in(), shape, record, copy) == detail::read_result::torn)
-            detail::throw_damaged(in(), slot());
+        if (torn) detail::throw_damaged(in(), slot());
+        const bool has_key = detail::prepare_key(tx, shape, record, key);
+        if (!detail::prepare_value(tx, shape, record, value) || !has_key) continue;
         change.erase(record);
         change.commit();
+        break;
     }
-    std::optional<value_type> last;
-    detail::dict_decoder<K, V>(copy).next(
-        [&](K&& key, V&& value) { last.emplace(std::move(key), std::move(value)); });
-    return *std::move(last);
+    return {key.take(), value.take()};
 }
 
 template <typename K, typename V>

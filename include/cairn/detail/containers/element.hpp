@@ -1,6 +1,7 @@
 // element.hpp - elements of a type, in slots of a list: in place or as blobs.
 //
-// Encoding happens before the lock is taken, decoding after it was given back, both in private memory.
+// Encoding happens before the lock is taken. What is read is decoded after it was given back; what is taken out, before it is
+// taken (decoding.hpp).
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -169,12 +170,13 @@ private:
     alignas(alignof(T) > 8 ? alignof(T) : 8) std::array<std::byte, element_traits<T>::stride> bytes_;
 };
 
-/// An element as it was copied out of its slot, which is a value once the bytes are known to be whole. A string is copied to
-/// where it stays; the bytes of other blobs are decoded when it is taken.
+/// An element as it was copied out of its slot, which is a value once the bytes are known to be whole. A string, or a vector
+/// of numbers, is copied to where it stays; the bytes of other blobs are decoded when it is taken.
 template <typename T>
 class element_copy {
     using traits = element_traits<T>;
-    static constexpr bool is_text = std::is_same_v<T, std::string>;
+    /// Copied to where it stays.
+    static constexpr bool is_kept = !traits::in_place && is_copied_whole<T>() && !stored_as_is<T>;
 
 public:
     /// Torn when the slot of a blob leads nowhere.
@@ -188,13 +190,24 @@ public:
     }
     [[nodiscard]] std::size_t byte_count() const noexcept {
         if constexpr (traits::in_place) return sizeof(T);
-        else return stored_.size();
+        else return stored_.size() * sizeof(stored_[0]);
     }
-    /// The value; what is left is no copy of anything.
-    [[nodiscard]] T take() {
+    /// Of a blob.
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept
+        requires(!traits::in_place)
+    {
+        return std::as_bytes(std::span(stored_));
+    }
+    /// The value, or, where that is the copy, a reference to it.
+    [[nodiscard]] decltype(auto) view() const {
         if constexpr (traits::in_place) return stored_->get();  // NOLINT(bugprone-unchecked-optional-access)
-        else if constexpr (is_text) return std::move(stored_);
+        else if constexpr (is_kept) return (stored_);
         else return codec<T>::decode(stored_);
+    }
+    /// The value; what is left is no copy of anything. Does not throw where decoding is copying.
+    [[nodiscard]] T take() {
+        if constexpr (is_kept) return std::move(stored_);
+        else return view();
     }
 
 private:
@@ -203,14 +216,17 @@ private:
         copy_out_fixed<sizeof slot>(&slot, from);
         std::uint64_t count = 0;
         const std::byte* at = find_blob(s, slot, count);
-        if (at == nullptr) return read_result::torn;
-        stored_.resize(count);
+        constexpr std::size_t item_bytes = sizeof(stored_[0]);
+        if (at == nullptr || count % item_bytes != 0) return read_result::torn;
+        if constexpr (stored_as_is<T>)
+            if (count != sizeof(T)) return read_result::torn;
+        stored_.resize(count / item_bytes);
         copy_out(stored_.data(), at, count);
         return read_result::done;
     }
 
     std::conditional_t<traits::in_place, std::optional<in_place_copy<T>>,
-                       std::conditional_t<is_text, std::string, std::vector<std::byte>>>
+                       std::conditional_t<is_kept, T, std::vector<std::byte>>>
         stored_;
 };
 

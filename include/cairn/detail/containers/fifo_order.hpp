@@ -41,20 +41,31 @@ struct fifo_order {
             items.write(tx, next_queue_slot(tx, node, stride, tail + i), first + i);
         commit_items(tx, node, count);
     }
+    static void take(root_transaction& tx, queue_node& node, const std::byte* slot) {
+        commit_taken(tx, node, form, slot);
+    }
+    /// The same with a copy, of what is decoded by copying it; it may have been copied before.
     static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         const std::byte* slot = first_queue_slot(tx, node, stride);
         if (item.copy(tx.in(), slot) == read_result::torn) throw_damaged(tx.in(), tx.slot());
         commit_taken(tx, node, form, slot);
     }
-    /// The same where the item may have been copied before.
     static void take(root_transaction& tx, queue_node& node, early_copy<T>& early) {
         if (!early.is_next(tx.slot(), node)) return take(tx, node, early.item());
         commit_taken(tx, node, form, first_queue_slot(tx, node, stride));
     }
-    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
+    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count) {
+        commit_many_taken(tx, node, count);
+    }
+
+    /// The slot of the item that comes next.
+    static const std::byte* next_slot(root_transaction& tx, queue_node& node) {
+        return first_queue_slot(tx, node, stride);
+    }
+    /// Copies the next `count`, before take_many(). What it may have changed is rolled back if that does not follow.
+    static void copy_next(root_transaction& tx, queue_node& node, std::uint64_t count,
                           std::vector<element_copy<T>>& items) {
         if (copy(tx.in(), node, count, items) == read_result::torn) throw_damaged(tx.in(), tx.slot());
-        commit_many_taken(tx, node, count);
     }
 
     /// To `slot`, outside the chunks; the caller commits.

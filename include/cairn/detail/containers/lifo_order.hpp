@@ -49,18 +49,33 @@ struct lifo_order {
         wake_getters(tx, node, count);
         tx.commit();
     }
-    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
-        tx.begin_change();
-        take_last(tx, node, item);
-        wake_putters(tx, node, 1);
-        tx.commit();
+    static void take(root_transaction& tx, queue_node& node, const std::byte* /*slot*/) {
+        take_many(tx, node, 1);
     }
-    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
-                          std::vector<element_copy<T>>& items) {
+    /// The same with a copy, of what is decoded by copying it.
+    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
+        const std::byte* slot = next_slot(tx, node);
+        if (item.copy(tx.in(), slot) == read_result::torn) throw_damaged(tx.in(), tx.slot());
+        take(tx, node, slot);
+    }
+    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count) {
         tx.begin_change();
-        for (std::uint64_t i = 0; i < count; ++i) take_last(tx, node, items.emplace_back());
+        for (std::uint64_t i = 0; i < count; ++i) drop_first(tx, node);
         wake_putters(tx, node, count);
         tx.commit();
+    }
+
+    /// The slot of the item that comes next.
+    static const std::byte* next_slot(root_transaction& tx, queue_node& node) {
+        return slot_from_end(tx, items_of(tx, node), 0);
+    }
+    /// Copies the next `count`, before take_many().
+    static void copy_next(root_transaction& tx, queue_node& node, std::uint64_t count,
+                          std::vector<element_copy<T>>& items) {
+        list_node& list = items_of(tx, node);
+        for (std::uint64_t i = 0; i < count; ++i)
+            if (items.emplace_back().copy(tx.in(), slot_from_end(tx, list, i)) == read_result::torn)
+                throw_damaged(tx.in(), tx.slot());
     }
 
     /// To `slot`, outside the list; the caller commits.
@@ -90,12 +105,9 @@ struct lifo_order {
     }
 
 private:
-    static void take_last(root_transaction& tx, queue_node& node, element_copy<T>& item) {
-        list_node& items = items_of(tx, node);
-        if (items.size == 0 ||
-            item.copy(tx.in(), list_slot_at(tx, items, items.size - 1)) == read_result::torn)
-            throw_damaged(tx.in(), tx.slot());
-        drop_first(tx, node);
+    static const std::byte* slot_from_end(root_transaction& tx, list_node& items, std::uint64_t index) {
+        if (index >= items.size) throw_damaged(tx.in(), tx.slot());
+        return list_slot_at(tx, items, items.size - 1 - index);
     }
 };
 

@@ -110,31 +110,31 @@ void list<T>::insert(size_type index, parameter value) const {
 template <typename T>
 T list<T>::pop() const {
     this->require_writable();
-    detail::element_copy<T> copy;
-    {
+    detail::element_to_take<T> element;
+    for (;; element.decode_outside()) {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = sound_node(tx);
         if (n.size == 0) throw_index("pop from", 0, 0);
-        const std::byte* last = detail::element_at(tx, n, n.size - 1);
-        if (copy.copy(in(), last) == detail::read_result::torn) detail::throw_damaged(in(), slot());
+        if (!element.prepare(tx, detail::element_at(tx, n, n.size - 1))) continue;
         detail::drop_last(tx, n);
         tx.commit();
+        break;
     }
-    return copy.take();
+    return element.take();
 }
 
 template <typename T>
 T list<T>::pop(size_type index) const {
     this->require_writable();
-    detail::element_copy<T> copy;
-    {
+    detail::element_to_take<T> element;
+    for (;; element.decode_outside()) {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = checked(tx, "pop from", index);
-        const std::byte* element = detail::element_at(tx, n, index);
-        if (copy.copy(in(), element) == detail::read_result::torn) detail::throw_damaged(in(), slot());
+        if (!element.prepare(tx, detail::element_at(tx, n, index))) continue;
         detail::erase_elements(tx, n, index, index + 1);
+        break;
     }
-    return copy.take();
+    return element.take();
 }
 
 template <typename T>

@@ -57,18 +57,43 @@ struct priority_order {
         wake_getters(tx, node, count);
         tx.commit();
     }
-    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
+    static void take(root_transaction& tx, queue_node& node, const std::byte* /*slot*/) {
         tx.begin_change();
-        take_smallest(tx, node, item);
+        drop(tx, node, remove_smallest(tx, node));
         wake_putters(tx, node, 1);
         tx.commit();
     }
-    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count,
-                          std::vector<element_copy<T>>& items) {
+    /// The same with a copy, of what is decoded by copying it.
+    static void take(root_transaction& tx, queue_node& node, element_copy<T>& item) {
         tx.begin_change();
-        for (std::uint64_t i = 0; i < count; ++i) take_smallest(tx, node, items.emplace_back());
+        const heap_entry smallest = remove_smallest(tx, node);
+        if (item.copy(tx.in(), heap_slot(tx.in(), node, smallest)) == read_result::torn)
+            throw_damaged(tx.in(), tx.slot());
+        drop(tx, node, smallest);
+        wake_putters(tx, node, 1);
+        tx.commit();
+    }
+    static void take_many(root_transaction& tx, queue_node& node, std::uint64_t count) {
         wake_putters(tx, node, count);
         tx.commit();
+    }
+
+    /// The slot of the item that comes next.
+    static const std::byte* next_slot(root_transaction& tx, queue_node& node) {
+        list_node& items = items_of(tx, node);
+        if (items.size == 0) throw_damaged(tx.in(), tx.slot());
+        return heap_slot(tx.in(), node, entry_at(tx, items, 0));
+    }
+    /// Copies the next `count`, before take_many(): which they are is known once those before them are out.
+    static void copy_next(root_transaction& tx, queue_node& node, std::uint64_t count,
+                          std::vector<element_copy<T>>& items) {
+        tx.begin_change();
+        for (std::uint64_t i = 0; i < count; ++i) {
+            const heap_entry smallest = remove_smallest(tx, node);
+            if (items.emplace_back().copy(tx.in(), heap_slot(tx.in(), node, smallest)) == read_result::torn)
+                throw_damaged(tx.in(), tx.slot());
+            drop(tx, node, smallest);
+        }
     }
 
     /// To `slot`, outside the heap; the caller commits.
@@ -187,12 +212,12 @@ private:
         return smallest;
     }
 
-    static void take_smallest(root_transaction& tx, queue_node& node, element_copy<T>& item) {
-        const heap_entry smallest = remove_smallest(tx, node);
-        std::byte* slot = heap_slot(tx.in(), node, smallest);
-        if (item.copy(tx.in(), slot) == read_result::torn) throw_damaged(tx.in(), tx.slot());
-        if constexpr (form == element_form::blob) free_blob(tx, *reinterpret_cast<const blob_slot*>(slot));
-        deallocate(tx, smallest.item, stride);
+    static void drop(root_transaction& tx, const queue_node& node, const heap_entry& removed) {
+        if constexpr (form == element_form::blob) {
+            const std::byte* slot = heap_slot(tx.in(), node, removed);
+            free_blob(tx, *reinterpret_cast<const blob_slot*>(slot));
+        }
+        deallocate(tx, removed.item, stride);
     }
 };
 

@@ -54,7 +54,14 @@ bool basic_queue<T, Order>::attempt_get(steady_time deadline, const std::stop_to
         is_swept = load_enum(n.state) != queue_state::open;
         return return_leases_of_dead(in(), slot(), generation(), n) || is_swept;
     };
-    return attempt_until(in(), slot(), generation(), queue_has_item, n.tail, deadline, stop, attempt, sweep);
+    try {
+        return attempt_until(in(), slot(), generation(), queue_has_item, n.tail, deadline, stop, attempt,
+                             sweep);
+    } catch (...) {
+        // Where there are dead letters, the one sleeper that attempt_until() has woken may wait for something else.
+        if (load_word(n.shares_events) != 0) pass_wake_on();
+        throw;
+    }
 }
 
 template <typename T, typename Order>
@@ -102,18 +109,90 @@ basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) c
 
 // ---- getting -------------------------------------------------------------------------------------------------------
 
+// After a failure that an item was left in: whoever else waits looks.
+template <typename T, typename Order>
+void basic_queue<T, Order>::pass_wake_on() const noexcept {
+    try {
+        root_transaction tx(in(), slot(), generation());
+        const queue_node& n = node_in(in());
+        if (queued_count(n) != 0 || n.shares_events != 0) wake_getters(tx, n, 1);
+    } catch (...) {  // it has gone, and so everybody was woken; or this is no place to wait from
+    }
+}
+
+// What an attempt has found and left, to be decoded without the lock. It may have been woken for it.
+template <typename T, typename Order>
+template <typename Item>
+void basic_queue<T, Order>::decode_outside(Item& item) const {
+    try {
+        item.decode_outside();
+    } catch (...) {
+        pass_wake_on();
+        throw;
+    }
+}
+
+// What came back comes first.
+template <typename T, typename Order>
+const std::byte* basic_queue<T, Order>::next_slot(root_transaction& tx, queue_node& n) {
+    if (n.returned_count == 0) [[likely]]
+        return Order::next_slot(tx, n);
+    require_stride(tx, n);
+    return slot_of(first_returned(tx.in(), n));
+}
+
+// ... which is decoded. Commits.
+template <typename T, typename Order>
+void basic_queue<T, Order>::take_next(root_transaction& tx, queue_node& n, const std::byte* slot) {
+    remember_taken(tx, n, 1);
+    if (n.returned_count == 0) [[likely]]
+        return Order::take(tx, n, slot);
+    wake_putters(tx, n, 1);
+    drop_returned(tx, n);
+    tx.commit();
+}
+
+template <typename T, typename Order>
+void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, element_copy<T>& item) {
+    require_stride(tx, n);
+    if (item.copy(tx.in(), slot_of(first_returned(tx.in(), n))) == read_result::torn)
+        throw_damaged(tx.in(), tx.slot());
+    wake_putters(tx, n, 1);
+    drop_returned(tx, n);
+    tx.commit();
+}
+
 template <typename T, typename Order>
 std::optional<T> basic_queue<T, Order>::get_before(steady_time deadline, const std::stop_token& stop) const {
-    if constexpr (may_be_large) return get_early<early_copy<T>>(deadline, stop);
-    element_copy<T> item;
-    const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
-        remember_taken(tx, n, 1);
-        if (n.returned_count == 0) [[likely]]
-            Order::take(tx, n, item);
-        else take_returned(tx, n, item);
-    });
-    if (!is_there) return std::nullopt;
-    return item.take();
+    if constexpr (may_be_large) {
+        return get_early<early_copy<T>>(deadline, stop);
+    } else if constexpr (is_copied_whole<T>()) {
+        element_copy<T> item;
+        const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+            remember_taken(tx, n, 1);
+            if (n.returned_count == 0) [[likely]]
+                Order::take(tx, n, item);
+            else take_returned(tx, n, item);
+        });
+        if (!is_there) return std::nullopt;
+        return item.take();
+    } else {
+        return get_decoded(deadline, stop);
+    }
+}
+
+template <typename T, typename Order>
+std::optional<T> basic_queue<T, Order>::get_decoded(steady_time deadline, const std::stop_token& stop) const {
+    for (element_to_take<T> item;; decode_outside(item)) {
+        bool is_left = false;
+        const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+            const std::byte* slot = next_slot(tx, n);
+            is_left = !item.prepare(tx, slot);
+            if (!is_left) take_next(tx, n, slot);
+        });
+        if (!is_there) return std::nullopt;
+        if (!is_left) return item.take();
+    }
 }
 
 // As get_before(), of what is copied before the lock is taken, if it is large.
@@ -142,71 +221,76 @@ std::optional<T> basic_queue<T, Order>::get_early(steady_time deadline, const st
     }
 }
 
+// False when they are to be decoded first.
 template <typename T, typename Order>
-void basic_queue<T, Order>::take_returned(root_transaction& tx, queue_node& n, element_copy<T>& item) {
-    require_stride(tx, n);
-    if (item.copy(tx.in(), slot_of(first_returned(tx.in(), n))) == read_result::torn)
-        throw_damaged(tx.in(), tx.slot());
-    wake_putters(tx, n, 1);
-    drop_returned(tx, n);
-    tx.commit();
-}
-
-template <typename T, typename Order>
-void basic_queue<T, Order>::take_batch(root_transaction& tx, queue_node& n, size_type most,
-                                       std::vector<element_copy<T>>& items) {
-    for (std::uint64_t count = std::min<std::uint64_t>(most, queued_count(n));; count /= 2) {
+bool basic_queue<T, Order>::take_batch(root_transaction& tx, queue_node& n, size_type most,
+                                       batch_to_take<T>& batch) {
+    constexpr bool is_priority =
+        Order::order == queue_order::priority;  // its comparison has decoded them here
+    for (std::uint64_t count = std::min({std::uint64_t{most}, queued_count(n), batch.most()});; count /= 2) {
         try {
+            batch.copies().clear();
+            Order::copy_next(tx, n, count, batch.copies());
+            if (!batch.prepare(is_priority || tx.has_joined())) return false;
             remember_taken(tx, n, count);
-            return Order::take_many(tx, n, count, items);
+            Order::take_many(tx, n, count);
+            return true;
         } catch (const segment_full&) {
             // The log of a long batch needs memory. One item can always be taken: else a full segment would stay full.
             if (count == 1) throw;
             tx.roll_back();
-            items.clear();
         }
     }
 }
 
 template <typename T, typename Order>
 std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_token& stop) const {
-    std::vector<element_copy<T>> items;
-    if (most != 0) {
-        attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
-            // What came back does not lie with the others: it makes a batch of its own.
-            if (n.returned_count != 0) {
-                remember_taken(tx, n, 1);
-                take_returned(tx, n, items.emplace_back());
-            } else {
-                take_batch(tx, n, most, items);
+    batch_to_take<T> batch;
+    if (most == 0) return {};
+    for (;; decode_outside(batch)) {
+        bool is_left = false;
+        const bool is_there = attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
+            if (n.returned_count == 0) {
+                is_left = !take_batch(tx, n, most, batch);
+                return;
             }
+            // What came back does not lie with the others: it makes a batch of its own.
+            const std::byte* slot = next_slot(tx, n);
+            batch.copies().clear();
+            if (batch.copies().emplace_back().copy(tx.in(), slot) == read_result::torn)
+                throw_damaged(tx.in(), tx.slot());
+            is_left = !batch.prepare(tx.has_joined());
+            if (!is_left) take_next(tx, n, slot);
         });
+        if (!is_there) return {};
+        if (!is_left) return batch.take();
     }
-    std::vector<T> values;
-    values.reserve(items.size());
-    for (element_copy<T>& item : items) values.push_back(item.take());
-    return values;
 }
 
 template <typename T, typename Order>
 std::optional<typename basic_queue<T, Order>::lease_type>
 basic_queue<T, Order>::lease_before(steady_time deadline, const std::stop_token& stop) const {
     require_outside("lease of an item of", in(), slot(), lease_hint);
-    element_copy<T> item;
     lease_ticket ticket;
-    const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
-        require_stride(tx, n);
-        tx.begin_change();
-        const bool came_back = n.returned_count != 0;
-        lease_record& record = came_back ? first_returned(tx.in(), n) : new_lease_record(tx, n);
-        if (!came_back) Order::move_first(tx, n, slot_of(record));
-        if (item.copy(tx.in(), slot_of(record)) == read_result::torn) throw_damaged(tx.in(), tx.slot());
-        ticket = begin_lease(tx, n, record, came_back);
-        wake_putters(tx, n, 1);
-        tx.commit();
-    });
-    if (!is_there) return std::nullopt;
-    return lease_type(root_reference{this->hold(), &slot(), generation(), node()}, ticket, std::move(item));
+    for (element_to_take<T> item;; decode_outside(item)) {
+        bool is_left = false;
+        const bool is_there = attempt_get(deadline, stop, [&](root_transaction& tx, queue_node& n) {
+            require_stride(tx, n);
+            is_left = !item.prepare(tx, next_slot(tx, n));
+            if (is_left) return;
+            tx.begin_change();
+            const bool came_back = n.returned_count != 0;
+            lease_record& record = came_back ? first_returned(tx.in(), n) : new_lease_record(tx, n);
+            if (!came_back) Order::move_first(tx, n, slot_of(record));
+            ticket = begin_lease(tx, n, record, came_back);
+            wake_putters(tx, n, 1);
+            tx.commit();
+        });
+        if (!is_there) return std::nullopt;
+        if (!is_left)
+            return lease_type(root_reference{this->hold(), &slot(), generation(), node()}, ticket,
+                              item.take());
+    }
 }
 
 // ---- counting --------------------------------------------------------------------------------------------------------

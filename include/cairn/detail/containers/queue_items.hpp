@@ -1,6 +1,6 @@
 // queue_items.hpp - items of a given type on their way into the slots of a queue and out of them.
 //
-// Encoding happens before the lock is taken, decoding after it was given back, both in private memory.
+// Encoding happens before the lock is taken; decoding.hpp says when they are decoded.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once

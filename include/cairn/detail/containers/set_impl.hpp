@@ -88,21 +88,20 @@ bool set<T>::discard(parameter value) const {
 template <typename T>
 T set<T>::pop() const {
     this->require_writable();
-    detail::dict_copy copy;
-    {
+    detail::decoding<T> taken;
+    for (;; taken.decode_outside()) {
         detail::root_transaction tx(in(), slot(), generation());
         detail::dict_change change(tx, node_in(in()));
         bool torn = false;
         std::byte* record = detail::last_record(in(), change.node(), shape, torn);
         if (!torn && record == nullptr) this->throw_key("pop from", "it is empty");
-        if (torn || detail::copy_record(in(), shape, record, copy) == detail::read_result::torn)
-            detail::throw_damaged(in(), slot());
+        if (torn) detail::throw_damaged(in(), slot());
+        if (!detail::prepare_key(tx, shape, record, taken)) continue;
         change.erase(record);
         change.commit();
+        break;
     }
-    std::optional<T> last;
-    detail::dict_decoder<T, void>(copy).next([&](T&& value) { last.emplace(std::move(value)); });
-    return *std::move(last);
+    return taken.take();
 }
 
 template <typename T>
