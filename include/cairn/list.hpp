@@ -35,6 +35,7 @@
 #include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
+#include <cairn/detail/containers/marked_elements.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/detail/containers/user_transaction.hpp>
 #include <cairn/error.hpp>
@@ -94,7 +95,8 @@ public:
     /// Removes element `index`, or the elements [first, last). @throws index_error. Needs no memory.
     void erase(size_type index) const;
     void erase(size_type first, size_type last) const;
-    /// Removes the first element that equals `value`. @throws invalid_argument  there is none
+    /// Removes the first element that equals `value`. Searches without the lock, and under it only beside writers that change
+    /// the elements before it again and again. @throws invalid_argument  there is none
     void remove(parameter value) const
         requires detail::equatable<T>;
     /// Removes everything. Needs no memory.
@@ -248,6 +250,13 @@ private:
         std::uint64_t version = 0;
         std::vector<std::byte> in_place;
         std::vector<detail::element_copy<T>> blobs;
+
+        /// Element `index`, decoded; a reference where the copy is the element.
+        [[nodiscard]] decltype(auto) view(std::uint64_t index) const {
+            if constexpr (traits::in_place)
+                return codec<T>::decode(std::span(in_place).subspan(index * traits::stride, sizeof(T)));
+            else return blobs[index].view();
+        }
     };
     detail::read_result copy_raw(detail::segment& s, std::uint64_t first, std::uint64_t last,
                                  raw_copy& to) const;
@@ -256,8 +265,15 @@ private:
     static std::vector<T> decode_all(detail::root_transaction& tx, detail::list_node& n);
     template <typename Values>
     void append_all(const Values& values) const;
+    /// How often remove() and erase_if() search or judge without the lock what others change meanwhile.
+    static constexpr int rounds_without_lock = 3;
     template <typename Predicate>
     size_type erase_where(const Predicate& matches) const;
+    template <typename Fn>
+    static void for_each_changed(detail::root_transaction& tx, detail::list_node& n, const raw_copy& raw,
+                                 std::uint64_t count, Fn fn);
+    static std::vector<std::uint64_t> refresh(detail::root_transaction& tx, detail::list_node& n,
+                                              raw_copy& raw);
 };
 
 /// Input iterator over a live list; holds a copy of the current element.
@@ -308,10 +324,13 @@ concept list_of = requires(const L& l, const T& value, std::size_t i) {
     { l.snapshot() } -> std::convertible_to<std::vector<T>>;
 };
 
-/// Removes all elements for which `predicate` is true; returns how many. The predicate runs outside the lock, and again on
-/// all elements when the list was changed meanwhile (but for appends, which are not looked at). Others see all or none of
-/// them removed; a death on the way leaves the first of them.
-/// @throws whatever predicate throws; nothing happened then
+/// Removes all elements for which `predicate` is true, as one: others see all or none of them removed, whatever happens on the
+/// way, a death included. Returns how many. The predicate runs outside the lock on copies, and again on what others have changed
+/// meanwhile (but for appends of numbers and structs, which are not looked at); beside writers that leave it no time, in the
+/// end, on what has changed under the lock, where it may not use Cairn (would_deadlock): it has to depend on the value alone.
+/// @throws segment_full  no room for a bit for each element, if more than 64 are concerned that are not neighbours
+/// @throws whatever predicate throws. Nothing happened then.
+/// Cost    moves the elements behind the first one that is removed, once, while others wait
 template <typename T, typename Predicate>
 std::size_t erase_if(const list<T>& l, Predicate predicate) {
     return l.erase_where([&](const T& value) { return static_cast<bool>(std::invoke(predicate, value)); });

@@ -163,11 +163,29 @@ void shift_down(root_transaction& tx, const chunk_links& links, std::uint64_t by
     }
 }
 
+// Elements beyond `size` count no more. Freeing the chunks behind is another phase.
+void shrink_to(root_transaction& tx, list_node& node, const chunk_links& links, std::uint64_t size) {
+    const list_geometry& g = links.geometry;
+    // The tail chunk is the one where the next element goes, which is there: its index was below the old size.
+    const list_geometry::position tail = g.locate(size);
+    const std::uint64_t begin_of_tail = size - tail.within;
+    tx.store(node.size, size);
+    tx.store(node.limit, begin_of_tail + g.chunk_elements(tail.superblock));
+    tx.store(node.tail_base, tx.in().offset_of(element(tx, links, begin_of_tail)) - begin_of_tail * g.stride);
+    next_phase(tx, 0);
+}
+
+// One chunk behind the tail is kept: see drop_last().
+void drop_chunks_behind_tail(root_transaction& tx, const list_node& node, const chunk_links& links) {
+    const list_geometry& g = links.geometry;
+    const list_geometry::position tail = g.locate(node.size);
+    drop_chunks_behind(tx, links, g.locate(node.size - tail.within + g.chunk_elements(tail.superblock)));
+}
+
 void go_on_erasing(root_transaction& tx) {
     stored_operation& op = tx.slot().operation;
     list_node& node = node_of(tx);
     const chunk_links links = links_of(node);
-    const list_geometry& g = links.geometry;
     const std::uint64_t first = op.arguments[0];
     const std::uint64_t last = op.arguments[1];
     const std::uint64_t old_size = op.arguments[2];
@@ -185,19 +203,124 @@ void go_on_erasing(root_transaction& tx) {
     }
     if (op.phase == 1) {
         shift_down(tx, links, last - first, old_size);
-        const std::uint64_t size = old_size - (last - first);
-        // The tail chunk is the one where the next element goes, which is there: its index was below the old size.
-        const list_geometry::position tail = g.locate(size);
-        const std::uint64_t begin_of_tail = size - tail.within;
-        tx.store(node.size, size);
-        tx.store(node.limit, begin_of_tail + g.chunk_elements(tail.superblock));
-        tx.store(node.tail_base,
-                 tx.in().offset_of(element(tx, links, begin_of_tail)) - begin_of_tail * g.stride);
-        next_phase(tx, 0);
+        shrink_to(tx, node, links, old_size - (last - first));
     }
-    // One chunk behind the tail is kept: see drop_last().
-    const list_geometry::position tail = g.locate(node.size);
-    drop_chunks_behind(tx, links, g.locate(node.size - tail.within + g.chunk_elements(tail.superblock)));
+    drop_chunks_behind_tail(tx, node, links);
+    end(tx);
+}
+
+// ---- erase_if ----------------------------------------------------------------------------------------------------
+
+// Bits that one step looks at.
+constexpr std::uint64_t bits_in_step = 4096;
+constexpr std::uint64_t most_inline_bits = 64;
+
+std::uint64_t bitmap_bytes(std::uint64_t bits) {
+    return (bits + 63) / 64 * sizeof(std::uint64_t);
+}
+
+// Which of the elements [first, last) go.
+class erased_elements {
+public:
+    explicit erased_elements(root_transaction& tx)
+        : first_(tx.slot().operation.arguments[0]), last_(tx.slot().operation.arguments[1]),
+          words_(&tx.slot().operation.arguments[3]) {
+        if (is_in_block()) words_ = tx.in().find<std::uint64_t>(*words_, bitmap_bytes(last_ - first_));
+        if (words_ == nullptr) throw_corrupt(tx.in(), "an unfinished erase_if has lost what it is to erase");
+    }
+    [[nodiscard]] bool is_in_block() const noexcept { return last_ - first_ > most_inline_bits; }
+    [[nodiscard]] bool has(std::uint64_t index) const noexcept {
+        const std::uint64_t bit = index - first_;
+        return (load_word(words_[bit / 64]) >> (bit % 64) & 1) != 0;
+    }
+
+private:
+    std::uint64_t first_;
+    std::uint64_t last_;
+    const std::uint64_t* words_;
+};
+
+// Frees the blobs of those that go; freed slots become empty ones.
+void drop_erased_blobs(root_transaction& tx, const chunk_links& links, const erased_elements& erased) {
+    stored_operation& op = tx.slot().operation;
+    const std::uint64_t last = op.arguments[1];
+    while (op.progress < last) {
+        const std::uint64_t until = std::min(last, op.progress + bits_in_step);
+        std::uint64_t freed = 0;
+        std::uint64_t i = op.progress;
+        for (; i < until && freed != blobs_in_step; ++i) {
+            if (!erased.has(i)) continue;
+            auto& slot = *reinterpret_cast<blob_slot*>(element(tx, links, i));
+            const blob_slot old = slot;
+            if (old.last >> 56 != blob_outside >> 56) continue;
+            tx.store(slot.last, 0);
+            free_blob(tx, old);
+            ++freed;
+        }
+        tx.store(op.progress, i);
+        tx.commit();
+    }
+}
+
+// Elements that stay go to where the first free place is: progress reads, arguments[4] writes.
+void move_remaining(root_transaction& tx, const chunk_links& links, const erased_elements& erased) {
+    stored_operation& op = tx.slot().operation;
+    const list_geometry& g = links.geometry;
+    const std::uint64_t last = op.arguments[1];
+    const std::uint64_t size = op.arguments[2];
+    std::array<std::byte, step_bytes> buffer;
+    while (op.progress < size) {
+        const std::uint64_t to = op.arguments[4];
+        const std::uint64_t most = std::min(elements_in_step(g), run_from(g, to));
+        std::uint64_t count = 0;
+        std::uint64_t from = op.progress;
+        if (from >= last) {
+            count = std::min({size - from, most, run_from(g, from)});
+            copy_out_elements(buffer.data(), element(tx, links, from, count), count * g.stride);
+            from += count;
+        } else {
+            for (const std::uint64_t until = std::min(last, from + bits_in_step); from < until; ++from) {
+                if (erased.has(from)) continue;
+                if (count == most) break;
+                copy_out_elements(buffer.data() + count * g.stride, element(tx, links, from), g.stride);
+                ++count;
+            }
+        }
+        if (count != 0) {
+            std::byte* place = element(tx, links, to, count);
+            log_elements(tx, place, count * g.stride);
+            copy_in_elements(place, buffer.data(), count * g.stride);
+            tx.store(op.arguments[4], to + count);
+        }
+        tx.store(op.progress, from);
+        tx.commit();
+    }
+}
+
+void go_on_compacting(root_transaction& tx) {
+    stored_operation& op = tx.slot().operation;
+    list_node& node = node_of(tx);
+    const chunk_links links = links_of(node);
+    const std::uint64_t first = op.arguments[0];
+    const std::uint64_t last = op.arguments[1];
+    const std::uint64_t old_size = op.arguments[2];
+    const bool makes_sense = first < last && last <= old_size && op.arguments[4] >= first &&
+                             op.arguments[4] <= old_size &&
+                             (op.phase > 1 || (op.progress >= op.arguments[4] && op.progress <= old_size));
+    if (!makes_sense) throw_corrupt(tx.in(), "an unfinished erase_if makes no sense");
+    require_possible_size(tx, node, old_size);
+    const erased_elements erased(tx);
+    if (op.phase == 0) {
+        if (node.form == element_form::blob) drop_erased_blobs(tx, links, erased);
+        next_phase(tx, first);
+    }
+    if (op.phase == 1) {
+        move_remaining(tx, links, erased);
+        if (op.arguments[4] == old_size) throw_corrupt(tx.in(), "an unfinished erase_if makes no sense");
+        shrink_to(tx, node, links, op.arguments[4]);
+    }
+    drop_chunks_behind_tail(tx, node, links);
+    if (erased.is_in_block()) deallocate(tx, op.arguments[3], bitmap_bytes(last - first));
     end(tx);
 }
 
@@ -271,6 +394,7 @@ void finish_stored_operation(root_transaction& tx) {
         case operation_kind::none: return;
         case operation_kind::list_drop: return go_on_dropping(tx);
         case operation_kind::list_erase: return go_on_erasing(tx);
+        case operation_kind::list_compact: return go_on_compacting(tx);
         case operation_kind::list_insert: return go_on_inserting(tx);
         case operation_kind::list_reverse: return go_on_reversing(tx);
         case operation_kind::dict_drop: return go_on_dropping_dict(tx);
@@ -295,6 +419,19 @@ void erase_elements(root_transaction& tx, list_node& node, std::uint64_t first, 
     if (first == last) return;
     tx.begin_change();
     begin(tx, operation_kind::list_erase, node, {first, last, node.size});
+    commit_and_finish(tx);
+}
+
+void erase_marked_elements(root_transaction& tx, list_node& node, std::uint64_t first, std::uint64_t last,
+                           std::span<const std::uint64_t> bits) {
+    tx.begin_change();
+    std::uint64_t map = bits.front();
+    if (last - first > most_inline_bits) {
+        map = allocate(tx, bitmap_bytes(last - first));
+        copy_in(tx.in().at<std::byte>(map), bits.data(), bitmap_bytes(last - first));
+    }
+    begin(tx, operation_kind::list_compact, node, {first, last, node.size, map, first});
+    tx.store(tx.slot().operation.progress, first);
     commit_and_finish(tx);
 }
 

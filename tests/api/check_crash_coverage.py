@@ -56,8 +56,6 @@ READS = {
 # Nothing but a call of another operation, and in no row of its own.
 # (A handle's constructor, `create` and `fill` are steps of the manager's operation of that name: manager::list.)
 SAME_AS = {
-    # Finds with reads, erases with list::erase, one element at a time.
-    "erase_if": "list::erase",
     # A step of the queue's operation of that name.
     "item_lease::item_lease": "queue::lease",
     # Another name for the same.

@@ -49,6 +49,14 @@ void add_usual(list_rows<T>& rows, std::size_t n) {
     rows.add(
         "remove", "in the middle", some(n + 2), [](list& l) { l.remove(element<T>::make(1)); },
         [](values& v) { v.erase(v.begin() + 1); });
+    const auto is_other = [gone = some(4 * n + 6)](const T& each) {
+        for (std::size_t i = 1; i < gone.size(); i += 2)
+            if (gone[i] == each) return true;
+        return false;
+    };
+    rows.add(
+        "erase_if", "every other one", some(3 * n + 4), [=](list& l) { cairn::erase_if(l, is_other); },
+        [=](values& v) { std::erase_if(v, is_other); });
     rows.add(
         "clear", "two chunks", some(2 * n), [](list& l) { l.clear(); }, [](values& v) { v.clear(); });
 }
@@ -58,6 +66,19 @@ void add_usual(list_rows<T>& rows, std::size_t n) {
 void add_list_of_other_rows(experiment_table& table) {
     list_rows<char> bytes(table, "char");
     add_usual(bytes, 128);
+    // The bits do not fit what the arena has left.
+    bytes.add(
+        "erase_if", "without room for its bits in a full segment", element<char>::some(9000),
+        [](cairn::list<char>& l) {
+            try {
+                cairn::erase_if(l, [](char each) { return each % 2 == 1; });
+            } catch (const cairn::segment_full&) {
+                return;
+            }
+            throw lab_failure("the segment should have been full");
+        },
+        [](std::vector<char>&) {}, [](const cairn::manager& m) { leave_free_pages(m, 0); },
+        smallest_segment());
     list_rows<std::int16_t> shorts(table, "int16");
     add_usual(shorts, 64);
     list_rows<triple> triples(table, "24 bytes");

@@ -106,6 +106,19 @@ void add_taking_away(list_rows<std::string>& rows) {
     erase("erase", "a range across chunks", some(70), 5, 66, [](list& l) { l.erase(5, 66); });
     erase("erase", "some with pages of their own", all_of(5, 9000), 1, 4, [](list& l) { l.erase(1, 4); });
     erase("erase", "most, freeing spans", all_of(130, 1000), 2, 128, [](list& l) { l.erase(2, 128); });
+    const auto erase_if = [&](const char* state, values before) {
+        std::vector<std::string> gone;
+        for (std::size_t i = 1; i < before.size(); i += 2) gone.push_back(before[i]);
+        const auto matches = [gone](const std::string& each) {
+            return std::find(gone.begin(), gone.end(), each) != gone.end();
+        };
+        rows.add(
+            "erase_if", state, std::move(before), [=](list& l) { cairn::erase_if(l, matches); },
+            [=](values& v) { std::erase_if(v, matches); }, {}, roomy_segment());
+    };
+    erase_if("every other one", some(20));
+    erase_if("every other one across chunks", some(90));
+    erase_if("some with pages of their own", all_of(7, 9000));
     erase("remove", "in the middle", some(20), 7, 8, [value = text::make(7)](list& l) { l.remove(value); });
     erase("clear", "a few", some(10), 0, 10, [](list& l) { l.clear(); });
     erase("clear", "several chunks", some(80), 0, 80, [](list& l) { l.clear(); });

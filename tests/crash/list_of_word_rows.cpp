@@ -120,6 +120,20 @@ void add_taking_away(list_rows<long>& rows) {
     erase("the tail", 300, 100, 300);
     erase("most of many, freeing pages", 1500, 5, 1495);
 
+    auto erase_if = [&](const char* state, std::size_t count, auto goes, auto... more) {
+        const auto matches = [goes](long each) { return goes(static_cast<std::size_t>(each / 7)); };
+        rows.add(
+            "erase_if", state, some(count), [=](list& l) { cairn::erase_if(l, matches); },
+            [=](values& v) { std::erase_if(v, matches); }, more...);
+    };
+    erase_if("none", 5, [](std::size_t) { return false; });
+    erase_if("all", 50, [](std::size_t) { return true; });
+    erase_if("neighbours", 60, [](std::size_t i) { return i >= 20 && i < 30; });
+    erase_if("every other one of few", 60, [](std::size_t i) { return i % 2 == 0; });
+    erase_if("every third one across chunks", 300, [](std::size_t i) { return i % 3 == 1; });
+    erase_if("two far from each other", 300, [](std::size_t i) { return i == 3 || i == 290; });
+    erase_if("most of many, freeing pages", 1500, [](std::size_t i) { return i % 64 != 5; });
+
     rows.add(
         "remove", "in the middle", some(40), [value = element<long>::make(20)](list& l) { l.remove(value); },
         [](values& v) { v.erase(v.begin() + 20); });
@@ -228,6 +242,10 @@ void add_full(list_rows<long>& rows) {
     rows.add(
         "erase", "in a full segment", some(1500), [](list& l) { l.erase(3, 1400); },
         [](values& v) { v.erase(v.begin() + 3, v.begin() + 1400); }, fill(0), smallest_segment());
+    const auto is_early = [](long each) { return each / 7 % 3 == 0 && each / 7 < 60; };
+    rows.add(
+        "erase_if", "few in a full segment", some(1500), [=](list& l) { cairn::erase_if(l, is_early); },
+        [=](values& v) { std::erase_if(v, is_early); }, fill(0), smallest_segment());
     rows.add(
         "clear", "in a full segment", some(1500), [](list& l) { l.clear(); }, [](values& v) { v.clear(); },
         fill(0), smallest_segment());

@@ -50,8 +50,8 @@ public:
         row.after = std::move(after);
         row.shape = std::move(prepare);
         row.operation = [operation](const cairn::manager&, std::optional<list>& l) { operation(*l); };
-        add_list_row<T>(table_, type_ + " " + member + ", " + state, {"list::" + member}, std::move(row),
-                        options);
+        add_list_row<T>(table_, type_ + " " + member + ", " + state,
+                        {member == "erase_if" ? member : "list::" + member}, std::move(row), options);
     }
 
 private:

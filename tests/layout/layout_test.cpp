@@ -423,6 +423,7 @@ TEST_CASE("numbers that are stored mean what format 2 says") {
     CHECK(static_cast<int>(operation_kind::list_insert) == 3);
     CHECK(static_cast<int>(operation_kind::list_reverse) == 4);
     CHECK(static_cast<int>(operation_kind::queue_drop) == 6);
+    CHECK(static_cast<int>(operation_kind::list_compact) == 7);
     CHECK(static_cast<int>(element_form::in_place) == 1);
     CHECK(static_cast<int>(element_form::blob) == 2);
     CHECK(participant_is_creator == 1);

@@ -4,8 +4,8 @@
 // Protected by  the root's lock for every write. Readers without it compare the root's version; every offset they
 //               follow is checked, since it may be torn or damaged.
 // Invariants    size <= limit; the chunk of every index below size exists; limit is the end of the tail chunk.
-// Commit        append: the store of size. pop, set: the root's log. insert, erase, reverse, clear: the commit of a
-//               stored_operation, which whoever gets the lock next carries to its end.
+// Commit        append: the store of size. pop, set: the root's log. insert, erase, erase_if, reverse, clear: the commit of
+//               a stored_operation, which whoever gets the lock next carries to its end.
 // Death         before the commit: rolled back. After it: finished.
 //
 // SPDX-License-Identifier: BSL-1.0
@@ -130,6 +130,9 @@ CAIRN_API void drop_last(root_transaction& tx, list_node& node);
 
 /// Each of these begins a stored operation and carries it through; they commit.
 CAIRN_API void erase_elements(root_transaction& tx, list_node& node, std::uint64_t first, std::uint64_t last);
+/// Of the elements [first, last) those whose bit is set, in one pass. Needs a block for more than 64 bits: throws segment_full.
+CAIRN_API void erase_marked_elements(root_transaction& tx, list_node& node, std::uint64_t first,
+                                     std::uint64_t last, std::span<const std::uint64_t> bits);
 CAIRN_API void clear_elements(root_transaction& tx, list_node& node);
 CAIRN_API void reverse_elements(root_transaction& tx, list_node& node);
 /// Makes room for the new element of an insert and returns where to write it; insert_prepared() then moves it in.

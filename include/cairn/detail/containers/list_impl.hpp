@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstring>
+#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -161,21 +163,90 @@ void list<T>::remove(parameter value) const
     requires detail::equatable<T>
 {
     this->require_writable();
-    // Found without the lock, then erased if nothing but appends came in between.
-    for (;;) {
+    // Found without the lock, then erased if it and all before it are what they were.
+    for (int round = 0; round < rounds_without_lock; ++round) {
         raw_copy raw;
         detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
             return copy_raw(s, 0, std::numeric_limits<std::uint64_t>::max(), raw);
         });
-        const std::vector<T> values = decode_raw(raw);
-        const auto found = detail::find_equal(values, value);
-        if (found == values.end()) throw_argument("remove from", "the value is not in the list");
+        std::uint64_t found = 0;
+        while (found != raw.count && !detail::element_equality()(raw.view(found), value)) ++found;
+        if (found == raw.count) throw_argument("remove from", "the value is not in the list");
         detail::root_transaction tx(in(), slot(), generation());
-        if (detail::load_word(slot().version) != raw.version) continue;
-        const auto index = static_cast<std::uint64_t>(found - values.begin());
-        detail::erase_elements(tx, sound_node(tx), index, index + 1);
+        detail::list_node& n = sound_node(tx);
+        bool is_same = detail::load_word(slot().version) == raw.version;
+        if (!is_same && found < n.size) {
+            is_same = true;
+            for_each_changed(tx, n, raw, found + 1,
+                             [&](std::uint64_t, const std::byte*) { is_same = false; });
+        }
+        if (!is_same) continue;
+        detail::erase_elements(tx, n, found, found + 1);
         return;
     }
+    // Beside writers that leave it no time: under the lock, so that it ends.
+    detail::root_transaction tx(in(), slot(), generation());
+    detail::list_node& n = sound_node(tx);
+    for (std::uint64_t i = 0; i < n.size; ++i) {
+        const T each = decode_element(tx.in(), detail::element_at(tx, n, i));
+        const bool is_it = detail::element_equality()(each, value);
+        tx.require_own();
+        if (is_it) return detail::erase_elements(tx, n, i, i + 1);
+    }
+    throw_argument("remove from", "the value is not in the list");
+}
+
+// Under the lock: calls fn(index, slot) for each of the first `count` elements whose bytes are not those of the copy, or that it
+// has not.
+template <typename T>
+template <typename Fn>
+void list<T>::for_each_changed(detail::root_transaction& tx, detail::list_node& n, const raw_copy& raw,
+                               std::uint64_t count, Fn fn) {
+    const detail::chunk_links links = links_in(n);
+    for (std::uint64_t i = 0; i < count;) {
+        const auto at = links.geometry.locate(i);
+        const std::uint64_t run =
+            std::min(count - i, links.geometry.chunk_elements(at.superblock) - at.within);
+        const std::byte* slot = detail::find_run(tx.in(), links, i, run);
+        if (slot == nullptr) detail::throw_damaged(tx.in(), tx.slot());
+        for (const std::uint64_t end = i + run; i != end; ++i, slot += traits::stride) {
+            if (i < raw.count) {
+                if constexpr (traits::in_place) {
+                    if (std::memcmp(slot, raw.in_place.data() + i * traits::stride, sizeof(T)) == 0) continue;
+                } else {
+                    detail::blob_slot blob{};
+                    detail::copy_out_fixed<sizeof blob>(&blob, slot);
+                    std::uint64_t bytes = 0;
+                    const std::byte* stored = detail::find_blob(tx.in(), blob, bytes);
+                    if (stored == nullptr) detail::throw_damaged(tx.in(), tx.slot());
+                    if (std::ranges::equal(raw.blobs[i].bytes(), std::span(stored, bytes))) continue;
+                }
+            }
+            fn(i, slot);
+        }
+    }
+}
+
+// Under the lock: makes the copy one of what is there now; returns which elements are others.
+template <typename T>
+std::vector<std::uint64_t> list<T>::refresh(detail::root_transaction& tx, detail::list_node& n,
+                                            raw_copy& raw) {
+    std::vector<std::uint64_t> changed;
+    const std::uint64_t size = n.size;
+    if constexpr (traits::in_place) raw.in_place.resize(size * traits::stride);
+    else raw.blobs.resize(size);
+    raw.count = std::min(raw.count, size);
+    for_each_changed(tx, n, raw, size, [&](std::uint64_t i, const std::byte* slot) {
+        changed.push_back(i);
+        if constexpr (traits::in_place) {
+            detail::copy_out_fixed<traits::stride>(raw.in_place.data() + i * traits::stride, slot);
+        } else if (raw.blobs[i].copy(tx.in(), slot) == detail::read_result::torn) {
+            detail::throw_damaged(tx.in(), tx.slot());
+        }
+    });
+    raw.count = size;
+    raw.version = detail::load_word(tx.slot().version);
+    return changed;
 }
 
 template <typename T>
@@ -187,28 +258,35 @@ typename list<T>::size_type list<T>::erase_where(const Predicate& matches) const
     detail::root_slot& root = slot();
     const std::uint64_t mine = generation();
     const detail::segment_offset at = node();
-    for (;;) {
-        raw_copy raw;
-        detail::read_root(s, root, mine, [&](detail::segment& seen) {
-            return copy_raw(seen, 0, std::numeric_limits<std::uint64_t>::max(), raw);
-        });
-        const std::vector<T> values = decode_raw(raw);
-        std::vector<std::uint64_t> found;
-        for (std::uint64_t i = 0; i < values.size(); ++i)
-            if (matches(values[i])) found.push_back(i);
-        if (found.empty()) return 0;
-        detail::root_transaction tx(s, root, mine);
-        if (detail::load_word(root.version) != raw.version) continue;
-        detail::list_node& n = *s.template at<detail::list_node>(at);
-        // From behind, neighbours together: what lies before them stays where it was found.
-        for (std::size_t end = found.size(); end > 0;) {
-            std::size_t begin = end - 1;
-            while (begin > 0 && found[begin - 1] + 1 == found[begin]) --begin;
-            detail::erase_elements(tx, n, found[begin], found[end - 1] + 1);
-            end = begin;
+    raw_copy raw;
+    detail::read_root(s, root, mine, [&](detail::segment& seen) {
+        return copy_raw(seen, 0, std::numeric_limits<std::uint64_t>::max(), raw);
+    });
+    detail::marked_elements marked;
+    marked.resize(raw.count);
+    for (std::uint64_t i = 0; i < raw.count; ++i) marked.mark(i, matches(raw.view(i)));
+    for (int round = 1; marked.count() != 0 || round > 1; ++round) {
+        std::vector<std::uint64_t> changed;
+        {
+            detail::root_transaction tx(s, root, mine);
+            detail::list_node& n = detail::sound_node(tx, at, traits::stride, traits::form);
+            if (detail::load_word(root.version) != raw.version) {
+                changed = refresh(tx, n, raw);
+                marked.resize(raw.count);
+                // Beside writers that leave it no time what has changed is judged under the lock, so that it ends.
+                for (; round > rounds_without_lock && !changed.empty(); changed.pop_back()) {
+                    marked.mark(changed.back(), matches(raw.view(changed.back())));
+                    tx.require_own();
+                }
+            }
+            if (changed.empty()) {
+                marked.erase_from(tx, n);
+                return marked.count();
+            }
         }
-        return found.size();
+        for (const std::uint64_t i : changed) marked.mark(i, matches(raw.view(i)));
     }
+    return 0;
 }
 
 template <typename T>

@@ -125,7 +125,10 @@ enum class operation_kind : std::uint32_t {
     list_insert = 3,   // arguments: index, old size; the new element waits at old size + 1
     list_reverse = 4,  // arguments: size
     dict_drop = 5,     // arguments: a place in the table that is being dropped
-    queue_drop = 6     // arguments: the ticket that will be the next to take
+    queue_drop = 6,    // arguments: the ticket that will be the next to take
+    // arguments: index of the first bit, that behind the last, old size, the bits (offset of a block, or, up to 64 of them,
+    // themselves), where the next element that stays goes
+    list_compact = 7
 };
 
 }  // namespace cairn::inline CAIRN_ABI::detail
