@@ -205,6 +205,10 @@ public:
 
 private:
     friend class sharded_dict<K, V>;  // which is several dicts
+    template <typename A, typename B, typename Predicate>
+    friend std::size_t erase_if(const dict<A, B>& d, Predicate predicate);
+    template <typename A, typename B, typename Predicate>
+    friend std::size_t erase_if(const sharded_dict<A, B>& d, Predicate predicate);
     using encoded_key = detail::encoded_key<K>;
     using encoded_value = detail::encoded<V>;
 
@@ -228,6 +232,8 @@ private:
     template <typename Fn>
     void update_encoded(const encoded_key& wanted, Fn&& fn) const;
     bool take(const encoded_key& wanted, std::optional<V>* value) const;
+    template <typename Predicate>
+    size_type erase_where(std::uint64_t end, const Predicate& matches) const;
     [[noreturn]] CAIRN_COLD void throw_missing(const char* operation, key_parameter key) const {
         this->throw_key(operation, "no key " + repr(K(key)));
     }
@@ -286,13 +292,16 @@ concept dict_of = requires(const D& d, const K& key, const V& value) {
     { d.snapshot() } -> std::convertible_to<std::vector<std::pair<K, V>>>;
 };
 
-/// Removes all pairs for which `predicate(key, value)` is true; returns how many. The predicate runs outside the lock.
+/// Removes all pairs for which `predicate(key, value)` is true, each by itself, in one pass as by an iterator; returns how many.
+/// The predicate runs outside the lock on a copy, and a pair is removed only if it is still the one that was judged: a value that
+/// was set meanwhile is judged anew; after a few times in vain under the lock, where the predicate may not use Cairn
+/// (would_deadlock).
+/// @throws whatever predicate throws; what was removed before stays so. Needs no memory in the segment.
 template <typename K, typename V, typename Predicate>
 std::size_t erase_if(const dict<K, V>& d, Predicate predicate) {
-    std::size_t erased = 0;
-    for (const auto& [key, value] : d)
-        if (predicate(key, value) && d.erase(key)) ++erased;
-    return erased;
+    return d.erase_where(d.next_sequence(), [&](const K& key, const V& value) {
+        return static_cast<bool>(std::invoke(predicate, key, value));
+    });
 }
 
 }  // namespace cairn::inline CAIRN_ABI

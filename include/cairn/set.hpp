@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
@@ -206,6 +207,8 @@ public:
     }
 
 private:
+    template <typename U, typename Predicate>
+    friend std::size_t erase_if(const set<U>& s, Predicate predicate);
     using encoded_key = detail::encoded_key<T>;
     class lookup;
 
@@ -244,6 +247,8 @@ private:
     }
     template <typename Range, typename Fn>
     void change(Range&& values, Fn fn) const;
+    template <typename Predicate>
+    size_type erase_where(const Predicate& matches) const;
     template <typename Add>
     void read_all(Add add) const;
     [[nodiscard]] bool equals(const std::vector<T>& other) const;
@@ -294,13 +299,12 @@ concept set_of = requires(const S& s, const T& value) {
     { s.snapshot() } -> std::convertible_to<std::vector<T>>;
 };
 
-/// Removes all elements for which `predicate` is true; returns how many. The predicate runs outside the lock.
+/// Removes all elements for which `predicate` is true, each by itself, in one pass as by an iterator; returns how many. The
+/// predicate runs outside the lock on a copy, and what was removed and added again meanwhile stays (but after a clear()).
+/// @throws whatever predicate throws; what was removed before stays so. Needs no memory in the segment.
 template <typename T, typename Predicate>
 std::size_t erase_if(const set<T>& s, Predicate predicate) {
-    std::size_t erased = 0;
-    for (const T& value : s)
-        if (predicate(value) && s.discard(value)) ++erased;
-    return erased;
+    return s.erase_where([&](const T& value) { return static_cast<bool>(std::invoke(predicate, value)); });
 }
 
 }  // namespace cairn::inline CAIRN_ABI

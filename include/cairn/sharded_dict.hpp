@@ -201,6 +201,8 @@ public:
     class encoded_contents;
 
 private:
+    template <typename A, typename B, typename Predicate>
+    friend std::size_t erase_if(const sharded_dict<A, B>& d, Predicate predicate);
     /// What all copies of a handle share; of this process.
     struct state {
         std::uint64_t seed = 0;  // of the hash: the same for all of a segment
@@ -286,12 +288,17 @@ private:
     std::optional<typename shard::iterator> in_shard_;  // at a pair; none: the end
 };
 
-/// Removes all pairs for which `predicate(key, value)` is true; returns how many. The predicate runs outside the lock.
+/// Removes all pairs for which `predicate(key, value)` is true, shard after shard, as erase_if() of a dict; returns how many.
 template <typename K, typename V, typename Predicate>
 std::size_t erase_if(const sharded_dict<K, V>& d, Predicate predicate) {
+    const auto matches = [&](const K& key, const V& value) {
+        return static_cast<bool>(std::invoke(predicate, key, value));
+    };
+    const sharded_dict<K, V> keep = d;  // the predicate may let go of the last handle
+    const std::vector<std::uint64_t> ends = keep.ends();
     std::size_t erased = 0;
-    for (const auto& [key, value] : d)
-        if (predicate(key, value) && d.erase(key)) ++erased;
+    for (std::size_t i = 0; i != ends.size(); ++i)
+        erased += keep.state_->shards[i].erase_where(ends[i], matches);
     return erased;
 }
 

@@ -309,8 +309,9 @@ public:
         row.shape = std::move(prepare);
         row.operation = [operation](const cairn::manager&, std::optional<C>& c) { operation(*c); };
         row.is_by_shard = !keyed<C>::is_ordered;
-        add_row(type_ + " " + member + ", " + state, std::string(keyed<C>::word) + "::" + member,
-                std::move(row), options);
+        add_row(type_ + " " + member + ", " + state,
+                member == "erase_if" ? member : std::string(keyed<C>::word) + "::" + member, std::move(row),
+                options);
     }
 
     /// The manager removes it.

@@ -104,6 +104,10 @@ void add_small(keyed_rows<cairn::dict<K, V>>& rows) {
         "popitem", "one of three", three, [=](const dict& d) { d.popitem(); },
         [](items& v) { v.pop_back(); });
     rows.add(
+        "erase_if", "one of three", three,
+        [=](const dict& d) { cairn::erase_if(d, [&](const K& key, const V&) { return key == there; }); },
+        take_there);
+    rows.add(
         "clear", "a few", some_items<dict>(9), [](const dict& d) { d.clear(); }, [](items& v) { v.clear(); });
     rows.add_creation("with contents", three);
 }

@@ -36,6 +36,9 @@ void add_all(experiment_table& table, const std::string& type) {
     rows.add(
         "pop", "one of three", three, [](const set& s) { s.pop(); }, [](items& v) { v.pop_back(); });
     rows.add(
+        "erase_if", "one of three", three,
+        [=](const set& s) { cairn::erase_if(s, [&](const T& each) { return each == there; }); }, take);
+    rows.add(
         "clear", "a few", some_items<set>(9), [](const set& s) { s.clear(); }, [](items& v) { v.clear(); });
 
     // The second half of what is there, and as many that are not.

@@ -48,6 +48,12 @@ void add_changing(experiment_table& table) {
     rows.add(
         "erase", "one of three", three, [=](const texts& d) { d.erase(there); },
         [](items& v) { v.erase(v.begin() + 1); });
+    rows.add(
+        "erase_if", "one of three", three,
+        [=](const texts& d) {
+            cairn::erase_if(d, [&](const std::string& key, const std::string&) { return key == there; });
+        },
+        [](items& v) { v.erase(v.begin() + 1); });
     // Of several, which one it takes is no promise.
     rows.add(
         "popitem", "one", items{three[0]}, [](const texts& d) { static_cast<void>(d.popitem()); },

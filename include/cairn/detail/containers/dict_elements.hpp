@@ -135,4 +135,86 @@ private:
     std::size_t at_ = 0;
 };
 
+/// erase_if() of a dict or a set, one record after the other; `V` is void for sets. `matches` is given the key, and the value.
+template <typename K, typename V>
+class record_eraser {
+    static constexpr dict_shape shape = dict_shape_of<K, V>();
+    static constexpr int rounds_without_lock = 3;
+
+public:
+    record_eraser(segment_ptr in, root_slot& slot, std::uint64_t generation, segment_offset node)
+        : in_(std::move(in)), slot_(slot), generation_(generation), node_(node) {}
+
+    /// Of those that are there, up to the sequence number `end`; returns how many it has erased.
+    template <typename Matches>
+    std::uint64_t erase_before(std::uint64_t end, const Matches& matches) {
+        std::uint64_t erased = 0;
+        for (std::uint64_t sequence = 0;; ++sequence) {
+            dict_copy judged;
+            read_root(*in_, slot_, generation_, [&](segment& s) {
+                judged = {};
+                std::uint64_t found = sequence;
+                const read_result result = copy_next(s, found, judged);
+                if (judged.count != 0 && found >= end) judged = {};
+                next_ = found;
+                return result;
+            });
+            if (judged.count == 0) return erased;
+            sequence = next_;
+            if (is_match(judged, matches) && erase(sequence, judged, matches)) ++erased;
+        }
+    }
+
+private:
+    read_result copy_next(const segment& s, std::uint64_t& sequence, dict_copy& to) const {
+        bool torn = false;
+        const std::byte* record = next_record(s, *s.template at<dict_node>(node_), shape, sequence, torn);
+        if (torn) return read_result::torn;
+        return record == nullptr ? read_result::done : copy_record(s, shape, record, to);
+    }
+    template <typename Matches>
+    static bool is_match(const dict_copy& judged, const Matches& matches) {
+        bool result = false;
+        dict_decoder<K, V>(judged).next([&](const auto&... parts) { result = matches(parts...); });
+        return result;
+    }
+    // Whether it was there, and what `judged` says of it, which matches; else it is judged anew.
+    template <typename Matches>
+    bool erase(std::uint64_t sequence, dict_copy& judged, const Matches& matches) {
+        for (int round = 1;; ++round) {
+            {
+                root_transaction tx(*in_, slot_, generation_);
+                dict_change change(tx, *in_->at<dict_node>(node_));
+                std::uint64_t found = sequence;
+                bool torn = false;
+                std::byte* record = next_record(*in_, change.node(), shape, found, torn);
+                dict_copy now;
+                if (torn || (record != nullptr && copy_record(*in_, shape, record, now) == read_result::torn))
+                    throw_damaged(*in_, slot_);
+                if (record == nullptr || found != sequence) return false;
+                bool is_judged = now.records == judged.records && now.blobs == judged.blobs;
+                if (!is_judged && round > rounds_without_lock) {
+                    // Beside writers that leave it no time: here, so that it ends.
+                    if (!is_match(now, matches)) return false;
+                    tx.require_own();
+                    is_judged = true;
+                }
+                if (is_judged) {
+                    change.erase(record);
+                    change.commit();
+                    return true;
+                }
+                judged = std::move(now);
+            }
+            if (!is_match(judged, matches)) return false;
+        }
+    }
+
+    segment_ptr in_;
+    root_slot& slot_;
+    std::uint64_t generation_;
+    segment_offset node_;
+    std::uint64_t next_ = 0;
+};
+
 }  // namespace cairn::inline CAIRN_ABI::detail

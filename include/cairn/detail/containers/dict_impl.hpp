@@ -348,6 +348,14 @@ bool dict<K, V>::take(const encoded_key& wanted, std::optional<V>* value) const 
 }
 
 template <typename K, typename V>
+template <typename Predicate>
+typename dict<K, V>::size_type dict<K, V>::erase_where(std::uint64_t end, const Predicate& matches) const {
+    this->require_writable();
+    detail::record_eraser<K, V> records(this->hold(), slot(), generation(), node());
+    return records.erase_before(end, matches);
+}
+
+template <typename K, typename V>
 V dict<K, V>::pop(key_parameter key) const {
     this->require_writable();
     std::optional<V> value;

@@ -180,6 +180,14 @@ std::vector<T> set<T>::snapshot() const {
     return all;
 }
 
+template <typename T>
+template <typename Predicate>
+typename set<T>::size_type set<T>::erase_where(const Predicate& matches) const {
+    this->require_writable();
+    detail::record_eraser<T, void> elements(this->hold(), slot(), generation(), node());
+    return elements.erase_before(next_sequence(), matches);
+}
+
 // ---- with others ---------------------------------------------------------------------------------------------------
 
 template <typename T>
