@@ -88,7 +88,9 @@ public:
     [[nodiscard]] size_type count(key_parameter key) const { return contains(key) ? 1 : 0; }
     [[nodiscard]] CAIRN_INLINE size_type size() const;
     [[nodiscard]] bool empty() const { return size() == 0; }
-    /// Copies of all keys and values at one moment, in order of insertion.
+    /// Copies of all keys and values at one moment, in order of insertion. Only where the segment is open for reading only, beside
+    /// a writer that does not leave it alone for as long as that takes: in pieces, each of one moment, together as by an
+    /// iterator. So are items(), keys(), values(), comparisons and output.
     [[nodiscard]] std::vector<value_type> snapshot() const;
     [[nodiscard]] std::vector<value_type> items() const { return snapshot(); }
     [[nodiscard]] std::vector<K> keys() const;

@@ -113,7 +113,9 @@ public:
     [[nodiscard]] T back() const;
     [[nodiscard]] CAIRN_INLINE size_type size() const;
     [[nodiscard]] bool empty() const { return size() == 0; }
-    /// Copies of all elements at one moment.
+    /// Copies of all elements at one moment. Only where the segment is open for reading only, beside a writer that does not leave
+    /// it alone for as long as that takes: in pieces, each of one moment, together as by an iterator. So are slices, searches,
+    /// comparisons and output.
     [[nodiscard]] std::vector<T> snapshot() const;
     /// Copies of elements first, first + step ... below last, at one moment; what is beyond the end is not there.
     /// @throws invalid_argument  step is 0
@@ -260,6 +262,7 @@ private:
     };
     detail::read_result copy_raw(detail::segment& s, std::uint64_t first, std::uint64_t last,
                                  raw_copy& to) const;
+    std::vector<T> read_in_pieces(size_type first, size_type last) const;
     /// Takes the blobs out of the copy.
     static std::vector<T> decode_raw(raw_copy& raw);
     static std::vector<T> decode_all(detail::root_transaction& tx, detail::list_node& n);

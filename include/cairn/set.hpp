@@ -78,7 +78,9 @@ public:
     [[nodiscard]] size_type count(parameter value) const { return contains(value) ? 1 : 0; }
     [[nodiscard]] CAIRN_INLINE size_type size() const;
     [[nodiscard]] bool empty() const { return size() == 0; }
-    /// Copies of all elements at one moment, in order of insertion.
+    /// Copies of all elements at one moment, in order of insertion. Only where the segment is open for reading only, beside a
+    /// writer that does not leave it alone for as long as that takes: in pieces, each of one moment, together as by an iterator.
+    /// So is all that begins with a snapshot.
     [[nodiscard]] std::vector<T> snapshot() const;
 
     // ---- with others: any range of T, also another set; all or nothing ------------------------------------------------

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "containers/dict_tables.hpp"
 
@@ -216,16 +217,25 @@ std::byte* last_record(const segment& s, const dict_node& node, dict_shape shape
 }
 
 read_result copy_dict(const segment& s, const dict_node& node, dict_shape shape, dict_copy& to) {
+    to.records.reserve(std::min(load_word(node.size), s.committed_bytes() / shape.record_bytes()) *
+                       shape.record_bytes());
+    // Up to here: beside a process that inserts there is always one more, and what has been read is worth nothing then.
+    const std::uint64_t end = load_word(node.next_sequence);
+    std::uint64_t sequence = 0;
+    return copy_records(s, node, shape, sequence, end, std::numeric_limits<std::uint64_t>::max(), to);
+}
+
+read_result copy_records(const segment& s, const dict_node& node, dict_shape shape, std::uint64_t& sequence,
+                         std::uint64_t end, std::uint64_t most, dict_copy& to) {
     // So many at a time: while one record is waited for, the next ones are on their way.
     constexpr std::size_t batch = 32;
     std::array<std::uint64_t, batch> hashes{};
     std::array<std::uint64_t, batch> sequences{};
     bool torn = false;
-    to.records.reserve(std::min(load_word(node.size), s.committed_bytes() / shape.record_bytes()) *
-                       shape.record_bytes());
-    for (std::uint64_t sequence = 0;;) {
+    for (std::uint64_t left = most;;) {
+        const std::uint64_t wanted = std::min<std::uint64_t>(batch, left);
         std::size_t count = 0;
-        while (count != batch && next_cell(s, node, sequence, hashes[count], torn)) {
+        while (count != wanted && next_cell(s, node, sequence, hashes[count], torn) && sequence < end) {
             dict_table table;
             if (find_table(s, node, shape.record_bytes(), hashes[count], table) && table.count != 0) {
                 __builtin_prefetch(table.groups +
@@ -239,7 +249,8 @@ read_result copy_dict(const segment& s, const dict_node& node, dict_shape shape,
         }
         // A writer that comes and goes could keep a reader going for ever; what it has read is worth nothing then.
         if (torn || to.records.size() > s.committed_bytes()) return read_result::torn;
-        if (count != batch) return read_result::done;
+        left -= count;
+        if (count != wanted || left == 0) return read_result::done;
     }
 }
 

@@ -15,6 +15,13 @@ namespace {
 
 // How long a reader that may not wait on the lock gives a living writer.
 constexpr std::chrono::seconds patience{5};
+// ... before it reads in pieces what can be read so, if it was disturbed so often, beyond its first two tries.
+constexpr std::chrono::milliseconds patience_for_all{50};
+constexpr int least_disturbed = 2;
+// A writing process takes the lock earlier than after all its tries when these take so long.
+constexpr std::chrono::milliseconds longest_optimism{1};
+// Short changes end within these; longer ones are waited for asleep.
+constexpr int looks_before_sleep = 64;
 
 std::error_code map_privately(const segment& s, os::mapping& map) {
     segment_internals& own = s.internals();
@@ -93,25 +100,53 @@ private:
     std::uint64_t acquired_;
 };
 
+// A version that stays odd is one change; any other number of versions are so many.
+[[noreturn]] void throw_impatient(const segment& s, const root_slot& slot, std::uint64_t first_version,
+                                  std::chrono::steady_clock::duration waited) {
+    const std::uint64_t version = load_word(slot.version);
+    const std::uint64_t changes = (version - first_version + 1) / 2;
+    const std::string seconds =
+        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(waited).count()) + " s";
+    // Its last one, where nobody holds it right now.
+    const std::string holder = "thread " + std::to_string(load_word(slot.lock.holder));
+    throw timeout_error("read of " + describe_object(s, slot) + ": " +
+                        (version == first_version && version % 2 != 0
+                             ? holder + " has been changing it for " + seconds
+                             : "changed " + std::to_string(changes) + " times while it was read, for " +
+                                   seconds + ", at last by " + holder));
+}
+
+// A short change is over before a sleep would be, and the next one may come soon after it.
+bool is_even_soon(const root_slot& slot) noexcept {
+    for (int i = 0; i < looks_before_sleep; ++i) {
+        if (load_word(slot.version) % 2 == 0) return true;
+        pause_reader();
+    }
+    return false;
+}
+
 // Without the lock, which a read-only process cannot take. A living writer is waited for: its work in progress is
 // nothing that could be undone beside it. A dead one's is undone in a view of our own, which says something only if
 // nobody has repaired the segment itself meanwhile.
-void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+bool read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy,
+                   bool may_give_up) {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::uint64_t first_version = load_word(slot.version);
+    int disturbed = 0;
     const bool in_its_namespace = s.header().pid_namespace == os::pid_namespace();
     for (;;) {
         const std::uint64_t version =
             __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in quick_look
-        const lock_word word = inspect(slot.lock);
         const bool is_there = load_word(slot.generation) == generation;
         const bool is_dead = is_abandoned(slot.lock, in_its_namespace);
         if (version % 2 == 0 && is_there) {
             const read_result result = call(copy, s);
             std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look
             if (load_word(slot.version) == version) {
-                if (result == read_result::done) return;
+                if (result == read_result::done) return true;
                 throw_damaged(s, slot);
             }
+            ++disturbed;
         } else if (version % 2 == 0 || is_dead) {
             // Gone, poisoned, or to be repaired: the same code as everywhere finds out, in the view.
             std::exception_ptr problem;
@@ -131,28 +166,30 @@ void read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
             std::atomic_thread_fence(std::memory_order_acquire);
             if (says_something && load_word(slot.version) == version) {
                 if (problem) std::rethrow_exception(problem);
-                if (result == read_result::done) return;
+                if (result == read_result::done) return true;
                 throw_damaged(s, slot);
             }
         }
-        if (std::chrono::steady_clock::now() >= deadline) {
-            throw timeout_error("read of " + describe_object(s, slot) + ": thread " +
-                                std::to_string(word.thread_id) + " has been changing it for " +
-                                std::to_string(patience.count()) + " s");
-        }
-        if (version % 2 != 0 && !is_dead) std::this_thread::sleep_for(std::chrono::microseconds(20));
+        const auto waited = std::chrono::steady_clock::now() - begin;
+        if (may_give_up && disturbed >= least_disturbed && waited >= patience_for_all) return false;
+        if (waited >= patience) throw_impatient(s, slot, first_version, waited);
+        if (version % 2 != 0 && !is_dead && !is_even_soon(slot))
+            std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
 }
 
 }  // namespace
 
-void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy) {
+bool read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, read_function call, void* copy,
+                      bool may_give_up) {
     if (this_thread.open != nullptr) {
         // A transaction of the user's on this root, as quick_look has seen: nobody else changes anything.
         if (call(copy, s) == read_result::torn) throw_damaged(s, slot);
-        return;
+        return true;
     }
+    const auto begin = std::chrono::steady_clock::now();
     for (int attempt = 0; attempt < optimistic_attempts; ++attempt) {
+        if (attempt != 0 && std::chrono::steady_clock::now() - begin > longest_optimism) break;
         const std::uint64_t version =
             __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in read_root()
         if (version % 2 != 0) {
@@ -163,12 +200,13 @@ void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation, rea
         const read_result result = is_there ? call(copy, s) : read_result::torn;
         std::atomic_thread_fence(std::memory_order_acquire);
         if (load_word(slot.version) != version) continue;
-        if (is_there && result == read_result::done) return;
+        if (is_there && result == read_result::done) return true;
         break;  // gone or damaged: the lock tells which
     }
-    if (!s.is_writable()) return read_as_guest(s, slot, generation, call, copy);
+    if (!s.is_writable()) return read_as_guest(s, slot, generation, call, copy, may_give_up);
     const root_transaction tx(s, slot, generation);
     if (call(copy, s) == read_result::torn) throw_damaged(s, slot);
+    return true;
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -312,6 +312,10 @@ struct dict_copy {
     std::vector<std::uint64_t> blob_bytes;  // length of each of these
 };
 CAIRN_API read_result copy_dict(const segment& s, const dict_node& node, dict_shape shape, dict_copy& to);
+/// `most` of those from `sequence` on and before `end`; `sequence` becomes the next one's.
+CAIRN_API read_result copy_records(const segment& s, const dict_node& node, dict_shape shape,
+                                   std::uint64_t& sequence, std::uint64_t end, std::uint64_t most,
+                                   dict_copy& to);
 /// One record, as copy_dict().
 CAIRN_API read_result copy_record(const segment& s, dict_shape shape, const std::byte* record, dict_copy& to);
 

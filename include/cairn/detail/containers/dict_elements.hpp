@@ -135,6 +135,39 @@ private:
     std::size_t at_ = 0;
 };
 
+/// Calls add(K&&) for all elements of a set, add(K&&, V&&) for all pairs of a dict, in order, copied at one moment; in pieces
+/// where read_root_whole() cannot.
+template <typename K, typename V, typename Add>
+void read_records(segment& in, root_slot& slot, std::uint64_t generation, segment_offset node, Add& add) {
+    constexpr dict_shape shape = dict_shape_of<K, V>();
+    dict_copy copy;
+    const auto decode = [&] {
+        for (dict_decoder<K, V> decoder(copy); decoder.has_next();) decoder.next(add);
+    };
+    if (read_root_whole(in, slot, generation, [&](segment& s) {
+            copy = {};
+            return copy_dict(s, *s.template at<dict_node>(node), shape, copy);
+        }))
+        return decode();
+    std::uint64_t end = 0;
+    read_root(in, slot, generation, [&](segment& s) {
+        end = load_word(s.template at<dict_node>(node)->next_sequence);
+        return read_result::done;
+    });
+    for (std::uint64_t sequence = 0; sequence < end;) {
+        std::uint64_t next = 0;
+        read_root(in, slot, generation, [&](segment& s) {
+            copy = {};
+            next = sequence;
+            return copy_records(s, *s.template at<dict_node>(node), shape, next, end, elements_in_piece,
+                                copy);
+        });
+        decode();
+        if (copy.count != elements_in_piece) return;
+        sequence = next;
+    }
+}
+
 /// erase_if() of a dict or a set, one record after the other; `V` is void for sets. `matches` is given the key, and the value.
 template <typename K, typename V>
 class record_eraser {

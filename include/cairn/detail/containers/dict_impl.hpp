@@ -132,12 +132,7 @@ std::uint64_t dict<K, V>::next_sequence() const {
 template <typename K, typename V>
 template <typename Add>
 void dict<K, V>::read_all(Add add) const {
-    detail::dict_copy copy;
-    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
-        copy = {};
-        return detail::copy_dict(s, node_in(s), shape, copy);
-    });
-    for (detail::dict_decoder<K, V> decoder(copy); decoder.has_next();) decoder.next(add);
+    detail::read_records<K, V>(in(), slot(), generation(), node(), add);
 }
 
 template <typename K, typename V>

@@ -345,11 +345,17 @@ std::optional<T> list<T>::try_at(size_type index, size_type& size) const {
 
 template <typename T>
 T list<T>::back() const {
-    size_type size = this->size();
-    for (;;) {
-        if (size == 0) throw_index("get from", 0, 0);
-        if (std::optional<T> value = try_at(size - 1, size)) return *std::move(value);
-    }
+    detail::element_copy<T> copy;
+    std::uint64_t size = 0;
+    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
+        detail::list_node& n = node_in(s);
+        size = __atomic_load_n(&n.size, __ATOMIC_ACQUIRE);  // acquire: as in at()
+        if (size == 0) return detail::read_result::done;
+        const std::byte* from = detail::find_element(s, links_in(n), size - 1);
+        return from == nullptr ? detail::read_result::torn : copy.copy(s, from);
+    });
+    if (size == 0) throw_index("get from", 0, 0);
+    return copy.take();
 }
 
 template <typename T>
@@ -418,12 +424,27 @@ std::vector<T> list<T>::snapshot() const {
 }
 
 template <typename T>
+std::vector<T> list<T>::read_in_pieces(size_type first, size_type last) const {
+    std::vector<T> all;
+    raw_copy piece;
+    for (const size_type end = std::min(last, size()); first < end; first += piece.count) {
+        const size_type behind = std::min<size_type>(end, first + detail::elements_in_piece);
+        detail::read_root(in(), slot(), generation(),
+                          [&](detail::segment& s) { return copy_raw(s, first, behind, piece); });
+        if (piece.count == 0) break;  // it has shrunk
+        std::vector<T> values = decode_raw(piece);
+        all.insert(all.end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
+    }
+    return all;
+}
+
+template <typename T>
 std::vector<T> list<T>::slice(size_type first, size_type last, size_type step) const {
     if (step == 0) throw_argument("slice of", "step is 0, expected 1 or more");
     raw_copy raw;
-    detail::read_root(in(), slot(), generation(),
-                      [&](detail::segment& s) { return copy_raw(s, first, last, raw); });
-    std::vector<T> all = decode_raw(raw);
+    const bool is_whole = detail::read_root_whole(
+        in(), slot(), generation(), [&](detail::segment& s) { return copy_raw(s, first, last, raw); });
+    std::vector<T> all = is_whole ? decode_raw(raw) : read_in_pieces(first, last);
     if (step == 1) return all;
     std::vector<T> some;
     for (std::size_t i = 0; i < all.size(); i += step) {

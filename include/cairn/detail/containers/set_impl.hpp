@@ -165,12 +165,7 @@ std::uint64_t set<T>::next_sequence() const {
 template <typename T>
 template <typename Add>
 void set<T>::read_all(Add add) const {
-    detail::dict_copy copy;
-    detail::read_root(in(), slot(), generation(), [&](detail::segment& s) {
-        copy = {};
-        return detail::copy_dict(s, node_in(s), shape, copy);
-    });
-    for (detail::dict_decoder<T, void> decoder(copy); decoder.has_next();) decoder.next(add);
+    detail::read_records<T, void>(in(), slot(), generation(), node(), add);
 }
 
 template <typename T>

@@ -2,7 +2,9 @@
 //
 // A reader looks at the root's version, copies, and looks again: the same even version means that no writer was there.
 // Readers write nothing, so they neither wait for each other nor slow writers down. After a few tries, or with a dead
-// writer's odd version, the lock settles it.
+// writer's odd version, the lock settles it: a read ends however busy writers are. A process that may only read cannot take
+// it; it looks between a writer's changes, for some seconds, and reads in pieces what takes longer to copy than the writer
+// leaves it alone.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -56,13 +58,14 @@ private:
     bool may_look_ = false;
 };
 
-/// The rest of read_root(), out of line: tries again, then takes the lock.
+/// The rest of read_root(), out of line: tries again, then takes the lock. False, if it may give up, in a process that may
+/// not, when a writer has changed the root during each of some copies.
 using read_function = read_result (*)(void* copy, segment& s);
-CAIRN_API CAIRN_COLD void read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation,
-                                           read_function call, void* copy);
+CAIRN_API CAIRN_COLD bool read_root_slowly(segment& s, root_slot& slot, std::uint64_t generation,
+                                           read_function call, void* copy, bool may_give_up);
 
 /// Runs `copy(segment&)`, which copies to private memory and returns a read_result, until what it copied is whole.
-/// Throws object_gone, object_poisoned, corrupt_segment, would_deadlock.
+/// Throws object_gone, object_poisoned, corrupt_segment, would_deadlock; timeout_error in a process that may only read.
 template <typename Copy>
 void read_root(segment& s, root_slot& slot, std::uint64_t generation, Copy copy) {
     const quick_look look(s, slot, generation);
@@ -72,8 +75,26 @@ void read_root(segment& s, root_slot& slot, std::uint64_t generation, Copy copy)
             return;
     }
     read_root_slowly(
-        s, slot, generation, [](void* again, segment& in) { return (*static_cast<Copy*>(again))(in); },
-        &copy);
+        s, slot, generation, [](void* again, segment& in) { return (*static_cast<Copy*>(again))(in); }, &copy,
+        false);
 }
+
+/// The same for what takes long to copy. False in a process that may only read where a writer does not leave it the time: what
+/// was copied is nothing then, and pieces are to be read.
+template <typename Copy>
+[[nodiscard]] bool read_root_whole(segment& s, root_slot& slot, std::uint64_t generation, Copy copy) {
+    const quick_look look(s, slot, generation);
+    if (look.may_look()) [[likely]] {
+        const read_result result = copy(s);
+        if (look.is_whole() && result == read_result::done) [[likely]]
+            return true;
+    }
+    return read_root_slowly(
+        s, slot, generation, [](void* again, segment& in) { return (*static_cast<Copy*>(again))(in); }, &copy,
+        true);
+}
+
+/// How much of a container is read at once where it cannot be read as a whole: some microseconds.
+constexpr std::uint64_t elements_in_piece = 256;
 
 }  // namespace cairn::inline CAIRN_ABI::detail
