@@ -45,18 +45,14 @@ void lease_hold::release() {
 }
 
 void lease_hold::end(const char* operation, bool (*by)(root_transaction&, queue_node&, std::uint64_t)) {
-    const std::string what = std::string(operation) + " ";
-    if (ticket_.lease == 0)
-        throw invalid_state(what + describe_object(in(), slot()) +
-                            ": it was acknowledged or released before");
-    if (!is_own()) {
-        throw invalid_state(
-            what + describe_object(in(), slot()) +
-            ": it was leased by the parent of this forked process, and is its parent's alone");
-    }
+    // Only a failure needs memory: the guard of an item that was leased when there was none left gives it back all the same.
+    const auto fail = [&](const char* why) {
+        throw invalid_state(std::string(operation) + " " + describe_object(in(), slot()) + ": " + why);
+    };
+    if (ticket_.lease == 0) fail("it was acknowledged or released before");
+    if (!is_own()) fail("it was leased by the parent of this forked process, and is its parent's alone");
     root_transaction tx(in(), slot(), generation());
-    if (!by(tx, *in().at<queue_node>(node()), ticket_.lease))
-        throw invalid_state(what + describe_object(in(), slot()) + ": there is no such lease any more");
+    if (!by(tx, *in().at<queue_node>(node()), ticket_.lease)) fail("there is no such lease any more");
     ticket_ = {0, ticket_.deliveries};
 }
 
