@@ -45,7 +45,9 @@ public:
     }
     void lock() {
         cairn::detail::require_usable_thread();
-        if (cairn::detail::try_lock(mutex_) == EBUSY) cairn::detail::lock_contended(mutex_);
+        const cairn::detail::thread_token self = cairn::detail::this_thread.thread_id;
+        if (cairn::detail::try_lock(mutex_, self) == EBUSY)
+            cairn::detail::lock_contended(mutex_, self, {}, {});
     }
     void unlock() { cairn::detail::unlock(mutex_); }
 

@@ -81,21 +81,23 @@ public:
     /// @throws queue_closed      it was closed before or during the wait
     /// @throws invalid_state     another living thread is its producer
     /// @throws invalid_argument  the item is larger than the channel; nothing was put
-    void put(parameter value) const { static_cast<void>(put_before(value, detail::some_day, {})); }
+    void put(parameter value) const { static_cast<void>(put_before(value, detail::no_deadline, {})); }
     /// As put(). False when a stop was requested first, and then nothing was put.
     bool put(parameter value, const std::stop_token& stop) const {
-        return put_before(value, detail::some_day, stop);
+        return put_before(value, detail::no_deadline, stop);
     }
     /// As put(), waiting no longer than that. False when the time was up first, and then nothing was put.
     template <typename Rep, typename Period>
     bool put_for(parameter value, std::chrono::duration<Rep, Period> timeout,
                  const std::stop_token& stop = {}) const {
-        return put_before(value, wait_until(timeout), stop);
+        return put_before(value, detail::wait_limit(timeout), stop);
     }
     template <typename Clock, typename Duration>
     bool put_until(parameter value, std::chrono::time_point<Clock, Duration> deadline,
                    const std::stop_token& stop = {}) const {
-        return put_before(value, wait_until(deadline - Clock::now()), stop);
+        return detail::attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](detail::steady_time until) { return put_before(value, until, stop); });
     }
     /// False when the channel is full. Throws as put().
     bool try_put(parameter value) const { return put_before(value, detail::at_once, {}); }
@@ -108,19 +110,23 @@ public:
     /// @throws queue_closed   it is closed, and nothing is left
     /// @throws invalid_state  another living thread is its consumer
     // Until some day it waits, and then there is one.
-    T get() const { return *get_before(detail::some_day, {}); }  // NOLINT(bugprone-unchecked-optional-access)
+    T get() const {
+        return *get_before(detail::no_deadline, {});
+    }  // NOLINT(bugprone-unchecked-optional-access)
     /// As get(). Nothing when a stop was requested first.
-    std::optional<T> get(const std::stop_token& stop) const { return get_before(detail::some_day, stop); }
+    std::optional<T> get(const std::stop_token& stop) const { return get_before(detail::no_deadline, stop); }
     /// As get(), waiting no longer than that. Nothing when the time was up first.
     template <typename Rep, typename Period>
     std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout,
                              const std::stop_token& stop = {}) const {
-        return get_before(wait_until(timeout), stop);
+        return get_before(detail::wait_limit(timeout), stop);
     }
     template <typename Clock, typename Duration>
     std::optional<T> get_until(std::chrono::time_point<Clock, Duration> deadline,
                                const std::stop_token& stop = {}) const {
-        return get_before(wait_until(deadline - Clock::now()), stop);
+        return detail::attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](detail::steady_time until) { return get_before(until, stop); });
     }
     /// Nothing when the channel is empty. Throws as get().
     std::optional<T> try_get() const { return get_before(detail::at_once, {}); }
@@ -214,10 +220,6 @@ private:
         detail::decoding<T> value;
         bool is_left = false;
     };
-    template <typename Rep, typename Period>
-    static detail::steady_time wait_until(std::chrono::duration<Rep, Period> timeout) {
-        return timeout > timeout.zero() ? detail::deadline_after(timeout) : detail::at_once;
-    }
     bool put_before(parameter value, detail::steady_time deadline, const std::stop_token& stop) const;
     std::optional<T> get_before(detail::steady_time deadline, const std::stop_token& stop) const;
     template <typename Get>

@@ -100,7 +100,9 @@ struct segment_facts {
     bool is_of_this_boot = true;
     bool is_of_this_pid_namespace = true;
     std::uint64_t pid_namespace = 0;
-    std::uint32_t lock_thread = 0;  // that holds the segment's lock; 0: nobody
+    bool is_of_this_time_namespace = true;
+    std::uint64_t time_namespace = 0;  // 0: the kernel has none
+    std::uint32_t lock_thread = 0;     // that holds the segment's lock; 0: nobody
     bool lock_owner_died = false;
 };
 

@@ -7,7 +7,11 @@
 // Life of a named segment: create() makes it; it loses its name when the creating process's last manager object goes
 // (forked copies do not count; handles keep the memory, not the name). open_or_create(): when the last attached
 // process goes. `.persist`: only by unlink() or `shmctl rm`. What a killed creator leaves is removed by the last process
-// to leave, by the next create() of that name, or by `shmctl gc`. An anonymous one is gone with its last process.
+// to leave, by the next create() of that name, or by `shmctl gc`. An anonymous one is gone with its last process. A manager that
+// goes waits a second at most for the segment's lock: what it has not removed by then goes as that of a killed creator.
+//
+// Limits        operations with a limit (get_for, stop tokens) keep it, whoever holds a lock; `try_` forms wait a second at most
+//               for it, others as long as it takes, or `.lock_timeout` of the options: then timeout_error, which says who holds it.
 //
 // Safety        thread-safe, process-shared, crash-atomic, fork-safe, as all of Cairn; not signal-safe.
 //
@@ -74,7 +78,9 @@ public:
     /// @throws no_such_segment, permission_denied, corrupt_segment, version_mismatch, refused
     static manager open(std::string_view name, const open_options& options = {});
     static manager open(std::string_view name, open_mode mode) {
-        return open(name, open_options{.mode = mode, .owner = {}});
+        open_options options;
+        options.mode = mode;
+        return open(name, options);
     }
     static manager open_or_create(std::string_view name, const segment_options& options = {});
 

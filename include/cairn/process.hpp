@@ -145,12 +145,8 @@ public:
     /// @throws  as join()
     template <typename Clock, typename Duration>
     bool join_until(const std::chrono::time_point<Clock, Duration>& time) {
-        for (;;) {
-            const auto now = Clock::now();
-            if (time <= now) return wait_until(detail::steady_time::min());
-            // Another clock may be set meanwhile, so it is asked again.
-            if (wait_until(detail::deadline_after(time - now))) return true;
-        }
+        return detail::attempt_until_time(
+            time, [] { return false; }, [this](detail::steady_time until) { return wait_until(until); });
     }
 
     /// The exit code as in the table above; empty while the child runs.

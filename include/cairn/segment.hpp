@@ -4,6 +4,7 @@
 
 #include <cairn/detail/base/language.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +14,27 @@
 #include <cairn/detail/base/export.hpp>
 
 namespace cairn::inline CAIRN_ABI {
+
+/// The longest time that something may take, of any std::chrono duration type. No limit where none is given; NaN is 0.
+class time_limit {
+public:
+    constexpr time_limit() noexcept = default;
+    template <typename Rep, typename Period>
+    constexpr time_limit(
+        const std::chrono::duration<Rep, Period>& time) noexcept {  // NOLINT(google-explicit-constructor)
+        const std::chrono::duration<long double, std::nano> exact = time;
+        if (exact >= std::chrono::nanoseconds::max()) return;
+        nanoseconds_ = exact.count() > 0 ? std::chrono::ceil<std::chrono::nanoseconds>(exact)
+                                         : std::chrono::nanoseconds(0);
+    }
+    [[nodiscard]] constexpr bool is_given() const noexcept {
+        return nanoseconds_ != std::chrono::nanoseconds::max();
+    }
+    [[nodiscard]] constexpr std::chrono::nanoseconds nanoseconds() const noexcept { return nanoseconds_; }
+
+private:
+    std::chrono::nanoseconds nanoseconds_ = std::chrono::nanoseconds::max();
+};
 
 /// For manager::create and open_or_create.
 struct segment_options {
@@ -25,6 +47,10 @@ struct segment_options {
     mode_t mode = 0600;
     /// Only unlink() or `shmctl rm` removes it.
     bool persist = false;
+    /// The longest that a plain operation of this process waits for a lock in the segment; then it throws timeout_error, which
+    /// names the holder, and nothing has happened. Without it, it waits. Operations with a limit of their own keep that one.
+    /// It is the process's: of several managers of one segment the last one that was given it counts.
+    time_limit lock_timeout = {};
 };
 
 enum class open_mode { read_write, read_only };
@@ -34,6 +60,10 @@ struct open_options {
     open_mode mode = open_mode::read_write;
     /// Accept a segment that belongs to this user; without it only one's own is opened.
     std::optional<uid_t> owner = std::nullopt;
+    /// Wait so long for a segment of that name, if there is none: for processes that start before it is made.
+    time_limit wait = std::chrono::nanoseconds(0);
+    /// As in segment_options. It also bounds open() itself.
+    time_limit lock_timeout = {};
 };
 
 }  // namespace cairn::inline CAIRN_ABI

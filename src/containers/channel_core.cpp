@@ -206,25 +206,38 @@ bool try_once(const channel_reference& c, Attempt& attempt) {
 template <typename Attempt>
 bool try_until(const channel_reference& c, Attempt attempt, steady_time deadline,
                const std::stop_token& stop) {
+    const operation_limit limit = {deadline, &stop};
+    const auto try_in_time = [&] {
+        const limited_locks in_time(limit);
+        return try_once(c, attempt);
+    };
     const std::uint64_t& word = attempt.watched();
     std::uint64_t seen = load_word(word);
-    if (try_once(c, attempt)) [[likely]]
-        return true;
-    if (deadline == at_once) return false;
-    root_wait wait(c.in, c.slot, c.generation, Attempt::event, deadline, stop);
-    for (;;) {
-        wait.pause(word, seen, [] { return false; });
-        seen = load_word(word);
-        if (try_once(c, attempt)) return true;
-        bool goes_on = false;
-        {
-            root_transaction tx(c.in, c.slot, c.generation);
-            goes_on = wait.may_go_on(tx);
-            if (goes_on) set_flag_of_sleep(c.slot, Attempt::event);
+    try {
+        if (try_in_time()) [[likely]]
+            return true;
+        if (deadline <= already_over) return false;
+        // A wake that it takes along when it gives up is nobody else's: an end has one owner.
+        root_wait wait(c.in, c.slot, c.generation, Attempt::event, deadline, stop);
+        for (;;) {
+            wait.pause(word, seen, [] { return false; });
+            seen = load_word(word);
+            if (try_in_time()) return true;
+            bool goes_on = false;
+            {
+                const limited_locks in_time(limit);
+                root_transaction tx(c.in, c.slot, c.generation);
+                goes_on = wait.may_go_on(tx);
+                if (goes_on) set_flag_of_sleep(c.slot, Attempt::event);
+            }
+            seen = load_word(word);
+            if (try_in_time()) return true;
+            if (!goes_on) return false;
         }
-        seen = load_word(word);
-        if (try_once(c, attempt)) return true;
-        if (!goes_on) return false;
+    } catch (const limit_reached&) {
+        return false;
+    } catch (...) {
+        throw;  // here the lock is given back: the program may end by it
     }
 }
 

@@ -162,8 +162,7 @@ bool write_off_dead(segment& s, root_slot& slot, std::uint64_t generation, queue
 
 std::uint64_t count_lost(segment& s, root_slot& slot, std::uint64_t generation, segment_offset node) {
     holders_picture seen = copy_holders(s, slot, generation, node);
-    // Who lives is not known in another pid namespace.
-    if (s.header().pid_namespace != os::pid_namespace()) return seen.lost;
+    if (!can_tell_who_lives(s)) return seen.lost;
     keep_dead(s, seen.holders);
     std::uint64_t of_dead = 0;
     for (const queue_holder& each : seen.holders) of_dead += each.taken;

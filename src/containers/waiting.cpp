@@ -12,15 +12,11 @@ namespace {
 // learnt.
 constexpr std::chrono::microseconds longest_spin{20};
 constexpr int pauses_before_yielding = 64;  // about 2 us: the other side is on another processor, and at it
-constexpr unsigned most_halvings = 4;
-constexpr unsigned skips_between_trials = 32;
+constexpr std::uint8_t most_halvings = 4;
+constexpr std::uint8_t skips_between_trials = 32;
 
-// What this thread has learnt. One for all objects: they are on the same machine.
-struct spin_experience {
-    unsigned halvings = 0;  // of longest_spin; most_halvings: not at all
-    unsigned skipped = 0;
-};
-thread_local spin_experience experience;
+// What this thread has learnt is in its thread_state: spin_halvings of longest_spin, with most_halvings not at all. One for all
+// objects: they are on the same machine.
 
 bool has_changed(const std::uint64_t& word, std::uint64_t seen) noexcept {
     // acquire: what was published with the change is there; the lock says so again
@@ -32,7 +28,7 @@ bool spin(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) n
         pause_reader();
         if (has_changed(word, seen)) return true;
     }
-    const auto most = std::chrono::nanoseconds(longest_spin) / (1U << experience.halvings);
+    const auto most = std::chrono::nanoseconds(longest_spin) / (1U << this_thread.spin_halvings);
     const steady_time until = std::min(deadline, std::chrono::steady_clock::now() + most);
     do {
         os::yield_processor();
@@ -43,16 +39,17 @@ bool spin(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) n
 
 bool spin_if_it_pays(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) noexcept {
     if (os::processor_count() == 1) return false;
-    if (experience.halvings == most_halvings) {
-        if (++experience.skipped < skips_between_trials) return false;
-        experience.skipped = 0;
-        experience.halvings = most_halvings - 1;
+    thread_state& thread = this_thread;
+    if (thread.spin_halvings == most_halvings) {
+        if (++thread.spins_skipped < skips_between_trials) return false;
+        thread.spins_skipped = 0;
+        thread.spin_halvings = most_halvings - 1;
     }
     if (spin(word, seen, deadline)) {
-        experience.halvings = 0;
+        thread.spin_halvings = 0;
         return true;
     }
-    if (experience.halvings < most_halvings) ++experience.halvings;
+    if (thread.spin_halvings < most_halvings) ++thread.spin_halvings;
     return false;
 }
 
@@ -68,6 +65,10 @@ root_wait::root_wait(const segment& in, root_slot& slot, std::uint64_t generatio
 }
 
 root_wait::~root_wait() = default;
+
+void root_wait::pass_wake_on() const noexcept {
+    wake_without_lock(slot_, event_);
+}
 
 bool root_wait::pause_once(const std::uint64_t& word, std::uint64_t seen) {
     if (!is_registered_) {
@@ -92,12 +93,12 @@ bool root_wait::is_nothing_new(const std::uint64_t& word, std::uint64_t seen) co
     return !stop_.stop_requested() && load_word(slot_.events[event_].sequence) == sequence_ &&
            !has_changed(word, seen) && load_word(slot_.generation) == generation_ &&
            load_word(slot_.state) == static_cast<std::uint32_t>(root_state::live) &&
-           (deadline_ == some_day || std::chrono::steady_clock::now() < deadline_);
+           (deadline_ == no_deadline || std::chrono::steady_clock::now() < deadline_);
 }
 
 bool root_wait::may_go_on(root_transaction& tx) {
     if (stop_.stop_requested()) return false;
-    if (deadline_ != some_day && std::chrono::steady_clock::now() >= deadline_) return false;
+    if (deadline_ != no_deadline && std::chrono::steady_clock::now() >= deadline_) return false;
     if (!may_spin_) {
         sequence_ = prepare_to_sleep(tx, event_);
         is_registered_ = true;

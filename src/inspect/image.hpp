@@ -29,10 +29,15 @@ struct source {
     // Whether pids, start times and lock words say something about processes here and now.
     bool is_of_this_boot = false;
     bool is_of_this_pid_namespace = false;
+    bool is_of_this_time_namespace = false;
 
+    /// Whether a pid and a start time say something here.
+    [[nodiscard]] bool sees_processes() const noexcept {
+        return is_of_this_pid_namespace && is_of_this_time_namespace;
+    }
     /// True where a thread id in a lock word, or an entry of the participants, may be a living process.
     [[nodiscard]] bool has_living_processes() const noexcept {
-        return !where.is_image && is_of_this_boot && is_of_this_pid_namespace;
+        return !where.is_image && is_of_this_boot && sees_processes();
     }
 };
 

@@ -26,7 +26,7 @@ std::string text_in(const char* bytes, std::size_t most) {
 
 presence presence_of(const source& from, os::process_identity identity) {
     if (from.where.is_image || !from.is_of_this_boot) return presence::dead;
-    if (!from.is_of_this_pid_namespace) return presence::unknown;
+    if (!from.sees_processes()) return presence::unknown;
     return os::is_alive(identity) ? presence::alive : presence::dead;
 }
 
@@ -39,7 +39,7 @@ void fill_from_slot(object_facts& facts, const root_slot& slot) {
     facts.generation = slot.generation;
     facts.fingerprint = slot.fingerprint;
     facts.created_nanoseconds = slot.created_nanoseconds;
-    facts.acquired_count = slot.lock.acquired_count;
+    facts.acquired_count = acquired_count(slot.lock) - slot.acquired_before;
     facts.contended_count = slot.contended_count;
     facts.recovery_count = slot.recovery_count;
     facts.rolled_back_count = slot.rolled_back_count;
@@ -58,7 +58,7 @@ void fill_lock(object_facts& facts, const root_slot& slot, const source& from) {
     facts.lock = holder.state;
     facts.lock_pid = holder.pid;
     facts.lock_thread = holder.thread != 0                       ? holder.thread
-                        : holder.state == lock_state::owner_died ? slot.lock.holder
+                        : holder.state == lock_state::owner_died ? thread_of(slot.lock.holder)
                                                                  : 0;
     facts.has_waiters = facts.has_waiters || holder.has_waiters;
 }
@@ -224,13 +224,15 @@ segment_facts inspection::facts() const {
     facts.is_of_this_boot = from.is_of_this_boot;
     facts.is_of_this_pid_namespace = from.is_of_this_pid_namespace;
     facts.pid_namespace = header.pid_namespace;
+    facts.is_of_this_time_namespace = from.is_of_this_time_namespace;
+    facts.time_namespace = header.time_namespace;
     image in(from);
     facts.is_truncated = in.is_truncated();
     const segment_control* control = in.control();
     if (control == nullptr) return facts;
     facts.is_retired = control->retired != 0;
     facts.recovery_count = control->recovery_count;
-    facts.acquired_count = control->lock.acquired_count;
+    facts.acquired_count = acquired_count(control->lock);
     const lock_holder holder = look_at(control->lock, from);
     facts.lock_thread = holder.state == lock_state::held ? holder.thread : 0;
     facts.lock_owner_died = holder.state == lock_state::owner_died;

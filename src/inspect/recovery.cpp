@@ -63,7 +63,7 @@ bool replay(image& in, const built_in_log& log, std::uint64_t lowest) {
 
 // A lock as the kernel leaves it when its owner dies: whoever takes it is told so.
 void leave_to_next_owner(stored_mutex& lock) {
-    const std::uint32_t holder = lock.holder;
+    const thread_token holder = lock.holder;
     initialize(lock);
     lock.holder = holder;
     lock.word = FUTEX_OWNER_DIED;

@@ -123,7 +123,7 @@ bool is_same_moment(const root_slot& before, const root_slot& after) noexcept {
     return one.thread_id == two.thread_id && one.owner_died == two.owner_died &&
            before.version == after.version && before.log_head == after.log_head &&
            before.generation == after.generation && before.state == after.state &&
-           before.lock.acquired_count == after.lock.acquired_count &&
+           acquired_count(before.lock) == acquired_count(after.lock) &&
            before.recovery_count == after.recovery_count &&
            before.operation.progress == after.operation.progress && before.extents == after.extents;
 }
@@ -166,9 +166,11 @@ bool read_root(const source& from, std::uint32_t link, std::uint64_t generation,
                 root_slot* found = repaired.slot(link);
                 if (found == nullptr) return false;
                 if (report.problems.empty()) {
-                    notes.emplace_back("its last writer died in the middle (thread " +
-                                       std::to_string(slot->lock.holder) +
-                                       "): shown as the next user will find it");
+                    const std::string writer = slot->lock.holder == 0
+                                                   ? "its last writer had no time to finish"
+                                                   : "its last writer died in the middle (thread " +
+                                                         std::to_string(thread_of(slot->lock.holder)) + ")";
+                    notes.emplace_back(writer + ": shown as the next user will find it");
                 } else {
                     notes.emplace_back("its last writer died in the middle, and it cannot be repaired: " +
                                        report.problems.front());

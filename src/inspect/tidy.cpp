@@ -48,7 +48,7 @@ segment_ptr attach_to(const segment_location& where) {
 collect_result foresee(const segment_location& where) {
     const inspection look(where);
     const segment_facts facts = look.facts();
-    if (!facts.is_of_this_boot || !facts.is_of_this_pid_namespace) {
+    if (!facts.is_of_this_boot || !facts.is_of_this_pid_namespace || !facts.is_of_this_time_namespace) {
         throw refused("collect segment '" + where.name + "': made " +
                       (facts.is_of_this_boot
                            ? "in another pid namespace: whether its processes live cannot be seen from here"

@@ -65,7 +65,7 @@ struct segment_moment {
 segment_moment moment_of(const segment_control& control) {
     const lock_word lock = inspect(control.lock);
     return {
-        lock.thread_id,          lock.owner_died,         control.log_bytes,    control.lock.acquired_count,
+        lock.thread_id,          lock.owner_died,         control.log_bytes,    acquired_count(control.lock),
         control.recovery_count,  control.committed_bytes, control.pending_slot, control.first_slot,
         control.last_participant};
 }

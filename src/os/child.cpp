@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "os/fault.hpp"
+#include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
 
@@ -33,6 +35,7 @@ std::error_code from_errno(int error) noexcept {
 // Runs a call that returns -1 and sets errno; asks the fault hook first, retries on EINTR.
 template <typename Call>
 long checked_call(const char* name, Call call) noexcept {
+    const uncancellable in_one_piece;
     for (;;) {
         if (const int error = injected_fault(name); error != 0) {
             if (error == EINTR) continue;
@@ -46,6 +49,14 @@ long checked_call(const char* name, Call call) noexcept {
 
 std::error_code outcome(long result) noexcept {
     return result < 0 ? from_errno(errno) : std::error_code{};
+}
+
+std::error_code take_over(long opened, unique_fd& fd) noexcept {
+    if (opened < 0) return outcome(opened);
+    unique_fd kept = above_standard(static_cast<int>(opened));
+    if (!kept.valid()) return from_errno(errno);
+    fd = std::move(kept);
+    return {};
 }
 
 std::error_code try_reap(idtype_t kind, id_t id, child_status& status) noexcept {
@@ -93,14 +104,12 @@ void kill_own_process() noexcept {
 // By number: the C library has pidfd_open and pidfd_send_signal only since 2.36.
 std::error_code open_pidfd(pid_t pid, unique_fd& fd) noexcept {
     const long result = checked_call("pidfd_open", [&] { return ::syscall(SYS_pidfd_open, pid, 0); });
-    if (result >= 0) fd = unique_fd(static_cast<int>(result));
-    return outcome(result);
+    return take_over(result, fd);
 }
 
 std::error_code open_always_readable(unique_fd& fd) noexcept {
     const long result = checked_call("eventfd", [] { return ::eventfd(1, EFD_CLOEXEC); });
-    if (result >= 0) fd = unique_fd(static_cast<int>(result));
-    return outcome(result);
+    return take_over(result, fd);
 }
 
 std::error_code signal_by_pidfd(int fd, int signal) noexcept {
@@ -127,6 +136,7 @@ std::error_code wait_readable(int fd, std::chrono::nanoseconds longest, bool& re
     }
     pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
     const timespec limit = to_timespec(longest);
+    const uncancellable in_one_piece;
     const int count = ::ppoll(&entry, 1, &limit, nullptr);
     if (count < 0) return errno == EINTR ? std::error_code{} : from_errno(errno);
     if (count > 0 && (entry.revents & POLLNVAL) != 0) return from_errno(EBADF);
@@ -136,6 +146,7 @@ std::error_code wait_readable(int fd, std::chrono::nanoseconds longest, bool& re
 
 void sleep_for(std::chrono::nanoseconds time) noexcept {
     const timespec limit = to_timespec(time);
+    const uncancellable in_one_piece;
     ::nanosleep(&limit, nullptr);
 }
 

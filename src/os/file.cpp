@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <climits>
 #include <limits>
+#include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "os/fault.hpp"
+#include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
 
@@ -29,6 +31,7 @@ std::error_code from_errno(int error) {
 // Runs a call that returns -1 and sets errno; asks the fault hook first, retries on EINTR.
 template <typename Call>
 int checked_call(const char* name, Call call) {
+    const uncancellable in_one_piece;
     for (;;) {
         if (const int error = injected_fault(name); error != 0) {
             if (error == EINTR) continue;
@@ -42,6 +45,14 @@ int checked_call(const char* name, Call call) {
 
 std::error_code outcome(int result) {
     return result < 0 ? from_errno(errno) : std::error_code{};
+}
+
+std::error_code take_over(int opened, unique_fd& fd) {
+    if (opened < 0) return outcome(opened);
+    unique_fd kept = above_standard(opened);
+    if (!kept.valid()) return from_errno(errno);
+    fd = std::move(kept);
+    return {};
 }
 
 // Beyond the limit of a file's size (ulimit -f) the system does not only say EFBIG: SIGXFSZ ends the program. So it is not
@@ -83,20 +94,19 @@ bool set_shm_directory(const std::string& path) {
 std::error_code create_nameless(const std::string& directory, mode_t mode, unique_fd& fd) {
     const int result =
         checked_call("open", [&] { return ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode); });
-    if (result >= 0) fd = unique_fd(result);
-    return outcome(result);
+    return take_over(result, fd);
 }
 
 std::error_code create_anonymous(const std::string& name, unique_fd& fd) {
     const int result = checked_call(
         "memfd_create", [&] { return ::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING); });
-    if (result >= 0) fd = unique_fd(result);
-    return outcome(result);
+    return take_over(result, fd);
 }
 
 std::error_code link_file(const unique_fd& fd, const std::string& path) {
     // By way of /proc: linkat with AT_EMPTY_PATH wants CAP_DAC_READ_SEARCH.
-    const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
+    // By the thread: of a process whose first thread has ended /proc shows no descriptors.
+    const std::string self = "/proc/thread-self/fd/" + std::to_string(fd.get());
     return outcome(checked_call("linkat", [&] {
         return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
     }));
@@ -105,12 +115,11 @@ std::error_code link_file(const unique_fd& fd, const std::string& path) {
 std::error_code open_existing(const std::string& path, bool writable, unique_fd& fd) {
     const int flags = (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
     const int result = checked_call("open", [&] { return ::open(path.c_str(), flags); });
-    if (result >= 0) fd = unique_fd(result);
-    return outcome(result);
+    return take_over(result, fd);
 }
 
 unique_fd open_following(const char* path) {
-    return unique_fd(checked_call("open", [&] { return ::open(path, O_RDWR | O_CLOEXEC); }));
+    return above_standard(checked_call("open", [&] { return ::open(path, O_RDWR | O_CLOEXEC); }));
 }
 
 std::error_code describe(int fd, file_facts& facts) {
@@ -192,6 +201,7 @@ std::error_code punch(int fd, std::uint64_t offset, std::uint64_t bytes) {
 
 std::error_code list_directory(const std::string& path, std::vector<std::string>& names) {
     if (const int error = injected_fault("opendir"); error != 0) return from_errno(error);
+    const uncancellable in_one_piece;
     DIR* directory = ::opendir(path.c_str());
     if (directory == nullptr) return from_errno(errno);
     while (const dirent* entry = ::readdir(directory)) names.emplace_back(entry->d_name);

@@ -26,6 +26,9 @@ void count_arrival() noexcept;
 [[nodiscard]] bool has_forks_on_their_way() noexcept;
 /// Returns when all forked children have arrived, or after `longest`; those that are missing then are not waited for
 /// again, and not counted when they arrive after all.
-void wait_for_arrivals(std::chrono::milliseconds longest) noexcept;
+/// Where all that are missing were forked by this process, `may_arrive` is asked now and then; once it says no, none of them is
+/// waited for any more: a fork may have failed, and a child been killed before its first instruction.
+void wait_for_arrivals(std::chrono::milliseconds longest, bool (*may_arrive)(const void* context) noexcept,
+                       const void* context) noexcept;
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

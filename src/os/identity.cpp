@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "os/fault.hpp"
+#include "os/uncancellable.hpp"
 #include "os/unique_fd.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
@@ -24,6 +25,7 @@ namespace {
 // Reads a short file of /proc whole; returns the number of bytes, -1 when it cannot be read. No allocation: a forked child
 // of a program with threads calls it.
 ssize_t read_file(const char* path, char* buffer, std::size_t bytes) noexcept {
+    const uncancellable in_one_piece;
     const unique_fd fd(::open(path, O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return -1;
     // One read: what fits comes in one piece.
@@ -105,6 +107,11 @@ bool same_process(process_identity a, process_identity b) noexcept {
     return a == b;
 }
 
+std::uint64_t inode_of(const char* path) noexcept {
+    struct stat status = {};
+    return ::stat(path, &status) == 0 ? static_cast<std::uint64_t>(status.st_ino) : 0;
+}
+
 }  // namespace
 
 process_identity own_identity() noexcept {
@@ -131,6 +138,7 @@ process_identity identity_of(pid_t pid) noexcept {
 bool is_alive(process_identity identity) noexcept {
     const pid_t pid = pid_of(identity);
     if (pid <= 0) return false;
+    const uncancellable in_one_piece;
     const int injected = injected_fault("pidfd_open");
     const unique_fd fd(injected != 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     const int reason = injected != 0 ? injected : errno;
@@ -156,8 +164,11 @@ bool has_thread(pid_t process, pid_t thread) noexcept {
 }
 
 std::uint64_t pid_namespace() noexcept {
-    struct stat status = {};
-    return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint64_t>(status.st_ino) : 0;
+    return inode_of("/proc/thread-self/ns/pid");
+}
+
+std::uint64_t time_namespace() noexcept {
+    return inode_of("/proc/thread-self/ns/time");
 }
 
 std::array<std::uint64_t, 2> boot_id() noexcept {

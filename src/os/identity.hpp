@@ -45,8 +45,10 @@ CAIRN_API bool is_alive(process_identity identity) noexcept;
 /// The thread of that id is one of the process. A process's first thread counts as long as the process is there.
 bool has_thread(pid_t process, pid_t thread) noexcept;
 
-/// Inode of the calling process's pid namespace; 0 when not known.
+/// Inodes of the calling thread's pid and time namespaces; 0 when not known, or where the kernel has none. By the thread: the
+/// process's first may have ended, and what /proc says of it with it.
 std::uint64_t pid_namespace() noexcept;
+std::uint64_t time_namespace() noexcept;
 
 /// Of the running system; zero when not known.
 std::array<std::uint64_t, 2> boot_id() noexcept;

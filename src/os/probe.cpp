@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <sstream>
 #include <utility>
 
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/fault.hpp"
+#include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
 
@@ -23,6 +25,7 @@ std::error_code from_errno(int error) {
 
 // A short file of /proc, whole; empty when it cannot be read.
 std::string read_small_file(const std::string& path) {
+    const uncancellable in_one_piece;
     const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     std::string text;
     if (!fd.valid()) return text;
@@ -39,6 +42,7 @@ std::string read_small_file(const std::string& path) {
 
 std::error_code open_for_reading(const std::string& path, bool follow_links, unique_fd& fd) {
     const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow_links ? 0 : O_NOFOLLOW);
+    const uncancellable in_one_piece;
     for (;;) {
         if (const int error = injected_fault("open"); error != 0 && error != EINTR) return from_errno(error);
         const int result = ::open(path.c_str(), flags);
@@ -51,6 +55,7 @@ std::error_code open_for_reading(const std::string& path, bool follow_links, uni
 }
 
 std::error_code read_at(int fd, std::uint64_t offset, void* to, std::uint64_t bytes, std::uint64_t& got) {
+    const uncancellable in_one_piece;
     got = 0;
     while (got < bytes) {
         const ssize_t part = ::pread(fd, static_cast<char*>(to) + got, static_cast<std::size_t>(bytes - got),
@@ -103,6 +108,7 @@ std::string read_link(const std::string& path) {
 }
 
 std::vector<pid_t> all_processes() {
+    const uncancellable in_one_piece;
     std::vector<pid_t> pids;
     DIR* directory = ::opendir("/proc");
     if (directory == nullptr) return pids;
@@ -117,6 +123,27 @@ std::vector<pid_t> all_processes() {
     return pids;
 }
 
+std::optional<std::vector<pid_t>> living_forks() {
+    const uncancellable in_one_piece;
+    DIR* const threads = ::opendir("/proc/self/task");
+    if (threads == nullptr) return std::nullopt;
+    const std::string program = read_link("/proc/self/exe");
+    std::optional<std::vector<pid_t>> forks;
+    while (const dirent* thread = ::readdir(threads)) {
+        if (thread->d_name[0] == '.') continue;
+        const std::string path = "/proc/self/task/" + std::string(thread->d_name) + "/children";
+        if (::access(path.c_str(), R_OK) != 0) continue;
+        if (!forks) forks.emplace();
+        std::istringstream children(read_small_file(path));
+        for (pid_t child = 0; children >> child;) {
+            // Of one that has ended the link leads nowhere.
+            if (read_link("/proc/" + std::to_string(child) + "/exe") == program) forks->push_back(child);
+        }
+    }
+    ::closedir(threads);
+    return forks;
+}
+
 pid_t process_of_thread(pid_t thread) {
     const std::string status = read_small_file("/proc/" + std::to_string(thread) + "/status");
     const std::size_t at = status.find("\nTgid:");
@@ -125,6 +152,23 @@ pid_t process_of_thread(pid_t thread) {
     for (std::size_t i = at + 6; i < status.size() && status[i] != '\n'; ++i)
         if (status[i] >= '0' && status[i] <= '9') pid = pid * 10 + (status[i] - '0');
     return pid;
+}
+
+std::string state_of_thread(pid_t thread) {
+    const std::string status = read_small_file("/proc/" + std::to_string(thread) + "/status");
+    const std::size_t at = status.find("\nState:");
+    const std::size_t letter = at == std::string::npos ? at : status.find_first_not_of(" \t", at + 7);
+    if (letter == std::string::npos) return {};
+    switch (status[letter]) {
+        case 'R': return "running";
+        case 'S': return "sleeping";
+        case 'D': return "waiting for a device";
+        case 'T': return "stopped";
+        case 't': return "stopped by a debugger";
+        case 'Z':
+        case 'X': return "ended";
+        default: return "idle";
+    }
 }
 
 std::string program_of(pid_t pid) {

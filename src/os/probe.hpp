@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -54,8 +55,14 @@ std::string read_link(const std::string& path);
 /// Ids of all processes that /proc shows, in ascending order.
 std::vector<pid_t> all_processes();
 
+/// Children of this process that run the same program and have not ended; nothing where /proc does not tell.
+std::optional<std::vector<pid_t>> living_forks();
+
 /// The process that the thread belongs to; 0 when there is no such thread.
 pid_t process_of_thread(pid_t thread);
+
+/// "stopped", "running": what the kernel says of a thread (proc(5), State); empty when it is gone.
+std::string state_of_thread(pid_t thread);
 
 /// Name of the program that the process runs; empty when it is gone.
 std::string program_of(pid_t pid);

@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <limits>
+#include <optional>
+#include <stop_token>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -34,9 +37,15 @@ inline void pause_processor() noexcept {
 #endif
 }
 
+constexpr std::uint64_t upper_half = ~(one_acquisition - 1);
+
 // A dead owner's, also if a thread id is left in it, as the kernel never does, and damage may.
-bool can_be_taken(std::uint32_t word) noexcept {
+bool can_be_taken(std::uint64_t word) noexcept {
     return (word & FUTEX_TID_MASK) == 0 || (word & FUTEX_OWNER_DIED) != 0;
+}
+
+std::uint32_t* futex_of(stored_mutex& m) noexcept {
+    return reinterpret_cast<std::uint32_t*>(&m.word);
 }
 
 bool read_own_memory(std::uint64_t address, stored_mutex& to) noexcept {
@@ -59,7 +68,7 @@ bool is_in_own_list(const stored_mutex& m) noexcept {
         stored_mutex held;
         if (!read_own_memory(at - offsetof(stored_mutex, next), held)) return false;
         if (held.next == load_word(m.next) && held.previous == load_word(m.previous) &&
-            held.mark == load_word(m.mark) && held.acquired_count == load_word(m.acquired_count))
+            held.mark == load_word(m.mark) && held.word == load_word(m.word))
             return true;
         at = held.next & ~std::uint64_t{1};
     }
@@ -67,51 +76,59 @@ bool is_in_own_list(const stored_mutex& m) noexcept {
 }
 
 // That this thread has the lock by its number says nothing: exec passes numbers on.
-bool is_nobody(std::uint32_t word, const stored_mutex& m) noexcept {
-    const std::uint32_t thread = word & FUTEX_TID_MASK;
+bool is_nobody(std::uint64_t word, const stored_mutex& m, const holder_judge& judge) noexcept {
+    const auto thread = static_cast<std::uint32_t>(word & FUTEX_TID_MASK);
     if (can_be_taken(word)) return false;
     if (thread == static_cast<std::uint32_t>(::syscall(SYS_gettid))) return !is_in_own_list(m);
-    return ::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH;
+    if (::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH) return true;
+    if (judge.is_gone == nullptr) return false;
+    // acquire: pairs with the release of say_holder(). Of another acquisition it says nothing.
+    if (__atomic_load_n(&m.holder_count, __ATOMIC_ACQUIRE) != count_half(word)) return false;
+    const thread_token holder = load_word(m.holder);
+    return thread_of(holder) == thread && participant_of(holder) != 0 && judge.is_gone(judge.context, holder);
 }
 
 // The kernel walks the locks of a dying thread before it forgets the thread, but leaves those alone that another thread id
 // has: a thread that calls exec gets the id of its process's first thread before that, so a lock that it held as another one
-// stays locked by an id that nobody has any more. Here it becomes what the kernel would have made of it.
-void mark_if_held_by_nobody(stored_mutex& m) noexcept {
-    std::uint32_t word = load_word(m.word);
-    if (!is_nobody(word, m)) return;
-    // Only if it is still the same word: the thread may have died, and the kernel marked it, between the two. relaxed:
-    // the lock is taken, with acquire, by whoever finds the mark.
-    const std::uint32_t marked = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+// stays locked by an id that nobody has any more. And the walk ends at a lock whose mapping is gone. Here it becomes what the
+// kernel would have made of it.
+void mark_if_held_by_nobody(stored_mutex& m, const holder_judge& judge) noexcept {
+    std::uint64_t word = load_word(m.word);
+    if (!is_nobody(word, m, judge)) return;
+    // Only if it is still the same word and count: the thread may have died, and the kernel marked it, or another thread may have
+    // its id and the lock by now. relaxed: the lock is taken, with acquire, by whoever finds the mark.
+    const std::uint64_t marked = (word & upper_half) | (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
     __atomic_compare_exchange_n(&m.word, &word, marked, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 // Takes a lock that nobody alive holds, or says EBUSY. `waiters` is kept in the word: others may sleep.
-int take(stored_mutex& m, std::uint32_t waiters) noexcept {
+int take(stored_mutex& m, thread_token self, std::uint32_t waiters) noexcept {
     announce(&m);
     int result = EBUSY;
-    std::uint32_t word = load_word(m.word);
+    std::uint64_t word = load_word(m.word);
     while (can_be_taken(word)) {
-        const std::uint32_t ours = this_thread.thread_id | (word & FUTEX_WAITERS) | waiters;
+        const std::uint64_t taken =
+            ((word & upper_half) + one_acquisition) | thread_of(self) | (word & FUTEX_WAITERS) | waiters;
         // acquire: pairs with the release of unlock(), or comes after the owner's death
-        if (!__atomic_compare_exchange_n(&m.word, &word, ours, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        if (!__atomic_compare_exchange_n(&m.word, &word, taken, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
         link(m);
         result = (word & FUTEX_OWNER_DIED) != 0 ? EOWNERDEAD : 0;
+        if (count_half(taken) == 0)
+            store_word(m.acquired_high, static_cast<std::uint16_t>(load_word(m.acquired_high) + 1));
         break;
     }
     announce(nullptr);
-    if (result == 0) store_word(m.holder, this_thread.thread_id);
-    if (result != EBUSY) store_word(m.acquired_count, load_word(m.acquired_count) + 1);
+    if (result == 0) say_holder(m, self);  // of a dead one, it goes on to say who died
     return result;
 }
 
 }  // namespace
 
-bool is_held_by_nobody(const stored_mutex& m) noexcept {
-    const std::uint32_t word = load_word(m.word);
+bool is_held_by_nobody(const stored_mutex& m, const holder_judge& judge) noexcept {
+    const std::uint64_t word = load_word(m.word);
     // The word again: the thread may have died, and the kernel marked it, between the two.
-    return is_nobody(word, m) && load_word(m.word) == word;
+    return is_nobody(word, m, judge) && load_word(m.word) == word;
 }
 
 void initialize(stored_mutex& m) noexcept {
@@ -120,8 +137,8 @@ void initialize(stored_mutex& m) noexcept {
     copy_in_fixed<sizeof fresh>(&m, &fresh);
 }
 
-int try_lock_of_dead(stored_mutex& m) noexcept {
-    return take(m, 0);
+int try_lock_of_dead(stored_mutex& m, thread_token self) noexcept {
+    return take(m, self, 0);
 }
 
 void unlink_by_stored(stored_mutex& m) noexcept {
@@ -144,39 +161,79 @@ void unlink_by_stored(stored_mutex& m) noexcept {
 }
 
 void wake_one(stored_mutex& m) noexcept {
-    os::futex_wake(&m.word, 1);
+    os::futex_wake(futex_of(m), 1);
 }
 
-int lock_contended(stored_mutex& m) noexcept {
+namespace {
+
+// A stop wakes whoever sleeps on the lock. One that comes between the last look and the sleep is found at the tick.
+struct wake_sleepers {
+    stored_mutex& m;
+    void operator()() const noexcept { os::futex_wake(futex_of(m), std::numeric_limits<int>::max()); }
+};
+
+// Somebody who has slept on the lock goes without it, and may have been the one who was woken.
+void pass_wake_on(stored_mutex& m) noexcept {
+    std::uint64_t word = load_word(m.word);
+    while (!can_be_taken(word) && (word & FUTEX_WAITERS) == 0) {
+        // relaxed: it orders nothing; the holder's exchange sees it, or this fails
+        if (__atomic_compare_exchange_n(&m.word, &word, word | FUTEX_WAITERS, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return;
+    }
+    if (can_be_taken(word)) os::futex_wake(futex_of(m), 1);
+}
+
+}  // namespace
+
+int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit,
+                   const holder_judge& judge) noexcept {
     if (!is_initialized(m)) return EINVAL;
-    if (inspect(m).thread_id == this_thread.thread_id && is_in_own_list(m)) return EDEADLK;
+    if (inspect(m).thread_id == thread_of(self) && is_in_own_list(m)) return EDEADLK;
     for (int look = 0; look < spin_looks; ++look) {
         for (int i = 0; i < pauses_between_looks; ++i) pause_processor();
         if (can_be_taken(load_word(m.word))) {
-            const int result = take(m, 0);
+            const int result = take(m, self, 0);
             if (result != EBUSY) return result;
         }
     }
     // Who has slept may have been woken alone: it passes on that there may be others.
     std::uint32_t waiters = 0;
+    limited_wait wait(limit);
+    std::optional<std::stop_callback<wake_sleepers>> on_stop;
+    if (limit.stop != nullptr) on_stop.emplace(*limit.stop, wake_sleepers{m});
     for (;;) {
-        // Before each sleep: whoever comes to a damaged lock finds out at once.
-        mark_if_held_by_nobody(m);
-        if (const int result = take(m, waiters); result != EBUSY) return result;
-        std::uint32_t word = load_word(m.word);
+        // Before each sleep: whoever comes to a damaged lock finds out at once. What has to be asked of files waits for the first tick.
+        mark_if_held_by_nobody(m, waiters == 0 ? holder_judge{} : judge);
+        if (const int result = take(m, self, waiters); result != EBUSY) return result;
+        std::uint64_t word = load_word(m.word);
         if (can_be_taken(word)) continue;
+        if (const wait_end end = wait.is_over(); end != wait_end::none) {
+            if (waiters != 0) pass_wake_on(m);
+            return end == wait_end::limit ? ECANCELED : ETIMEDOUT;
+        }
         // relaxed: it orders nothing; the holder's exchange sees it, or this fails
         if ((word & FUTEX_WAITERS) == 0 &&
             !__atomic_compare_exchange_n(&m.word, &word, word | FUTEX_WAITERS, false, __ATOMIC_RELAXED,
                                          __ATOMIC_RELAXED))
             continue;
-        os::futex_wait(&m.word, word | FUTEX_WAITERS, std::chrono::steady_clock::now() + tick);
+        os::futex_wait(futex_of(m), futex_half(word) | FUTEX_WAITERS, wait.next_look(tick));
         waiters = FUTEX_WAITERS;
     }
 }
 
+void unlock_unfinished(stored_mutex& m) noexcept {
+    announce(&m);
+    unlink(m);
+    order_stores();
+    // release: as unlock(). Taken as a dead owner's, by whoever comes next.
+    const std::uint64_t left = (load_word(m.word) & upper_half) | FUTEX_OWNER_DIED;
+    if ((__atomic_exchange_n(&m.word, left, __ATOMIC_RELEASE) & FUTEX_WAITERS) != 0) wake_one(m);
+    announce(nullptr);
+}
+
 lock_word inspect(const stored_mutex& m) noexcept {
-    const std::uint32_t word = load_word(m.word);
+    const std::uint32_t word = futex_half(load_word(m.word));
     return {word & FUTEX_TID_MASK, (word & FUTEX_OWNER_DIED) != 0, (word & FUTEX_WAITERS) != 0};
 }
 

@@ -3,6 +3,8 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <mutex>
+#include <new>
 #include <system_error>
 
 #include <linux/futex.h>
@@ -10,9 +12,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/never_destroyed.hpp"
 #include "os/fault.hpp"
 #include "os/identity.hpp"
 #include "os/mapping.hpp"
+#include <cairn/detail/base/thread_sanitizer.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -87,6 +91,88 @@ robust_list_words* list_of_our_locks() {
 constinit thread_local thread_state this_thread;
 constinit std::uint64_t* process_mark = &mark_before_first_use;
 
+namespace {
+
+// All threads that use Cairn, newest first.
+constinit never_destroyed<std::mutex> threads_mutex;
+thread_state* first_thread = nullptr;
+
+void remove_from_list(void* state) noexcept {
+    const std::lock_guard held(threads_mutex.get());
+    thread_state** link = &first_thread;
+    while (*link != nullptr && *link != state) link = &(*link)->next;
+    if (*link != nullptr) *link = (*link)->next;
+    auto& thread = *static_cast<thread_state*>(state);
+    thread.is_listed = false;
+    thread.checked = 1;  // what still runs at this thread's end lists it again
+}
+
+// Takes threads from the list at their ends. Not a thread_local object: registering its destructor takes the loader's lock,
+// which a forked child may find taken. Until the library is unloaded, or the process exits.
+class end_of_thread {
+public:
+    constexpr end_of_thread() noexcept = default;
+    end_of_thread(const end_of_thread&) = delete;
+    end_of_thread& operator=(const end_of_thread&) = delete;
+    ~end_of_thread() {
+        const std::lock_guard held(threads_mutex.get());
+        if (is_made_) pthread_key_delete(key_);
+        is_made_ = false;
+        is_over = true;
+    }
+    /// An errno, or 0.
+    [[nodiscard]] int prepare() noexcept {
+        const int error = is_made_ ? 0 : pthread_key_create(&key_, remove_from_list);
+        is_made_ = error == 0;
+        return error;
+    }
+    /// Threads that end from now on are not missed any more.
+    static inline bool is_over = false;
+    [[nodiscard]] bool watch(const thread_state* thread) const noexcept {
+        return is_made_ && pthread_setspecific(key_, thread) == 0;
+    }
+
+private:
+    pthread_key_t key_ = 0;
+    bool is_made_ = false;
+};
+
+constinit end_of_thread thread_end;
+
+bool add_to_list() noexcept {
+    if (this_thread.is_listed) return true;
+    const std::lock_guard held(threads_mutex.get());
+    if (end_of_thread::is_over) return true;
+    if (!thread_end.watch(&this_thread)) return false;
+    this_thread.next = first_thread;
+    first_thread = &this_thread;
+    this_thread.is_listed = true;
+    return true;
+}
+
+// Of another thread, which changes it all the time: the answer is of some moment.
+CAIRN_UNCHECKED_BY_TSAN bool is_in_operation(const thread_state& thread) noexcept {
+    return *const_cast<open_transaction* const volatile*>(&thread.open) != nullptr;
+}
+
+}  // namespace
+
+int prepare_list_of_threads() noexcept {
+    return thread_end.prepare();
+}
+
+bool is_any_thread_in_operation() noexcept {
+    const std::lock_guard held(threads_mutex.get());
+    if (end_of_thread::is_over) return true;  // nobody knows
+    for (const thread_state* each = first_thread; each != nullptr; each = each->next)
+        if (is_in_operation(*each)) return true;
+    return false;
+}
+
+bool is_raw_child() noexcept {
+    return *process_mark == 0;
+}
+
 bool renew_process_mark() noexcept {
     if (wiped_page == nullptr && os::map_wiped_on_fork(wiped_page)) return false;
     last_mark += 2;
@@ -97,13 +183,17 @@ bool renew_process_mark() noexcept {
 
 void abandon_open_transactions() noexcept {
     for (open_transaction* t = this_thread.open; t != nullptr; t = t->outer) t->is_inert = true;
+    new (&threads_mutex.get()) std::mutex;  // a thread that is not here may have held it
+    first_thread = this_thread.is_listed ? &this_thread : nullptr;
+    this_thread.next = nullptr;
     this_thread.open = nullptr;
     this_thread.held_count = 0;
     this_thread.in_segment_lock = false;
+    this_thread.limit = nullptr;
 }
 
 void check_thread() {
-    if (*process_mark == 0) {
+    if (is_raw_child()) {
         throw refused("use of a segment: refused in a process made by a raw clone(): the C library does not "
                       "know its thread id, "
                       "so its locks could not be told from its parent's; use fork() or cairn::process");
@@ -114,6 +204,9 @@ void check_thread() {
             "use of a segment: refused in this thread: another library has replaced its robust list "
             "(set_robust_list), so the kernel would not release its locks when it dies; use another thread");
     }
+    if (!add_to_list())
+        throw system_failure("use of a segment: no memory for what is kept of each thread",
+                             {ENOMEM, std::generic_category()});
     this_thread.robust_list = list;
     if (this_thread.held == nullptr) {
         this_thread.held = this_thread.few_held;

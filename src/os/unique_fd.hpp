@@ -1,4 +1,8 @@
 // unique_fd.hpp - owner of a file descriptor.
+//
+// Rule: numbers that the program may use again are not ours. What is kept longer than a call is none of 0, 1 and 2, which
+// programs write to without looking (above_standard), and is closed only while it is still the file that was opened.
+//
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -6,6 +10,7 @@
 
 #include <unistd.h>
 
+#include "os/uncancellable.hpp"
 #include <cairn/detail/base/export.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail::os {
@@ -30,11 +35,17 @@ public:
     [[nodiscard]] bool valid() const noexcept { return fd_ >= 0; }
     int release() noexcept { return std::exchange(fd_, -1); }
     void reset() noexcept {
-        if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+        if (fd_ < 0) return;
+        const uncancellable in_one_piece;
+        ::close(std::exchange(fd_, -1));
     }
 
 private:
     int fd_ = -1;
 };
+
+/// Takes `fd` over, under a number above those of stdin, stdout and stderr, which may be closed: what the program prints would
+/// end up in the file. -1 stays; where no other number is free, -1 with errno.
+unique_fd above_standard(int fd) noexcept;
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

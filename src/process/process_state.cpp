@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "os/child.hpp"
+#include "os/uncancellable.hpp"
 #include "process/run_child.hpp"
 #include "process/stdio.hpp"
 #include <cairn/process.hpp>
@@ -66,7 +67,10 @@ void process_state::start(process_task task) {
     os::unique_fd own_pidfd;
     if (is_daemon_) static_cast<void>(os::open_pidfd(creator_, own_pidfd));
 
-    flush_before_fork();
+    {
+        const os::uncancellable in_one_piece;  // flushing is a cancellation point, too
+        flush_before_fork();
+    }
     pid_t child = 0;
     if (const auto error = os::fork_process(child)) refuse("fork", error);
     if (child == 0) {

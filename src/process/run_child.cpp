@@ -13,6 +13,7 @@
 #include "os/child.hpp"
 #include "process/parent_watch.hpp"
 #include "process/stdio.hpp"
+#include "segment/farewell.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -23,6 +24,7 @@ std::atomic<unsigned> children_named = 0;
 
 [[noreturn]] void end_child(child_report& report, int code) noexcept {
     flush_before_end();
+    say_farewell();
     report.record_exit_code(code);
     os::end_process(code);
 }

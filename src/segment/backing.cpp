@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "segment/backing.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
 #include "segment/internals.hpp"
+#include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
-
-bool is_ours(int fd, const os::file_facts& ours) {
-    os::file_facts facts;
-    return !os::describe(fd, facts) && facts.same_file(ours);
-}
 
 // A descriptor of the segment's file for as long as the growth takes. The one from the attach, unless the program has
 // closed it (daemons close everything) and perhaps opened something else under its number; then by name; then by the
@@ -23,12 +20,12 @@ class growth_descriptor {
 public:
     explicit growth_descriptor(segment& s) {
         segment_internals& own = s.internals();
-        if (own.descriptor.valid() && is_ours(own.descriptor.get(), own.file)) {
+        if (own.descriptor.valid() && is_descriptor_of(own.descriptor.get(), s)) {
             fd_ = own.descriptor.get();
             return;
         }
         if (!own.path.empty() && !os::open_existing(own.path, true, reopened_) &&
-            is_ours(reopened_.get(), own.file)) {
+            is_descriptor_of(reopened_.get(), s)) {
             fd_ = reopened_.get();
             return;
         }
@@ -37,7 +34,7 @@ public:
                       reinterpret_cast<unsigned long>(s.base()),
                       reinterpret_cast<unsigned long>(s.base() + own.map.bytes()));
         reopened_ = open_link(range);
-        if (reopened_.valid() && is_ours(reopened_.get(), own.file)) fd_ = reopened_.get();
+        if (reopened_.valid() && is_descriptor_of(reopened_.get(), s)) fd_ = reopened_.get();
     }
 
     [[nodiscard]] int get() const noexcept { return fd_; }
@@ -80,6 +77,30 @@ std::error_code write_pages(int fd, std::uint64_t offset, std::uint64_t bytes) {
 
 }  // namespace
 
+bool is_descriptor_of(int fd, const segment& s) noexcept {
+    os::file_facts facts;
+    return !os::describe(fd, facts) && facts.same_file(s.internals().file);
+}
+
+void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
+    const growth_descriptor descriptor(s);
+    const int fd = descriptor.get();
+    if (fd < 0) return;  // by the mapping, then, under the lock
+    // In pieces, so that another process's growth does not wait for the whole: the system grows a file under a lock of its own.
+    for (std::uint32_t page = from; page < to;) {
+        const std::uint32_t count = std::min(to - page, most_pages_backed_under_lock);
+        if (const auto reason = os::allocate(fd, s.page_offset(page), count * page_bytes)) {
+            // What others have committed meanwhile is theirs.
+            const segment_guard guard(s);
+            const std::uint32_t first = std::max(from, s.committed_pages());
+            if (first < page)
+                static_cast<void>(os::punch(fd, s.page_offset(first), (page - first) * page_bytes));
+            throw_not_backed(s, s.page_offset(to), reason);
+        }
+        page += count;
+    }
+}
+
 void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
     const segment_header& header = s.header();
     const std::uint64_t entries = header.map_offset + from * sizeof(page_entry);
@@ -90,7 +111,9 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
     std::error_code reason;
     if (const int fd = descriptor.get(); fd >= 0) {
         reason = os::allocate(fd, entries, entry_bytes);
-        if (!reason) reason = write_pages(fd, pages, bytes);
+        // Many pages were backed ahead; written once more, each would take a microsecond.
+        const bool are_many = to - from > most_pages_backed_under_lock;
+        if (!reason) reason = are_many ? os::allocate(fd, pages, bytes) : write_pages(fd, pages, bytes);
     } else {
         reason = s.internals().map.populate(entries, entry_bytes);
         if (!reason) reason = s.internals().map.populate(pages, bytes);

@@ -11,4 +11,14 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// back, where there is a descriptor; what stays backed is nobody's.
 void back_pages(segment& s, std::uint32_t from, std::uint32_t to);
 
+/// So many pages are backed under the segment's lock at most: about half a millisecond.
+constexpr std::uint32_t most_pages_backed_under_lock = 512;
+
+/// Without the segment's lock: has the system allocate pages that are not the segment's yet, so that back_pages() finds them. They
+/// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives them back then.
+void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
+
+/// Whether that number is still a descriptor of the segment's file.
+bool is_descriptor_of(int fd, const segment& s) noexcept;
+
 }  // namespace cairn::inline CAIRN_ABI::detail

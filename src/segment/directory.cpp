@@ -49,7 +49,8 @@ void reset_for_new_root(root_slot& slot) {
     const auto clear = [](auto&... words) { (store_word(words, 0), ...); };
     clear(slot.log_head, slot.node, slot.extents, slot.settled, slot.pending_free, slot.rolling_back);
     clear(slot.part_of);
-    clear(slot.extent_pages, slot.lock.acquired_count, slot.contended_count);
+    clear(slot.extent_pages, slot.contended_count);
+    store_word(slot.acquired_before, acquired_count(slot.lock));
     clear(slot.outstanding, slot.decided_root, slot.decided_number);
     clear(slot.type_name, slot.fingerprint, slot.type_name_bytes);
     clear(slot.recovery_count, slot.rolled_back_count, slot.last_recovery_nanoseconds);

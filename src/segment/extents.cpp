@@ -135,26 +135,32 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
     guard.commit();
 }
 
-void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
-    segment& s = guard.in();
+missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
+    const segment& s = guard.in();
     if (pages == 0 || pages > s.header().page_limit) throw_full(s, pages);
-    if (fitting_order(guard.control(), pages) <= max_order) return;
+    if (fitting_order(guard.control(), pages) <= max_order) return {};
     const std::uint32_t committed = s.committed_pages();
     // An aligned run is one extent, which the free list of its order will have once enough of the tail is free: buddies
     // are always joined.
     const std::uint64_t first = round_up(first_free_tail_page(s), alignment);
-    if (first + pages <= committed) return;
-    const std::uint64_t needed = first + pages;
-    if (needed > s.header().page_limit) throw_full(s, pages);
+    if (first + pages <= committed) return {};
+    if (first + pages > s.header().page_limit) throw_full(s, pages);
+    return {committed, static_cast<std::uint32_t>(first + pages)};
+}
+
+void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
+    segment& s = guard.in();
+    const std::uint32_t needed = missing_for_run(guard, pages, alignment).to;
+    if (needed == 0) return;
+    const std::uint32_t committed = s.committed_pages();
     const std::uint32_t slack = std::clamp(committed / 4, least_growth_pages, most_slack_pages);
-    const std::uint32_t wanted =
-        std::min(s.header().page_limit, std::max(static_cast<std::uint32_t>(needed), committed + slack));
+    const std::uint32_t wanted = std::min(s.header().page_limit, std::max(needed, committed + slack));
     try {
         grow(guard, wanted);
     } catch (const segment_full&) {
         // The file system is nearly full: what is needed may still be there.
         if (wanted == needed) throw;
-        grow(guard, static_cast<std::uint32_t>(needed));
+        grow(guard, needed);
     }
 }
 

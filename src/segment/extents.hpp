@@ -19,6 +19,14 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// single extent: its first page is a multiple. Throws segment_full, system_failure.
 void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment = 1);
 
+/// Pages [from, to) that the segment would have to grow by for that; none where it need not. Throws segment_full.
+struct missing_pages {
+    std::uint32_t from = 0;
+    std::uint32_t to = 0;
+    [[nodiscard]] std::uint32_t count() const noexcept { return to - from; }
+};
+missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment = 1);
+
 /// Takes a run that reserve_run() has made sure of; `owner` null: the segment itself. Returns its first page.
 std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose);
 

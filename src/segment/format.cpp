@@ -108,6 +108,7 @@ segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool 
     header.boot_id[0] = boot[0];
     header.boot_id[1] = boot[1];
     header.pid_namespace = os::pid_namespace();
+    header.time_namespace = os::time_namespace();
     header.created_nanoseconds = os::now_since_epoch_nanoseconds();
     header.creator_pid = static_cast<std::uint32_t>(::getpid());
     header.name_bytes = static_cast<std::uint32_t>(name.size());
@@ -187,6 +188,13 @@ void check_header(const segment_header& header, const std::string& what, std::ui
                       std::to_string(os::pid_namespace()) +
                       "): the kernel would take locks away from living owners; run both in one namespace "
                       "(containers: --pid=container:...), or open it read-only");
+    }
+    if (header.time_namespace != os::time_namespace()) {
+        throw refused(
+            open + "refused: made in another time namespace (" + std::to_string(header.time_namespace) +
+            ", this is " + std::to_string(os::time_namespace()) +
+            "): the start times of processes, by which the living are told from the dead, are others there; "
+            "run both in one namespace, or open it read-only");
     }
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <limits>
 
 #include "os/file.hpp"
 #include "os/identity.hpp"
@@ -18,9 +20,11 @@ struct segment_internals {
     std::string path;                   // empty: anonymous
     os::process_identity identity = 0;  // of this process, as registered
     std::atomic<participant_slot*> participant{nullptr};
-    std::atomic<std::uint32_t> managers{0};     // manager objects of this process
-    std::atomic<bool> is_creator{false};        // cleared in forked children
-    std::atomic<const char*> refusal{nullptr};  // why a forked child may only read it
+    std::atomic<std::uint32_t> managers{0};  // manager objects of this process
+    std::atomic<bool> is_creator{false};     // cleared in forked children
+    std::atomic<std::int64_t> lock_timeout{
+        std::numeric_limits<std::int64_t>::max()};  // of managers, in nanoseconds
+    std::atomic<const char*> refusal{nullptr};      // why a forked child may only read it
 };
 
 /// `s` is not writable: throws refused (a forked child that could not become a participant) or permission_denied;
@@ -30,6 +34,7 @@ struct segment_internals {
 /// Builds and ends segment objects; the only one that may.
 struct segment_access {
     static segment* make();
+    static void drop(segment* s) noexcept;
     static void set_mapping(segment& s, os::mapping map, bool writable);
     /// For inspection: private memory that holds a copy of a segment, and outlives the object.
     static void borrow_memory(segment& s, std::byte* base);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "segment/lifecycle.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -8,12 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/child.hpp"
 #include "os/fork_count.hpp"
+#include "os/probe.hpp"
 #include "segment/directory.hpp"
 #include "segment/extents.hpp"
+#include "segment/farewell.hpp"
 #include "segment/format.hpp"
 #include "segment/participants.hpp"
 #include "segment/registry.hpp"
+#include <cairn/detail/base/deadline.hpp>
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
@@ -26,6 +32,14 @@ constexpr int most_attempts = 1000;
 
 // A forked child runs its first instructions within milliseconds, but where the machine is very busy.
 constexpr std::chrono::milliseconds longest_arrival{1000};
+
+// How long a destructor waits for a segment's lock. What it cannot remove by then the last one to leave removes, the next
+// create() of that name, or `shmctl gc`.
+constexpr std::chrono::seconds longest_farewell{1};
+
+// How often open() looks for a segment that is not there yet.
+constexpr std::chrono::milliseconds first_look{1};
+constexpr std::chrono::milliseconds longest_between_looks{50};
 
 std::string quoted(std::string_view name) {
     return "segment '" + std::string(name) + "'";
@@ -42,6 +56,18 @@ std::string quoted(std::string_view name) {
         case EFBIG: throw segment_full(text, reason);
         default: throw system_failure(text, reason);
     }
+}
+
+void prepare_to_attach() {
+    prepare_process();
+    prepare_for_exit();
+    end_waiting_mappings();
+}
+
+void set_lock_timeout(segment& s, const time_limit& timeout) noexcept {
+    // relaxed: a number of its own
+    if (timeout.is_given())
+        s.internals().lock_timeout.store(timeout.nanoseconds().count(), std::memory_order_relaxed);
 }
 
 // Writes header, control block and first pages into a nameless file; returns it attached.
@@ -70,6 +96,7 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
     segment_control& control = made->control();
     initialize(control.lock);
     control.committed_bytes = header.data_offset;
+    set_lock_timeout(*made, options.lock_timeout);
     segment_guard guard(*made);
     grow(guard, initial_pages(header, options));
     return made;
@@ -170,9 +197,9 @@ segment_ptr open_for(purpose why, std::string_view name, const open_options& opt
 }
 
 // What stands in the way of a new segment: throws segment_exists, or takes away what only the dead have left.
-void make_way(std::string_view name) {
+void make_way(std::string_view name, const segment_options& options) {
     try {
-        static_cast<void>(open_for(purpose::make_way, name, {}));
+        static_cast<void>(open_for(purpose::make_way, name, {.lock_timeout = options.lock_timeout}));
     } catch (const no_such_segment&) {
         // Gone, by us or by somebody else.
     }
@@ -186,14 +213,14 @@ std::string path_of(std::string_view name) {
 
 segment_ptr create_named(std::string_view name, const segment_options& options, removal policy) {
     require_segment_name(name);
-    prepare_process();
+    prepare_to_attach();
     const std::string path = path_of(name);
     const std::string what = "create " + quoted(name);
     const segment_header header =
         make_header(name, effective_max_bytes(options), options.persist, policy == removal::when_unused);
     // First of all, so that what the dead have left does not take the room that its replacement needs.
     os::file_facts left;
-    if (policy == removal::with_creator && !os::describe(path, left)) make_way(name);
+    if (policy == removal::with_creator && !os::describe(path, left)) make_way(name, options);
     os::unique_fd fd;
     if (const auto reason = os::create_nameless(os::shm_directory(), options.mode, fd))
         throw_system(what, reason);
@@ -217,14 +244,14 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
         if (policy == removal::when_unused) {
             throw segment_exists(what + ": there is one already", reason);  // open_or_create tries to open it
         }
-        make_way(name);
+        make_way(name, options);
     }
     throw segment_exists(what + ": other processes keep making one of that name");
 }
 
 segment_ptr create_anonymous(std::string_view name, const segment_options& options) {
     require_segment_name(name);
-    prepare_process();
+    prepare_to_attach();
     const segment_header header = make_header(name, effective_max_bytes(options), false, true);
     os::unique_fd fd;
     if (const auto reason = os::create_anonymous("cairn." + std::string(name), fd))
@@ -239,15 +266,14 @@ segment_ptr create_anonymous(std::string_view name, const segment_options& optio
 namespace {
 
 segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, const open_options& options) {
-    prepare_process();
+    prepare_to_attach();
     const std::string what =
         path.empty() ? "anonymous segment" : quoted(path.substr(path.rfind("/cairn.") + 7));
     os::file_facts facts;
     if (const auto reason = os::describe(fd.get(), facts)) throw_system("open " + what, reason);
     check_file(facts, what, options);
-    // Held until the segment is in the list, so that two threads do not map it twice.
-    const registry::lock only_one;
     if (segment_ptr known = registry::find(facts, options.mode)) {
+        set_lock_timeout(*known, options.lock_timeout);
         if (is_still_there(*known, why)) return known;
         return {};
     }
@@ -258,8 +284,11 @@ segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, c
                               " bytes; remove it with `shmctl rm` if nobody needs it");
     }
     segment_header header;
-    if (::pread(fd.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
-        throw_system("open " + what, {errno, std::generic_category()});
+    std::uint64_t header_bytes = 0;
+    if (const auto reason = os::read_at(fd.get(), 0, &header, sizeof header, header_bytes))
+        throw_system("open " + what, reason);
+    if (header_bytes != sizeof header)
+        throw corrupt_segment("open " + what + ": it was shortened while it was opened");
     const bool writable = options.mode == open_mode::read_write;
     check_header(header, what, facts.bytes, writable ? header_use::attach : header_use::inspect);
     os::mapping map;
@@ -274,6 +303,7 @@ segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, c
     own.descriptor = std::move(fd);
     segment_access::set_mapping(*opened, std::move(map), writable);
     segment_access::set_name(*opened, std::string(header.name, header.name_bytes), path.empty());
+    set_lock_timeout(*opened, options.lock_timeout);
     const std::uint64_t committed = opened->committed_bytes();
     const bool is_sane =
         committed >= header.data_offset && committed <= header.max_bytes && committed % page_bytes == 0;
@@ -288,8 +318,20 @@ segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, c
         }
     }
     if (writable && !join(*opened, why)) return {};
-    registry::add_locked(*opened);
-    return opened;
+    segment_ptr known;
+    {
+        const registry::lock only_one;
+        known = registry::find(facts, options.mode);
+        if (!known) {
+            registry::add_locked(*opened);
+            return opened;
+        }
+    }
+    // Another thread of this process was faster: its mapping is the one of the process. This one goes as any last handle does.
+    opened = {};
+    set_lock_timeout(*known, options.lock_timeout);
+    if (is_still_there(*known, why)) return known;
+    return {};
 }
 
 }  // namespace
@@ -299,14 +341,25 @@ segment_ptr attach(os::unique_fd fd, const std::string& path, const open_options
 }
 
 segment_ptr open_named(std::string_view name, const open_options& options) {
-    return open_for(purpose::use, name, options);
+    const steady_time deadline =
+        options.wait.is_given() ? deadline_after(options.wait.nanoseconds()) : no_deadline;
+    for (std::chrono::nanoseconds between = first_look;;
+         between = std::min<std::chrono::nanoseconds>(2 * between, longest_between_looks)) {
+        try {
+            return open_for(purpose::use, name, options);
+        } catch (const no_such_segment&) {
+            if (std::chrono::steady_clock::now() >= deadline) throw;
+        }
+        os::sleep_for(
+            std::min<std::chrono::nanoseconds>(between, deadline - std::chrono::steady_clock::now()));
+    }
 }
 
 segment_ptr open_or_create_named(std::string_view name, const segment_options& options) {
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         try {
             // What only the dead have left is replaced, as by create.
-            return open_for(purpose::use_if_alive, name, {});
+            return open_for(purpose::use_if_alive, name, {.lock_timeout = options.lock_timeout});
         } catch (const no_such_segment&) {}
         try {
             return create_named(name, options, removal::when_unused);
@@ -320,8 +373,31 @@ void unlink_segment(segment& s) {
     retire(guard);
 }
 
+namespace {
+
+// A child of this process that is not a participant yet, and may become one. Of other members of the family nothing is known here.
+bool may_child_arrive(const void* context) noexcept {
+    const auto& s = *static_cast<const segment*>(context);
+    try {
+        const auto forks = os::living_forks();
+        if (!forks) return true;
+        return std::any_of(forks->begin(), forks->end(), [&](pid_t child) {
+            const os::process_identity identity = os::identity_of(child);
+            return identity != 0 && !is_participant(s, identity);
+        });
+    } catch (const std::bad_alloc&) {
+        return true;
+    }
+}
+
+}  // namespace
+
 void remove_if_unused(segment& s) {
     if (s.is_anonymous() || s.header().persist != 0) return;
+    // Each gives its slot back before it looks, so that the last one sees nobody, and whoever sees another needs no lock.
+    if (count_live_participants(s) != 0) return;
+    const operation_limit limit{.deadline = deadline_after(longest_farewell)};
+    const limited_locks in_time(limit);
     // A child that was forked a moment ago is a user as soon as it runs: if there is one on its way, it is waited for
     // without the lock, and then looked for again. Who is on the way is asked before, lest it arrive between the two.
     for (bool has_waited = false;; has_waited = true) {
@@ -331,7 +407,7 @@ void remove_if_unused(segment& s) {
             if (load_word(guard.control().retired) != 0 || count_live_participants(s) != 0) return;
             if (is_complete) return retire(guard);
         }
-        os::wait_for_arrivals(longest_arrival);
+        os::wait_for_arrivals(longest_arrival, may_child_arrive, &s);
     }
 }
 
@@ -349,6 +425,22 @@ collected collect_if_unused(segment& s) {
     return result;
 }
 
+namespace {
+
+void unlink_in_destructor(segment& s) noexcept {
+    const operation_limit limit{.deadline = deadline_after(longest_farewell)};
+    const limited_locks in_time(limit);
+    try {
+        unlink_segment(s);
+    } catch (const error&) {
+        // The name stays, and the last one to leave removes it, the next create(), or `shmctl gc`.
+    } catch (const limit_reached&) {
+        // So does it here.
+    }
+}
+
+}  // namespace
+
 void add_manager(segment& s) noexcept {
     s.internals().managers.fetch_add(1, std::memory_order_relaxed);
 }
@@ -356,13 +448,17 @@ void add_manager(segment& s) noexcept {
 void drop_manager(segment& s) noexcept {
     segment_internals& own = s.internals();
     // acq_rel: the last one sees what the others did before they went
-    if (own.managers.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (own.managers.fetch_sub(1, std::memory_order_acq_rel) != 1 || is_raw_child()) return;
     if (!own.is_creator || own.path.empty() || s.header().persist != 0) return;
-    try {
-        unlink_segment(s);
-    } catch (const error&) {
-        // A destructor: the name stays, and the next create or `shmctl gc` removes it.
-    }
+    unlink_in_destructor(s);
+}
+
+void take_name_along(segment& s) noexcept {
+    segment_internals& own = s.internals();
+    if (!s.is_writable() || own.path.empty() || s.header().persist != 0) return;
+    const bool is_last = count_live_participants(s) <= (own.participant.load() != nullptr ? 1U : 0U);
+    if ((own.is_creator && own.managers.load() != 0) || (is_last && !os::has_forks_on_their_way()))
+        unlink_in_destructor(s);
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -37,6 +37,10 @@ void unlink_segment(segment& s);
 /// After this process has given its participant slot back: nobody is left, so the name goes, unless persistent.
 void remove_if_unused(segment& s);
 
+/// When this process ends: as the end of its last manager and of its last handle would, as far as the name goes. It stays a
+/// participant, since threads and handlers may use the segment to the end.
+void take_name_along(segment& s) noexcept;
+
 /// What `shmctl gc` does to a segment that it has attached for the purpose: forgets the dead, and takes the name away when
 /// nobody else uses it, unless persistent. All under the segment's lock.
 struct collected {

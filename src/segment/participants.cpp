@@ -17,6 +17,11 @@ std::uint64_t identity_in(const participant_slot& slot) noexcept {
     return __atomic_load_n(&slot.identity, __ATOMIC_SEQ_CST);
 }
 
+// Rule: who is taken for dead loses what it has, so nobody is whose life cannot be told from here.
+bool is_dead(const segment& s, std::uint64_t identity) noexcept {
+    return !os::is_alive(identity) && can_tell_who_lives(s);
+}
+
 participant_slot* claim_any(segment& s, std::uint64_t identity) noexcept {
     const std::uint32_t count = s.header().participant_count;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -26,7 +31,7 @@ participant_slot* claim_any(segment& s, std::uint64_t identity) noexcept {
     for (std::uint32_t i = 0; i < count; ++i) {
         participant_slot& slot = participant_at(s, i);
         const std::uint64_t present = identity_in(slot);
-        if (!os::is_alive(present) && claim(slot, present, identity)) return &slot;
+        if (is_dead(s, present) && claim(slot, present, identity)) return &slot;
     }
     return nullptr;
 }
@@ -35,6 +40,11 @@ participant_slot* claim_any(segment& s, std::uint64_t identity) noexcept {
 
 participant_slot& participant_at(const segment& s, std::uint32_t index) noexcept {
     return s.at<participant_slot>(s.header().participants_offset)[index];
+}
+
+bool can_tell_who_lives(const segment& s) noexcept {
+    return s.header().time_namespace == os::time_namespace() &&
+           s.header().pid_namespace == os::pid_namespace();
 }
 
 bool register_participant(segment& s, bool is_creator) noexcept {
@@ -68,9 +78,15 @@ std::uint32_t count_live_participants(const segment& s) noexcept {
     const std::uint64_t self = s.internals().identity;
     for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
         const std::uint64_t identity = identity_in(participant_at(s, i));
-        if (identity != 0 && (identity == self || os::is_alive(identity))) ++alive;
+        if (identity != 0 && (identity == self || !is_dead(s, identity))) ++alive;
     }
     return alive;
+}
+
+bool is_participant(const segment& s, os::process_identity identity) noexcept {
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i)
+        if (identity_in(participant_at(s, i)) == identity) return true;
+    return false;
 }
 
 bool is_participant_alive(const segment& s, std::uint64_t number) noexcept {
@@ -81,7 +97,7 @@ bool is_participant_alive(const segment& s, std::uint64_t number) noexcept {
         // next tick. Nobody else takes over a living one's slot.
         const std::uint64_t identity = identity_in(slot);
         if (__atomic_load_n(&slot.number, __ATOMIC_SEQ_CST) == number)
-            return identity != 0 && os::is_alive(identity);
+            return identity != 0 && !is_dead(s, identity);
     }
     return false;
 }
@@ -96,13 +112,19 @@ os::process_identity identity_of_participant(const segment& s, std::uint64_t num
     return 0;
 }
 
+bool is_thread_alive(const segment& s, thread_token token) noexcept {
+    const os::process_identity process = identity_of_participant(s, participant_of(token));
+    return process != 0 && !is_dead(s, process) &&
+           os::has_thread(os::pid_of(process), static_cast<pid_t>(thread_of(token)));
+}
+
 std::uint32_t forget_dead_participants(segment& s) noexcept {
     std::uint32_t forgotten = 0;
     for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
         participant_slot& slot = participant_at(s, i);
         const std::uint64_t identity = identity_in(slot);
         // The claim fails when a newcomer has taken the slot over meanwhile.
-        if (identity != 0 && identity != s.internals().identity && !os::is_alive(identity) &&
+        if (identity != 0 && identity != s.internals().identity && is_dead(s, identity) &&
             claim(slot, identity, 0))
             ++forgotten;
     }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "segment/internals.hpp"
+#include <cairn/detail/os/thread_state.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -16,8 +17,15 @@ bool register_participant(segment& s, bool is_creator) noexcept;
 /// Gives this process's slot back.
 void unregister_participant(segment& s) noexcept;
 
+/// Whether this process sees whether the others live: their start times are what they were at the attach. It may have gone to
+/// another time namespace since.
+bool can_tell_who_lives(const segment& s) noexcept;
+
 /// How many living processes are attached, this one included.
 std::uint32_t count_live_participants(const segment& s) noexcept;
+
+/// Whether that process is one.
+bool is_participant(const segment& s, os::process_identity identity) noexcept;
 
 /// Frees the slots of processes that have died; returns how many. Only what `shmctl gc` does at once and every newcomer
 /// does when it needs a slot.
@@ -25,6 +33,9 @@ std::uint32_t forget_dead_participants(segment& s) noexcept;
 
 /// Whether the participant of that number is a living process. Cost: a look at all slots, and system calls.
 bool is_participant_alive(const segment& s, std::uint64_t number) noexcept;
+
+/// Whether that thread may still do something. Cost: a look at all participants, and system calls.
+bool is_thread_alive(const segment& s, thread_token token) noexcept;
 
 /// Of the participant of that number, as it registered; 0 when there is none. It may be dead.
 os::process_identity identity_of_participant(const segment& s, std::uint64_t number) noexcept;

@@ -12,6 +12,7 @@
 
 #include "base/never_destroyed.hpp"
 #include "os/fork_count.hpp"
+#include "segment/farewell.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
 #include <cairn/detail/base/thread_sanitizer.hpp>
@@ -47,7 +48,9 @@ void after_fork_in_parent() {
 void after_fork_in_child() {
     renew_process_mark();
     abandon_open_transactions();
+    forget_waiting_mappings();
     const std::uint64_t here = attached().empty() ? 0 : os::pid_namespace();
+    const std::uint64_t time_here = attached().empty() ? 0 : os::time_namespace();
     for (segment* s : attached()) {
         if (!s->is_writable()) continue;
         segment_internals& own = s->internals();
@@ -56,6 +59,12 @@ void after_fork_in_child() {
             segment_access::forbid_writing(*s, "it is in another pid namespace than the segment, and the "
                                                "kernel would take locks away from living "
                                                "owners; run both in one namespace");
+            continue;
+        }
+        if (s->header().time_namespace != time_here) {
+            segment_access::forbid_writing(
+                *s, "it is in another time namespace than the segment, where the living "
+                    "cannot be told from the dead; run both in one namespace");
             continue;
         }
         if (register_participant(*s, false)) continue;
@@ -79,6 +88,7 @@ int try_prepare() noexcept {
     // A static object of the program may have been made before ours are, where the library is a static one.
     if (is_prepared) return 0;
     if (!renew_process_mark() || !os::begin_fork_count()) return ENOMEM;
+    if (const int error = prepare_list_of_threads(); error != 0) return error;
     const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     if (error == 0) is_prepared = true;
     return error;
@@ -134,6 +144,18 @@ void remove(segment& s) noexcept {
     const lock held;
     auto& segments = attached();
     segments.erase(std::remove(segments.begin(), segments.end(), &s), segments.end());
+}
+
+void for_each(void (*call)(segment& s)) noexcept {
+    std::vector<segment_ptr> all;
+    try {
+        const lock held;
+        for (segment* s : attached())
+            if (s->try_add_reference()) all.emplace_back(s);
+    } catch (const std::bad_alloc&) {
+        // Then for some.
+    }
+    for (const segment_ptr& s : all) call(*s);
 }
 
 bool is_shared(const segment& s) noexcept {

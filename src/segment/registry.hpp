@@ -26,6 +26,8 @@ segment_ptr find(const os::file_facts& facts, open_mode mode);
 void add(segment& s);
 void add_locked(segment& s);
 void remove(segment& s) noexcept;
+/// Calls it for each attached segment, kept alive meanwhile; without the registry's lock.
+void for_each(void (*call)(segment& s)) noexcept;
 /// True when somebody beside the caller's one reference has it.
 bool is_shared(const segment& s) noexcept;
 

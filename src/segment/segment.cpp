@@ -2,17 +2,27 @@
 #include "cairn/detail/segment/segment.hpp"
 
 #include <cstring>
+#include <system_error>
 
+#include "segment/backing.hpp"
+#include "segment/farewell.hpp"
 #include "segment/internals.hpp"
-#include "segment/lifecycle.hpp"
-#include "segment/participants.hpp"
 #include "segment/registry.hpp"
+#include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
 segment::segment() : internals_(std::make_unique<segment_internals>()) {}
-segment::~segment() = default;
+
+segment::~segment() {
+    // The program may have closed it, and have opened something else under its number.
+    os::unique_fd& own = internals_->descriptor;
+    if (!own.valid()) return;
+    os::file_facts facts;
+    const std::error_code reason = os::describe(own.get(), facts);
+    if (reason ? reason == std::errc::bad_file_descriptor : !facts.same_file(internals_->file)) own.release();
+}
 
 bool segment::try_add_reference() noexcept {
     std::uint64_t count = references_.load(std::memory_order_relaxed);
@@ -28,20 +38,22 @@ bool segment::try_add_reference() noexcept {
 void segment::drop_reference() noexcept {
     // acq_rel: the last owner sees everything the others did before they let go
     if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    registry::remove(*this);
-    if (writable_ && internals_->participant.load() != nullptr) {
-        unregister_participant(*this);
-        try {
-            remove_if_unused(*this);
-        } catch (const error&) {
-            // Destructors do not throw: a damaged segment keeps its name, and `shmctl gc` sees it.
-        }
+    if (is_raw_child()) {
+        // It takes itself for its parent, whose participant and name these are, and whose threads may hold the registry's lock. What
+        // it was refused goes.
+        if (internals_->participant.load() == nullptr) delete this;
+        return;
     }
-    delete this;
+    registry::remove(*this);
+    end_mapping(this);
 }
 
 segment* segment_access::make() {
     return new segment;
+}
+
+void segment_access::drop(segment* s) noexcept {
+    delete s;
 }
 
 void segment_access::set_mapping(segment& s, os::mapping map, bool writable) {

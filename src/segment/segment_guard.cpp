@@ -2,6 +2,7 @@
 #include "segment/segment_guard.hpp"
 
 #include "segment/directory.hpp"
+#include "segment/lock_timeout.hpp"
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
@@ -30,8 +31,16 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
     this_thread.in_segment_lock = true;
     order_stores();
     stored_mutex& m = control().lock;
-    int result = try_lock(m);
-    if (result == EBUSY) result = lock_contended(m);
+    int result = try_lock(m, s.own_token());
+    if (result == EBUSY) {
+        const lock_watch watch(m);
+        result = lock_contended(m, s.own_token(), limit_in(s), judge_of(s));
+        if (result == ETIMEDOUT || result == ECANCELED) {
+            forget();
+            if (result == ECANCELED) throw limit_reached();
+            watch.throw_timeout("use of " + describe_segment(s));
+        }
+    }
     if (result == EDEADLK) {
         forget();
         throw would_deadlock(
@@ -51,7 +60,7 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
         leave();
         throw;
     }
-    if (result == EOWNERDEAD) store_word(m.holder, this_thread.thread_id);
+    if (result == EOWNERDEAD) say_holder(m, s.own_token());
 }
 
 segment_guard::~segment_guard() {

@@ -18,7 +18,8 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 class segment_guard : private open_transaction {
 public:
-    /// Throws corrupt_segment when the segment's own log or lists are damaged, refused in threads that cannot lock.
+    /// Throws corrupt_segment when the segment's own log or lists are damaged, refused in threads that cannot lock, and
+    /// limit_reached or timeout_error where this thread's operation, or the manager, has a limit.
     explicit segment_guard(segment& s);
     segment_guard(const segment_guard&) = delete;
     segment_guard& operator=(const segment_guard&) = delete;

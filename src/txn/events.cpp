@@ -51,6 +51,11 @@ void sleep(root_slot& slot, std::uint32_t event, std::uint32_t sequence,
     os::futex_wait(&slot.events[event].sequence, sequence, std::min(deadline, next_tick()));
 }
 
+void wake_without_lock(root_slot& slot, std::uint32_t event) noexcept {
+    __atomic_fetch_add(&slot.events[event].sequence, 1, __ATOMIC_RELAXED);  // relaxed: as in wake()
+    os::futex_wake(&slot.events[event].sequence, 1);
+}
+
 void disturb_sleepers(root_slot& slot, std::uint32_t event) noexcept {
     __atomic_fetch_add(&slot.events[event].sequence, 1, __ATOMIC_RELAXED);
     os::futex_wake(&slot.events[event].sequence, std::numeric_limits<int>::max());

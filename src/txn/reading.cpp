@@ -3,10 +3,11 @@
 
 #include <chrono>
 #include <exception>
-#include <thread>
 
+#include "os/child.hpp"
 #include "os/identity.hpp"
 #include "segment/internals.hpp"
+#include "segment/lock_timeout.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -66,7 +67,7 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
     // In the copy only: locks of living processes are theirs, but here nobody else can hold one. First the page becomes the
     // copy's own: as long as nothing is written to it, whoever takes the lock of the dead has it here, too.
     auto release = [](stored_mutex& m) {
-        store_word(m.acquired_count, load_word(m.acquired_count));
+        store_word(m.mark, load_word(m.mark));
         if (!inspect(m).owner_died) initialize(m);
     };
     release(view->control().lock);
@@ -77,21 +78,21 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
 namespace {
 
 // Whether nobody alive holds the lock. Thread ids say something in the segment's own pid namespace only.
-bool is_abandoned(const stored_mutex& lock, bool in_its_namespace) noexcept {
+bool is_abandoned(const segment& s, const stored_mutex& lock, bool in_its_namespace) noexcept {
     const lock_word word = inspect(lock);
-    return word.owner_died || word.thread_id == 0 || (in_its_namespace && is_held_by_nobody(lock));
+    return word.owner_died || word.thread_id == 0 ||
+           (in_its_namespace && is_held_by_nobody(lock, judge_of(s)));
 }
 
 // A view that is made while others allocate, create or remove may see their work half done.
 class segment_at_rest {
 public:
     segment_at_rest(const segment& s, bool in_its_namespace)
-        : segment_(s), in_its_namespace_(in_its_namespace),
-          acquired_(load_word(s.control().lock.acquired_count)) {}
+        : segment_(s), in_its_namespace_(in_its_namespace), acquired_(acquired_count(s.control().lock)) {}
 
     [[nodiscard]] bool was_all_the_time() const noexcept {
-        return load_word(segment_.control().lock.acquired_count) == acquired_ &&
-               is_abandoned(segment_.control().lock, in_its_namespace_);
+        return acquired_count(segment_.control().lock) == acquired_ &&
+               is_abandoned(segment_, segment_.control().lock, in_its_namespace_);
     }
 
 private:
@@ -108,7 +109,7 @@ private:
     const std::string seconds =
         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(waited).count()) + " s";
     // Its last one, where nobody holds it right now.
-    const std::string holder = "thread " + std::to_string(load_word(slot.lock.holder));
+    const std::string holder = "thread " + std::to_string(thread_of(load_word(slot.lock.holder)));
     throw timeout_error("read of " + describe_object(s, slot) + ": " +
                         (version == first_version && version % 2 != 0
                              ? holder + " has been changing it for " + seconds
@@ -138,7 +139,7 @@ bool read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
         const std::uint64_t version =
             __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE);  // acquire: as in quick_look
         const bool is_there = load_word(slot.generation) == generation;
-        const bool is_dead = is_abandoned(slot.lock, in_its_namespace);
+        const bool is_dead = is_abandoned(s, slot.lock, in_its_namespace);
         if (version % 2 == 0 && is_there) {
             const read_result result = call(copy, s);
             std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look
@@ -174,7 +175,7 @@ bool read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
         if (may_give_up && disturbed >= least_disturbed && waited >= patience_for_all) return false;
         if (waited >= patience) throw_impatient(s, slot, first_version, waited);
         if (version % 2 != 0 && !is_dead && !is_even_soon(slot))
-            std::this_thread::sleep_for(std::chrono::microseconds(20));
+            os::sleep_for(std::chrono::microseconds(20));
     }
 }
 

@@ -28,22 +28,6 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-/// A thread of a participant, in one word. Thread ids are given again when a thread has ended, participants' numbers are not.
-using thread_token = std::uint64_t;
-constexpr unsigned thread_id_bits = 22;  // the kernel's largest is 2^22
-
-constexpr thread_token make_thread_token(std::uint64_t participant, std::uint32_t thread) noexcept {
-    return participant << thread_id_bits | thread;
-}
-
-/// Of the calling thread; it has gone through require_usable_thread().
-CAIRN_INLINE thread_token own_token(const segment& s) noexcept {
-    return make_thread_token(s.participant_number(), this_thread.thread_id);
-}
-
-/// Whether that thread may still do something. Cost: a look at all participants, and system calls.
-bool is_thread_alive(const segment& s, thread_token token) noexcept;
-
 /// "pid 4711", for messages; with the thread where it is not the process's first.
 std::string describe_thread(const segment& s, thread_token token);
 
@@ -59,7 +43,7 @@ public:
         if (this_thread.open != nullptr) [[unlikely]]
             throw_inside(s, slot);
         this_thread.open = this;
-        const thread_token own = own_token(s);
+        const thread_token own = s.own_token();
         std::uint64_t nobody = 0;
         // seq_cst, and a fence where that is not one: the mark is seen by whoever has made the version odd before the look
         is_in_ =
@@ -93,10 +77,11 @@ private:
 };
 
 /// Under the root's lock, once the version is odd, or where it is odd for good: returns when nobody is at work beside the
-/// lock. Waits for a thread that is stopped there, as for one that is stopped with a lock.
-void wait_for_pins(const segment& s, root_slot& slot) noexcept;
+/// lock. Waits for a thread that is stopped there as for one that is stopped with a lock: asleep but for a look now and then,
+/// and no longer than this thread's operation or the manager allows. Throws limit_reached, timeout_error.
+void wait_for_pins(const segment& s, root_slot& slot);
 
 /// As wait_for_pins(), at one pin, whatever the version: once its owner is dead, or is the caller.
-void clear_holder(const segment& s, stored_pin& pin) noexcept;
+void clear_holder(const segment& s, const root_slot& slot, stored_pin& pin);
 
 }  // namespace cairn::inline CAIRN_ABI::detail

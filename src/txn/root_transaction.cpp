@@ -9,7 +9,9 @@
 #include "os/futex.hpp"
 #include "os/identity.hpp"
 #include "os/mapping.hpp"
+#include "segment/backing.hpp"
 #include "segment/extents.hpp"
+#include "segment/lock_timeout.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
 #include <cairn/detail/base/check.hpp>
@@ -39,6 +41,33 @@ void wake_everyone(root_slot& slot) noexcept {
         store_word(event.waiters, 0);
     }
 }
+
+// What was begun under a limit is finished a little later rather than left to the next locker, if that is a matter of a
+// moment; and not under a lock that somebody holds for long.
+class last_grace {
+public:
+    last_grace() noexcept : before_(this_thread.limit) {
+        if (before_ == nullptr) return;
+        extended_ = *before_;
+        const steady_time end = std::chrono::steady_clock::now() + lock_grace;
+        if (extended_.stop != nullptr && extended_.stop->stop_requested()) {
+            extended_.stop = nullptr;
+            extended_.deadline = end;
+        } else if (extended_.deadline != no_deadline && extended_.deadline != at_once) {
+            extended_.deadline = std::max(extended_.deadline, end);
+        } else {
+            return;
+        }
+        this_thread.limit = &extended_;
+    }
+    last_grace(const last_grace&) = delete;
+    last_grace& operator=(const last_grace&) = delete;
+    ~last_grace() { this_thread.limit = before_; }
+
+private:
+    const operation_limit* before_;
+    operation_limit extended_;
+};
 
 void make_even(root_slot& slot) noexcept {
     const std::uint64_t version = load_word(slot.version);
@@ -94,7 +123,7 @@ root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t ge
         outer = before;
         this_thread.open = this;
         order_stores();
-        result = try_lock(slot.lock);
+        result = try_lock(slot.lock, s.own_token());
     }
     if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
         !is_live(slot))
@@ -107,13 +136,20 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
         if (join(generation)) return;
         throw_inside("use of", segment_, slot_);
     }
+    const lock_limit limit = limit_in(segment_);
     if (result == EBUSY) {
-        result = lock_contended(slot_.lock);
+        const lock_watch watch(slot_.lock);
+        result = lock_contended(slot_.lock, segment_.own_token(), limit, judge_of(segment_));
         if (result == 0 || result == EOWNERDEAD)
             store_word(slot_.contended_count, load_word(slot_.contended_count) + 1);
         if (result == EDEADLK) {
             this_thread.open = outer;
             throw_inside("use of", segment_, slot_, other_copy_hint);
+        }
+        if (result == ETIMEDOUT || result == ECANCELED) {
+            this_thread.open = outer;
+            if (result == ECANCELED) throw limit_reached();
+            watch.throw_timeout("use of " + describe_object(segment_, slot_));
         }
     }
     if (result != 0 && result != EOWNERDEAD) {
@@ -121,15 +157,17 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
         throw_corrupt(segment_, "the lock of an object is not a lock");
     }
     const bool owner_died = result == EOWNERDEAD;
+    bool is_whole = false;
     try {
         head_ = load_word(slot_.log_head);
         if (owner_died || head_ != 0) recover(owner_died);
+        is_whole = true;
         if (load_word(slot_.generation) != generation || !is_live(slot_)) throw_gone(segment_, slot_);
     } catch (...) {
-        leave_without_entering();
+        leave_without_entering(is_whole || is_poisoned(slot_));
         throw;
     }
-    if (owner_died) store_word(slot_.lock.holder, this_thread.thread_id);
+    if (owner_died) say_holder(slot_.lock, segment_.own_token());
 }
 
 root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result)
@@ -147,8 +185,9 @@ void single_store::enter_slowly(segment& s, std::uint64_t generation, int lock_r
     this_thread.open = this;
 }
 
-void root_transaction::leave_without_entering() noexcept {
-    unlock(slot_.lock);
+void root_transaction::leave_without_entering(bool is_whole) noexcept {
+    if (is_whole) unlock(slot_.lock);
+    else unlock_unfinished(slot_.lock);  // its holder is still the one who died
     order_stores();
     this_thread.open = outer;
 }
@@ -160,16 +199,27 @@ void root_transaction::leave_slowly() noexcept {
         return;
     }
     if (role_ == role::joined) return leave_joined();
+    bool is_finished = true;
     try {
         if (is_poisoned(slot_)) {
             // What is left of it is not followed.
         } else if (head_ != 0) roll_back();
-        else if (unsettled_) settle();
+        else if (unsettled_) settle_in_any_case();
+    } catch (const limit_reached&) {
+        is_finished = false;
+    } catch (const timeout_error&) {
+        is_finished = false;
     } catch (...) {
-        // Damaged: recover() has poisoned the root, and says so to the next user.
+        // Damaged: the root is poisoned, and says so to the next user.
     }
+    // Also of what is left unfinished: its contents are whole, only pages are to be given back.
     if (!is_poisoned(slot_)) make_even(slot_);
-    unlock(slot_.lock);
+    if (is_finished) {
+        unlock(slot_.lock);
+    } else {
+        store_word(slot_.lock.holder, 0);  // nobody has died
+        unlock_unfinished(slot_.lock);
+    }
     order_stores();
     this_thread.open = outer;
 }
@@ -310,6 +360,8 @@ void root_transaction::undo(segment_guard& guard, const savepoint& back) {
 
 void root_transaction::roll_back_to(const savepoint& back) {
     if (is_at(back)) return;
+    // A part of it cannot be left to the next locker: it has to be finished, however long that takes.
+    const unlimited_locks however_long;
     try {
         segment_guard guard(segment_);
         undo(guard, back);
@@ -339,21 +391,27 @@ void root_transaction::recover(bool owner_died) {
         if (!is_poisoned(slot_)) make_even(slot_);
         return;
     }
-    if (owner_died) {
+    if (owner_died && load_word(slot_.lock.holder) != 0) {  // 0: left unfinished by one who lives
         store_word(slot_.recovery_count, load_word(slot_.recovery_count) + 1);
-        store_word(slot_.last_dead_thread, load_word(slot_.lock.holder));
+        store_word(slot_.last_dead_thread, thread_of(load_word(slot_.lock.holder)));
         store_word(slot_.last_recovery_nanoseconds, os::now_since_epoch_nanoseconds());
         store_word(slot_.last_operation, load_word(slot_.operation.kind));
     }
     store_word(slot_.version, version | 1);
     std::atomic_thread_fence(std::memory_order_release);  // as in begin_change()
+    undo_log_of_root();
     try {
-        {
-            // Always: a dead process may have left words of this slot in the segment's log, which the guard replays.
+        if (needs_settling()) {
             segment_guard guard(segment_);
-            repair(guard);
+            settle_under(guard);
+            unsettled_ = false;
         }
-        if (load_word(slot_.operation.kind) != 0) finish_stored_operation(*this);
+        if (load_word(slot_.operation.kind) != 0) {
+            const unlimited_locks however_long;
+            finish_stored_operation(*this);
+        }
+    } catch (const timeout_error&) {
+        throw;
     } catch (const error&) {
         if (is_live(slot_)) poison(poisoned_operation);
         throw;
@@ -364,7 +422,8 @@ void root_transaction::recover(bool owner_died) {
         false;  // the stored operation had set it; what the caller changes next needs a version of its own
 }
 
-void root_transaction::repair(segment_guard& guard) {
+// Old bytes back; which pages are to be given back is known afterwards. Needs no lock but the root's.
+void root_transaction::undo_log_of_root() {
     if (load_word(slot_.log_head) != 0) {
         // 1. Old bytes back. A death here: done again, from the same log.
         if (load_word(slot_.rolling_back) == 0) {
@@ -382,24 +441,24 @@ void root_transaction::repair(segment_guard& guard) {
             store_word(slot_.rolling_back, 1);
             order_stores();
         }
-        // 3. Nothing in the log any more: it must not be replayed into pages that somebody else may get in step 4.
+        // 3. Nothing in the log any more: it must not be replayed into pages that somebody else may get in settle_under().
         store_word(slot_.log_head, 0);
         order_stores();
     }
     head_ = 0;
     area_ = slot_.log;
     area_bytes_ = root_log_bytes;
-    // 4. Extents in doubt back to the segment, one commit each.
-    if (load_word(slot_.rolling_back) != 0) {
-        while (load_word(slot_.extents) != load_word(slot_.settled)) {
-            give_back_extent(guard, &slot_, slot_.extents - 1);
-            guard.commit();
-        }
+    unsettled_ = true;
+    if (load_word(slot_.rolling_back) != 0 && load_word(slot_.extents) == load_word(slot_.settled)) {
         store_word(slot_.rolling_back, 0);
         order_stores();
     }
-    settle(guard);
-    unsettled_ = false;
+    if (!needs_settling()) unsettled_ = false;
+}
+
+bool root_transaction::needs_settling() const noexcept {
+    return load_word(slot_.rolling_back) != 0 || load_word(slot_.extents) != load_word(slot_.settled) ||
+           load_word(slot_.pending_free) != 0;
 }
 
 void root_transaction::roll_back() {
@@ -407,9 +466,12 @@ void root_transaction::roll_back() {
     if (role_ == role::joined) return roll_back_to(joining_.saved);
     if (head_ == 0) return;
     begin_change();
+    undo_log_of_root();
+    if (!unsettled_) return;
     try {
-        segment_guard guard(segment_);
-        repair(guard);
+        settle_in_any_case();
+    } catch (const timeout_error&) {
+        throw;
     } catch (const error&) {
         if (is_live(slot_)) poison(poisoned_extents);
         throw;
@@ -448,13 +510,48 @@ void give_back_run(segment_guard& guard, root_slot& slot, std::uint32_t page, st
 
 }  // namespace
 
+// After a commit: what was asked for is done, so this must not fail because it is late.
 void root_transaction::settle() {
+    if (load_word(slot_.operation.kind) != 0) {
+        // Its next steps cannot be left out.
+        const unlimited_locks however_long;
+        return settle_in_any_case();
+    }
+    try {
+        settle_in_any_case();
+    } catch (const limit_reached&) {
+        overdue_ = true;
+    } catch (const timeout_error&) {
+        overdue_ = true;
+    }
+    // Whatever is logged next comes to log_slowly(), and there to require_settled().
+    if (overdue_) area_bytes_ = 0;
+}
+
+void root_transaction::require_settled() {
+    if (!overdue_) return;
+    settle_in_any_case();
+    overdue_ = false;
+    area_bytes_ = root_log_bytes;
+}
+
+void root_transaction::settle_in_any_case() {
+    const last_grace grace;
     segment_guard guard(segment_);
-    settle(guard);
+    settle_under(guard);
     unsettled_ = false;
 }
 
-void root_transaction::settle(segment_guard& guard) {
+void root_transaction::settle_under(segment_guard& guard) {
+    // Extents in doubt back to the segment, one commit each.
+    if (load_word(slot_.rolling_back) != 0) {
+        while (load_word(slot_.extents) != load_word(slot_.settled)) {
+            give_back_extent(guard, &slot_, slot_.extents - 1);
+            guard.commit();
+        }
+        store_word(slot_.rolling_back, 0);
+        order_stores();
+    }
     // Extents that the transaction took are the root's now; those of its log are not needed any more.
     std::uint32_t steps = segment_.committed_pages();
     for (std::uint32_t link = slot_.extents; link != slot_.settled;) {
@@ -503,17 +600,30 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
     // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
     ensure_log_is_open();
     unsettled_ = true;
-    std::uint32_t page = 0;
-    {
-        segment_guard guard(segment_);
-        reserve_run(guard, count, alignment_of(count, purpose));
-        page = take_run(guard, &slot_, count, purpose);
-        guard.commit();
-    }
+    const std::uint32_t page = take_run_of(count, purpose);
     // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
     if (count >= least_mapped_ahead_pages)
         os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);
     return page;
+}
+
+// Under the segment's lock only what is quickly done: nobody waits for a gigabyte that somebody else puts in.
+std::uint32_t root_transaction::take_run_of(std::uint32_t count, extent_purpose purpose) {
+    const std::uint32_t alignment = alignment_of(count, purpose);
+    for (bool is_backed = false;; is_backed = true) {
+        missing_pages missing;
+        {
+            segment_guard guard(segment_);
+            missing = missing_for_run(guard, count, alignment);
+            if (is_backed || missing.count() <= most_pages_backed_under_lock) {
+                reserve_run(guard, count, alignment);
+                const std::uint32_t page = take_run(guard, &slot_, count, purpose);
+                guard.commit();
+                return page;
+            }
+        }
+        back_ahead(segment_, missing.from, missing.to);
+    }
 }
 
 void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
@@ -550,6 +660,7 @@ void root_transaction::log(void* address, std::uint64_t bytes) {
 
 void root_transaction::log_slowly(void* address, std::uint64_t bytes) {
     if (open_transaction::is_inert) throw_inert(segment_, slot_);
+    require_settled();
     const std::uint64_t padded = round_up(bytes, 8);
     if ((head_ & 0xffffffff) + padded + 8 > area_bytes_) spill(padded + 8);
     const std::uint64_t used = head_ & 0xffffffff;
@@ -569,17 +680,11 @@ void root_transaction::spill(std::uint64_t bytes) {
     std::uint32_t pages = std::clamp(static_cast<std::uint32_t>(std::bit_ceil(4 * area_bytes_) / page_bytes),
                                      least_spill_pages, most_spill_pages);
     pages = std::max(pages, static_cast<std::uint32_t>(needed));
-    std::uint32_t page = 0;
     unsettled_ = true;
-    {
-        // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and
-        // there is always room for one record in the built-in log.
-        if (head_ == 0) ensure_log_is_open();
-        segment_guard guard(segment_);
-        reserve_run(guard, pages);
-        page = take_run(guard, &slot_, pages, extent_purpose::log);
-        guard.commit();
-    }
+    // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and there is always
+    // room for one record in the built-in log.
+    if (head_ == 0) ensure_log_is_open();
+    const std::uint32_t page = take_run_of(pages, extent_purpose::log);
     auto& header = *segment_.at<log_area_header>(segment_.page_offset(page));
     store_word(header.previous_head, head_);
     store_word(header.bytes, pages * page_bytes);

@@ -46,7 +46,7 @@ TEST_CASE("a lock that is held by the thread that wants it, or by none that ther
         plant_record(in.numbers, in.numbers.in().offset_of(&in.numbers.node_ref().size), 5);
         in.numbers.node_ref().size = 4;
         slot.lock.word = thread;
-        CHECK(is_held_by_nobody(slot.lock));
+        CHECK(is_held_by_nobody(slot.lock, {}));
         in.numbers.push_back(6);
         CHECK(in.numbers == std::vector<long>{1, 2, 3, 4, 5, 6});
         CHECK(in.numbers.pop() == 6);
@@ -55,9 +55,9 @@ TEST_CASE("a lock that is held by the thread that wants it, or by none that ther
 
 TEST_CASE("what is no lock is not locked, and says so") {
     const planted_lists in;
-    for (const std::uint32_t mark : {0U, 1U, ~0U}) {
+    for (const std::uint16_t mark : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{0xffff}}) {
         for (stored_mutex* lock : {&in.numbers.slot().lock, &in.numbers.in().control().lock}) {
-            const std::uint32_t sound = lock->mark;
+            const std::uint16_t sound = lock->mark;
             lock->mark = mark;
             CHECK_FALSE(is_initialized(*lock));
             if (lock == &in.numbers.slot().lock) {
@@ -75,10 +75,12 @@ TEST_CASE("the undo log of an object cannot name anything but the object's own m
     const auto check_poisoned = [](const auto& place_in) {
         const planted_lists in;
         const segment_offset place = place_in(in);
-        const std::uint64_t before = *in.texts.in().template at<std::uint64_t>(place);
+        const auto* word = in.texts.in().template at<std::uint64_t>(place);
+        const std::uint64_t before = *word;
         plant_record(in.texts, place, ~before);
         CHECK_THROWS_AS(in.texts.push_back("d"), cairn::object_poisoned);
-        CHECK(*in.texts.in().template at<std::uint64_t>(place) == before);
+        // Its upper half may be a lock's count of acquisitions, which goes on.
+        CHECK(static_cast<std::uint32_t>(*word) == static_cast<std::uint32_t>(before));
         // The others go on.
         in.numbers.push_back(6);
         CHECK(in.numbers == std::vector<long>{1, 2, 3, 4, 5, 6});

@@ -64,8 +64,8 @@ MUTANTS = [
     {
         "name": "a rollback that a scope without a commit forgets",
         "file": ROOT_TRANSACTION,
-        "old": "        } else if (head_ != 0) roll_back();\n        else if (unsettled_) settle();\n",
-        "new": "        } else if (unsettled_) settle();\n        store_word(slot_.log_head, 0);\n",
+        "old": "        } else if (head_ != 0) roll_back();\n        else if (unsettled_) settle_in_any_case();\n",
+        "new": "        } else if (unsettled_) settle_in_any_case();\n        store_word(slot_.log_head, 0);\n",
         "program": "unit", "cases": "a transaction that goes out of scope without a commit leaves nothing",
     },
     {
@@ -95,7 +95,7 @@ MUTANTS = [
     {
         "name": "a stored operation that nobody finishes",
         "file": ROOT_TRANSACTION,
-        "old": "        if (load_word(slot_.operation.kind) != 0) finish_stored_operation(*this);\n",
+        "old": "            const unlimited_locks however_long;\n            finish_stored_operation(*this);\n",
         "new": "",
         "program": "crash", "rows": "list<char> erase, a range across chunks",
     },
@@ -213,7 +213,7 @@ MUTANTS = [
     {
         "name": "living participants that are not counted",
         "file": "src/segment/participants.cpp",
-        "old": "        if (identity != 0 && (identity == self || os::is_alive(identity))) ++alive;\n",
+        "old": "        if (identity != 0 && (identity == self || !is_dead(s, identity))) ++alive;\n",
         "new": "        if (identity != 0 && identity == self) ++alive;\n",
         "program": "unit", "cases": "open_or_create: removed when the last process goes, not before",
     },
@@ -302,5 +302,34 @@ MUTANTS = [
         "old": "offset < s.data_offset() || !root_may_restore(s, *log.root, offset, bytes)",
         "new": "false",
         "program": "hostile", "cases": "the undo log of an object cannot name anything but*",
+    },
+    # -- locks ----------------------------------------------------------------------------------------------------------------
+    {
+        "name": "a mark on a lock that does not compare the count",
+        "file": "src/os/robust_mutex.cpp",
+        "old": "    __atomic_compare_exchange_n(&m.word, &word, marked, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);\n",
+        "new": "    __atomic_store_n(&m.word, marked, __ATOMIC_RELAXED);\n",
+        "program": "unit", "cases": "a holder of whom the participants know nothing any more is nobody*",
+    },
+    {
+        "name": "a holder that is judged by what belongs to another acquisition",
+        "file": "src/os/robust_mutex.cpp",
+        "old": "    if (__atomic_load_n(&m.holder_count, __ATOMIC_ACQUIRE) != count_half(word)) return false;\n",
+        "new": "",
+        "program": "unit", "cases": "a holder of whom the participants know nothing any more is nobody*",
+    },
+    {
+        "name": "a limit that a wait for a lock does not keep",
+        "file": "src/os/lock_limit.cpp",
+        "old": "    if (!limit_.is_any()) return wait_end::none;\n",
+        "new": "    return wait_end::none;\n",
+        "program": "unit", "cases": "a holder of whom the participants know nothing any more is nobody*", "may_hang": True,
+    },
+    {
+        "name": "what is left unfinished is not marked",
+        "file": ROOT_TRANSACTION,
+        "old": "        unlock_unfinished(slot_.lock);\n    }\n    order_stores();\n",
+        "new": "        unlock(slot_.lock);\n    }\n    order_stores();\n",
+        "program": "process", "cases": "the segment's lock, too, is not waited for beyond a limit",
     },
 ]

@@ -1,6 +1,7 @@
 // queue_specification.hpp - queues of integers as one caller knows them, for linearizable.hpp.
 //
-// Nothing here waits: what would is refused, by a stop that was requested before.
+// Nothing here waits for an item or for room: what would is refused, by a stop that was requested before. Such a one may also
+// give up on a lock that is not free within its grace.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -17,6 +18,7 @@
 #include <sched.h>
 
 #include "support/queue_picture.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 #include <cairn/queue.hpp>
 
@@ -41,6 +43,7 @@ struct queue_specification {
         // What came of it; nothing is known of one that did not return.
         bool is_known = false;
         bool is_refused = false;  // full, empty, or task_done() once too often
+        bool is_late = false;     // took so long that it may have given up on the lock
         long result = 0;          // the items, as one number
     };
 
@@ -64,6 +67,7 @@ struct queue_specification {
     }
 
     static void perform(const object& q, operation& o) {
+        const auto begin = std::chrono::steady_clock::now();
         ::sched_yield();  // the operations are short: else hardly any two would meet
         switch (o.what) {
             case call::try_put: o.is_refused = !q.try_put(o.value); break;
@@ -90,10 +94,18 @@ struct queue_specification {
                 break;
             case call::join: o.result = q.join_for(std::chrono::seconds(0)) ? 1 : 0; break;
         }
+        o.is_late = std::chrono::steady_clock::now() - begin >= cairn::detail::lock_grace;
         o.is_known = true;
     }
 
+    static bool has_given_up(const operation& o) {
+        const bool has_limit =
+            o.what == call::put_many || o.what == call::get_many || o.what == call::join;
+        return has_limit && o.is_known && o.is_late && (o.is_refused || o.result == 0);
+    }
+
     static bool apply(state& s, const operation& o) {
+        if (has_given_up(o)) return true;
         bool refused = false;
         long result = 0;
         const auto put = [&](const std::vector<long>& items) {

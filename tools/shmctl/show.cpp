@@ -85,8 +85,9 @@ details describe(const segment_summary& summary, const output_options& options) 
     about.row("recoveries", number_or_unknown(summary.recovery_count),
               {{"recovery_count", known(summary.recovery_count)}});
     about.row("format",
-              fmt::format("{}, pid namespace {}{}", facts.format, facts.pid_namespace,
-                          facts.is_of_this_pid_namespace ? "" : " (not this one)"),
+              fmt::format("{}, pid namespace {}{}{}", facts.format, facts.pid_namespace,
+                          facts.is_of_this_pid_namespace ? "" : " (not this one)",
+                          facts.is_of_this_time_namespace ? "" : ", of another time namespace"),
               {{"format", std::uint64_t{facts.format}},
                {"pid_namespace", facts.pid_namespace},
                {"is_of_this_boot", facts.is_of_this_boot},

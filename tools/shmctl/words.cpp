@@ -137,6 +137,8 @@ std::string lock_words(const cairn::object_facts& object) {
                                                  : object.lock_thread);
         case cairn::lock_state::owner_died: break;
     }
+    // Given back by one who had no time for the rest.
+    if (object.lock_thread == 0) return "left unfinished, finished by the next locker";
     return fmt::format("DEAD owner {}, recovered by the next locker", object.lock_thread);
 }
 

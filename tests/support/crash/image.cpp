@@ -24,7 +24,7 @@ constexpr std::size_t page_of(std::uint64_t offset) {
 
 // What of a lock matters: whether it is held. In an image whoever holds it is dead, or about to be marked so.
 void normalize_lock(stored::stored_mutex& lock) {
-    const std::uint32_t word = lock.word;
+    const std::uint32_t word = stored::futex_half(lock.word);
     lock = {};
     lock.word = (word & ~static_cast<std::uint32_t>(FUTEX_WAITERS)) != 0 ? 1 : 0;
 }
@@ -98,9 +98,10 @@ std::vector<std::uint64_t> segment_image::slot_offsets() const {
 int segment_image::mark_dead(std::uint32_t thread) {
     int held = 0;
     auto mark = [&](std::uint64_t offset) {
-        std::uint32_t& word = reinterpret_cast<stored::stored_mutex*>(base() + offset)->word;
+        std::uint64_t& word = reinterpret_cast<stored::stored_mutex*>(base() + offset)->word;
         if ((word & FUTEX_TID_MASK) != thread) return;
-        word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+        // The kernel's half: the other one stays.
+        word = (word & ~(stored::one_acquisition - 1)) | (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
         ++held;
     };
     mark(header().control_offset + offsetof(stored::segment_control, lock));

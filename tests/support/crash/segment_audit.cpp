@@ -188,7 +188,8 @@ private:
     void check_root(std::uint32_t slot_number) {
         const root_slot& slot = s_.slot(slot_number);
         const std::string name = "root '" + std::string(slot.name, slot.name_bytes) + "': ";
-        require(is_unlocked(slot.lock), name + "its lock is not free");
+        require(is_unlocked(slot.lock),
+                name + "its lock is not free (word " + std::to_string(slot.lock.word) + ")");
         require(slot.log_head == 0, name + "its log is not empty");
         require(slot.version % 2 == 0, name + "its version is odd");
         require(slot.operation.kind == 0, name + "an operation is unfinished");

@@ -5,6 +5,7 @@
 #include "segment/lifecycle.hpp"
 #include "support/crash/segment_audit.hpp"
 #include <cairn/detail/segment/segment.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
 
 namespace cairn_test {
 
@@ -23,6 +24,17 @@ void require_sound(const segment& s, const char* when) {
         throw storm_failure(std::string(when) + ": " + problem);
     if (const auto problems = cairn::detail::verify_segment(s); !problems.empty())
         throw storm_failure(std::string(when) + ", verify_segment: " + problems.front());
+}
+
+// Who died with a lock, and had changed nothing, leaves its mark until the next one takes the lock. So does who gave up at its
+// limit. Reading takes none.
+void take_locks_of_the_dead(segment& s) {
+    for (std::uint32_t link = s.control().first_slot; link != 0; link = s.slot(link - 1).next_slot) {
+        root_slot& slot = s.slot(link - 1);
+        const bool is_live = slot.state == static_cast<std::uint32_t>(root_state::live);
+        if (!is_live || !cairn::detail::inspect(slot.lock).owner_died) continue;
+        const cairn::detail::root_transaction repaired(s, slot, slot.generation);
+    }
 }
 
 // Of the objects, which are removed after each round; the segment's own are counted for all its life.
@@ -64,6 +76,7 @@ void look_after_storm(const crew_plan& plan) {
 
     const auto objects = join_rows(*plan.rows, m);
     for (const auto& object : objects) object->touch();
+    take_locks_of_the_dead(*attached);
     require_sound(s, "after the storm");
     count_recoveries(s, tally);
 

@@ -379,7 +379,7 @@ TEST_CASE("closing, copying and removing wait for who is at work at either end, 
     const cairn::manager m;
     const opened_channel c(m.channel<long>("c", 2));
     c.put(1);
-    const auto own = cairn::detail::own_token(c.in());
+    const auto own = c.in().own_token();
     const auto dead = cairn::detail::make_thread_token(own >> cairn::detail::thread_id_bits, 0x3fffff);
     const std::array<std::function<void()>, 3> all = {[&] { static_cast<void>(c.snapshot()); },
                                                       [&] { c.close(); }, [&] { m.remove("c"); }};

@@ -28,11 +28,19 @@ child bare_child(Body body) {
     ::_exit(0);
 }
 
+bool anybody(const void*) noexcept {
+    return true;
+}
+
+bool nobody(const void*) noexcept {
+    return false;
+}
+
 // In a process that nobody else is on the way from.
 int in_a_family(const std::function<void()>& body) {
     return in_child([&] {
         CHILD_CHECK(os::begin_fork_count());
-        os::wait_for_arrivals(0ms);
+        os::wait_for_arrivals(0ms, anybody, nullptr);
         CHILD_CHECK(!os::has_forks_on_their_way());
         body();
     });
@@ -51,7 +59,7 @@ TEST_CASE("a process waits until its child has arrived") {
                   os::count_arrival();
                   leave.wait();
               });
-              os::wait_for_arrivals(10min);
+              os::wait_for_arrivals(10min, anybody, nullptr);
               CHILD_CHECK(steady::now() - start >= 20ms);
               CHILD_CHECK(!os::has_forks_on_their_way());
               leave.open();
@@ -63,9 +71,9 @@ TEST_CASE("a child that does not arrive is given up, and not waited for again") 
     CHECK(in_a_family([] {
               os::count_fork();  // one that fails
               const auto start = steady::now();
-              os::wait_for_arrivals(30ms);
+              os::wait_for_arrivals(30ms, anybody, nullptr);
               CHILD_CHECK(steady::now() - start >= 30ms);
-              os::wait_for_arrivals(10min);  // the suite's timeout is far shorter
+              os::wait_for_arrivals(10min, anybody, nullptr);  // the suite's timeout is far shorter
           }) == 0);
 }
 
@@ -77,13 +85,13 @@ TEST_CASE("a child that arrives after it was given up does not count for another
                   arrive.wait();
                   os::count_arrival();
               });
-              os::wait_for_arrivals(1ms);
+              os::wait_for_arrivals(1ms, anybody, nullptr);
               os::count_fork();
               arrive.open();
               CHILD_CHECK(late.join() == 0);
               CHILD_CHECK(os::has_forks_on_their_way());
               child next = bare_child([] { os::count_arrival(); });
-              os::wait_for_arrivals(10min);
+              os::wait_for_arrivals(10min, anybody, nullptr);
               CHILD_CHECK(next.join() == 0);
           }) == 0);
 }
@@ -100,7 +108,24 @@ TEST_CASE("a grandchild whose parent has ended is waited for, too") {
                   os::count_arrival();
               });
               CHILD_CHECK(parent.join() == 0);
-              os::wait_for_arrivals(10min);
+              os::wait_for_arrivals(10min, anybody, nullptr);
               CHILD_CHECK(steady::now() - start >= 20ms);
+          }) == 0);
+}
+
+TEST_CASE("a fork that has failed, or whose child cannot arrive any more, is not waited for") {
+    CHECK(in_a_family([] {
+              const auto start = steady::now();
+              os::count_fork();
+              os::wait_for_arrivals(10min, nobody, nullptr);
+              CHILD_CHECK(!os::has_forks_on_their_way());
+              CHILD_CHECK(steady::now() - start < 5min);
+              // One that somebody else has forked is waited for all the same.
+              child other = bare_child([] { os::count_fork(); });
+              CHILD_CHECK(other.join() == 0);
+              const auto begin = steady::now();
+              os::wait_for_arrivals(50ms, nobody, nullptr);
+              CHILD_CHECK(steady::now() - begin >= 50ms);
+              CHILD_CHECK(!os::has_forks_on_their_way());
           }) == 0);
 }

@@ -61,24 +61,24 @@ struct shared_lock {
 // As every operation does first; in a forked child again.
 int try_it(stored_mutex& m) {
     require_usable_thread();
-    return try_lock(m);
+    return try_lock(m, this_thread.thread_id);
 }
 
 int wait_for(stored_mutex& m) {
     require_usable_thread();
-    return lock_contended(m);
+    return lock_contended(m, this_thread.thread_id, {}, {});
 }
 
 int lock(stored_mutex& m) {
     const int result = try_it(m);
-    return result == EBUSY ? lock_contended(m) : result;
+    return result == EBUSY ? lock_contended(m, this_thread.thread_id, {}, {}) : result;
 }
 
 std::uint32_t own_thread() {
     return static_cast<std::uint32_t>(::syscall(SYS_gettid));
 }
 
-// The kernel's word, which the C library keeps first.
+// The kernel's half of the word.
 std::uint32_t* word_of(stored_mutex& m) {
     return reinterpret_cast<std::uint32_t*>(&m);
 }
@@ -400,8 +400,8 @@ TEST_CASE("a lock that this thread holds at another address is not taken from it
     REQUIRE(try_it(here) == 0);
     REQUIRE(try_it(around) == 0);
     CHECK(try_it(there) == EBUSY);
-    CHECK(lock_contended(there) == EDEADLK);
-    CHECK_FALSE(is_held_by_nobody(there));
+    CHECK(lock_contended(there, this_thread.thread_id, {}, {}) == EDEADLK);
+    CHECK_FALSE(is_held_by_nobody(there, {}));
     unlock(around);
     unlock(here);
     // What has this thread's number, and is in no list of its, is what exec has left; also where the list leads nowhere.
@@ -409,10 +409,10 @@ TEST_CASE("a lock that this thread holds at another address is not taken from it
     there.word = own_thread();
     const std::uint64_t next = around.next;
     around.next = 0x6666'6666'6666'6660;
-    CHECK(is_held_by_nobody(there));
+    CHECK(is_held_by_nobody(there, {}));
     around.next = next;
-    CHECK(is_held_by_nobody(there));
-    CHECK(lock_contended(there) == EOWNERDEAD);
+    CHECK(is_held_by_nobody(there, {}));
+    CHECK(lock_contended(there, this_thread.thread_id, {}, {}) == EOWNERDEAD);
     unlock(there);
     unlock(around);
     for (void* each : places) ::munmap(each, 4096);
@@ -512,12 +512,83 @@ TEST_CASE("a lock that says it is held by a thread that there is not, or by the 
     // No system has so many threads as the mask has numbers.
     for (const auto thread : {own_thread(), std::uint32_t{FUTEX_TID_MASK}}) {
         __atomic_store_n(word_of(shared.mutex()), thread, __ATOMIC_SEQ_CST);
-        CHECK(is_held_by_nobody(shared.mutex()));
+        CHECK(is_held_by_nobody(shared.mutex(), {}));
         CHECK(wait_for(shared.mutex()) == EOWNERDEAD);
         CHECK_FALSE(inspect(shared.mutex()).owner_died);
         unlock(shared.mutex());
-        CHECK_FALSE(is_held_by_nobody(shared.mutex()));
+        CHECK_FALSE(is_held_by_nobody(shared.mutex(), {}));
         CHECK(lock(shared.mutex()) == 0);
         unlock(shared.mutex());
     }
+}
+
+TEST_CASE("a holder of whom the participants know nothing any more is nobody, unless the lock has been taken "
+          "anew") {
+    const shared_lock shared;
+    stored_mutex& m = shared.mutex();
+    static constexpr std::uint64_t participant = 5;
+    // Held by this thread's id as far as tkill can tell of it, from another process.
+    const child holder([&] {
+        require_usable_thread();
+        CHILD_CHECK(try_lock(m, make_thread_token(participant, own_thread())) == 0);
+        shared.state->entered = 1;
+        for (;;) ::pause();
+    });
+    while (shared.state->entered == 0) std::this_thread::sleep_for(1ms);
+    require_usable_thread();
+    static std::atomic<int> asked;
+    asked = 0;
+    const thread_token self = make_thread_token(6, own_thread());
+    const holder_judge alive = {[](const void*, thread_token token) noexcept {
+                                    CHECK(participant_of(token) == participant);
+                                    ++asked;
+                                    return false;
+                                },
+                                nullptr};
+    const lock_limit soon = {.deadline = std::chrono::steady_clock::now() + 350ms};
+    CHECK(lock_contended(m, self, soon, alive) == ECANCELED);
+    CHECK(asked > 0);
+
+    // Given back and taken again by the same id while it is asked about: what was asked about is not what is there.
+    const holder_judge late = {[](const void* context, thread_token) noexcept {
+                                   auto& word = static_cast<stored_mutex*>(const_cast<void*>(context))->word;
+                                   __atomic_fetch_add(&word, one_acquisition, __ATOMIC_SEQ_CST);
+                                   ++asked;
+                                   return true;
+                               },
+                               &m};
+    asked = 0;
+    const lock_limit later = {.deadline = std::chrono::steady_clock::now() + 350ms};
+    CHECK(lock_contended(m, self, later, late) == ECANCELED);
+    CHECK(asked == 1);  // of that acquisition nobody has said anything
+    CHECK_FALSE(inspect(m).owner_died);
+
+    // Nothing of the kind: then it is a dead one's.
+    const holder_judge dead = {[](const void*, thread_token) noexcept { return true; }, nullptr};
+    say_holder(m, make_thread_token(participant, static_cast<std::uint32_t>(holder.pid())));
+    CHECK(is_held_by_nobody(m, dead));
+    CHECK(lock_contended(m, self, {}, dead) == EOWNERDEAD);
+    unlock(m);
+}
+
+TEST_CASE("a lock that is given back unfinished is a dead owner's") {
+    const shared_lock shared;
+    CHECK(lock(shared.mutex()) == 0);
+    unlock_unfinished(shared.mutex());
+    CHECK(inspect(shared.mutex()).owner_died);
+    CHECK(try_it(shared.mutex()) == EOWNERDEAD);
+    unlock(shared.mutex());
+    CHECK(lock(shared.mutex()) == 0);
+    unlock(shared.mutex());
+}
+
+TEST_CASE("the number of acquisitions goes on beyond what the word can count") {
+    const shared_lock shared;
+    stored_mutex& m = shared.mutex();
+    m.word = std::uint64_t{0xffff'fffe} << 32;
+    for (int i = 0; i < 4; ++i) {
+        CHECK(lock(m) == 0);
+        unlock(m);
+    }
+    CHECK(acquired_count(m) == 0x1'0000'0002);
 }

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <unordered_set>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -263,8 +264,8 @@ TEST_CASE(
     const cairn::manager m;
     const opened_sharded<long, long> d(m.sharded_dict<long, long>("d", {{3, 4}}, {.shards = 4}));
     const std::vector<root_slot*> parts = d.parts();
-    const auto refuses_with = [&](std::uint32_t& word, std::uint32_t value) {
-        const std::uint32_t before = std::exchange(word, value);
+    const auto refuses_with = [&](auto& word, std::uint32_t value) {
+        const auto before = std::exchange(word, static_cast<std::remove_reference_t<decltype(word)>>(value));
         CHECK_THROWS_AS(static_cast<void>(m.remove("d")), cairn::corrupt_segment);
         word = before;
         CHECK(d.at(3) == 4);

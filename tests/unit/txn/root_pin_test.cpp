@@ -11,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include "segment/participants.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include <cairn/error.hpp>
@@ -31,7 +32,7 @@ struct pinned_root {
         require_usable_thread();
         store_word(pin.owner, own());
     }
-    [[nodiscard]] thread_token own() const { return own_token(inside.in()); }
+    [[nodiscard]] thread_token own() const { return inside.in().own_token(); }
     [[nodiscard]] bool gets_in() const {
         const root_pin stay(inside.in(), inside.slot(), inside.generation(), pin);
         return stay.is_in();

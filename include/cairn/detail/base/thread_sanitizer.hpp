@@ -21,6 +21,13 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/// Of functions that look at what other threads change, and for which any moment's value will do.
+#if defined(__clang__)
+#define CAIRN_UNCHECKED_BY_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define CAIRN_UNCHECKED_BY_TSAN __attribute__((no_sanitize_thread))
+#endif
+
 namespace cairn::inline CAIRN_ABI::detail {
 
 /// Right after the lock at that address was taken.

@@ -54,19 +54,23 @@ public:
     /// Appends a copy of `value`, waiting while the queue is full.
     /// @throws queue_closed  it was closed before or during the wait
     /// @throws segment_full  no room for the bytes and no growth possible; the queue is unchanged
-    void put(parameter value) const { static_cast<void>(put_before(value, some_day, {})); }
+    void put(parameter value) const { static_cast<void>(put_before(value, no_deadline, {})); }
     /// As put(). False when a stop was requested first, and then nothing was put.
-    bool put(parameter value, const std::stop_token& stop) const { return put_before(value, some_day, stop); }
+    bool put(parameter value, const std::stop_token& stop) const {
+        return put_before(value, no_deadline, stop);
+    }
     /// As put(), waiting no longer than that. False when the time was up first, and then nothing was put.
     template <typename Rep, typename Period>
     bool put_for(parameter value, std::chrono::duration<Rep, Period> timeout,
                  const std::stop_token& stop = {}) const {
-        return put_before(value, wait_until(timeout), stop);
+        return put_before(value, wait_limit(timeout), stop);
     }
     template <typename Clock, typename Duration>
     bool put_until(parameter value, std::chrono::time_point<Clock, Duration> deadline,
                    const std::stop_token& stop = {}) const {
-        return put_before(value, wait_until(deadline - Clock::now()), stop);
+        return attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](steady_time until) { return put_before(value, until, stop); });
     }
     /// False when the queue is full. @throws queue_closed, segment_full
     bool try_put(parameter value) const { return put_before(value, at_once, {}); }
@@ -87,19 +91,21 @@ public:
     /// Takes the next item, waiting while there is none.
     /// @throws queue_closed  it is closed, and nothing is left
     // Until some day it waits, and then there is one.
-    T get() const { return *get_before(some_day, {}); }  // NOLINT(bugprone-unchecked-optional-access)
+    T get() const { return *get_before(no_deadline, {}); }  // NOLINT(bugprone-unchecked-optional-access)
     /// As get(). Nothing when a stop was requested first.
-    std::optional<T> get(const std::stop_token& stop) const { return get_before(some_day, stop); }
+    std::optional<T> get(const std::stop_token& stop) const { return get_before(no_deadline, stop); }
     /// As get(), waiting no longer than that. Nothing when the time was up first.
     template <typename Rep, typename Period>
     std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout,
                              const std::stop_token& stop = {}) const {
-        return get_before(wait_until(timeout), stop);
+        return get_before(wait_limit(timeout), stop);
     }
     template <typename Clock, typename Duration>
     std::optional<T> get_until(std::chrono::time_point<Clock, Duration> deadline,
                                const std::stop_token& stop = {}) const {
-        return get_before(wait_until(deadline - Clock::now()), stop);
+        return attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](steady_time until) { return get_before(until, stop); });
     }
     /// Nothing when the queue is empty. @throws queue_closed
     std::optional<T> try_get() const { return get_before(at_once, {}); }
@@ -118,21 +124,23 @@ public:
     /// @throws queue_closed  it is closed, and nothing is left
     /// @throws segment_full  no room for the record of the lease; the queue is unchanged
     // NOLINTNEXTLINE(bugprone-unchecked-optional-access): as get()
-    lease_type lease() const { return *lease_before(some_day, {}); }
+    lease_type lease() const { return *lease_before(no_deadline, {}); }
     /// As lease(). Nothing when a stop was requested first.
     std::optional<lease_type> lease(const std::stop_token& stop) const {
-        return lease_before(some_day, stop);
+        return lease_before(no_deadline, stop);
     }
     /// As lease(), waiting no longer than that. Nothing when the time was up first.
     template <typename Rep, typename Period>
     std::optional<lease_type> lease_for(std::chrono::duration<Rep, Period> timeout,
                                         const std::stop_token& stop = {}) const {
-        return lease_before(wait_until(timeout), stop);
+        return lease_before(wait_limit(timeout), stop);
     }
     template <typename Clock, typename Duration>
     std::optional<lease_type> lease_until(std::chrono::time_point<Clock, Duration> deadline,
                                           const std::stop_token& stop = {}) const {
-        return lease_before(wait_until(deadline - Clock::now()), stop);
+        return attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](steady_time until) { return lease_before(until, stop); });
     }
     /// Nothing when the queue is empty. @throws queue_closed, segment_full
     std::optional<lease_type> try_lease() const { return lease_before(at_once, {}); }
@@ -167,13 +175,13 @@ public:
     /// @throws invalid_state  once more than items were put
     void task_done() const;
     /// Waits until task_done() has been called for every item that was put, but for those that lost() counts.
-    void join() const { static_cast<void>(join_before(some_day, {})); }
+    void join() const { static_cast<void>(join_before(no_deadline, {})); }
     /// As join(). False when a stop was requested first.
-    bool join(const std::stop_token& stop) const { return join_before(some_day, stop); }
+    bool join(const std::stop_token& stop) const { return join_before(no_deadline, stop); }
     /// As join(), waiting no longer than that. False when the time was up first.
     template <typename Rep, typename Period>
     bool join_for(std::chrono::duration<Rep, Period> timeout, const std::stop_token& stop = {}) const {
-        return join_before(wait_until(timeout), stop);
+        return join_before(wait_limit(timeout), stop);
     }
 
     /// Items that were taken with get() by processes that have ended, or let go of the segment, without a task_done() for
@@ -227,10 +235,6 @@ private:
 
     [[nodiscard]] CAIRN_INLINE queue_node& node_in(const segment& s) const noexcept {
         return *s.template at<queue_node>(node());
-    }
-    template <typename Rep, typename Period>
-    static steady_time wait_until(std::chrono::duration<Rep, Period> timeout) {
-        return timeout > timeout.zero() ? deadline_after(timeout) : at_once;
     }
     static void require_open(const char* operation, const root_transaction& tx, const queue_node& n) {
         if (n.state != queue_state::open) [[unlikely]]

@@ -103,7 +103,7 @@ basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) c
         return true;
     };
     while (first != items.count() && attempt_until(in(), slot(), generation(), queue_has_room, n.head,
-                                                   some_day, stop, put_next, nothing_to_do)) {}
+                                                   no_deadline, stop, put_next, nothing_to_do)) {}
     return first;
 }
 
@@ -249,7 +249,7 @@ std::vector<T> basic_queue<T, Order>::get_batch(size_type most, const std::stop_
     if (most == 0) return {};
     for (;; decode_outside(batch)) {
         bool is_left = false;
-        const bool is_there = attempt_get(some_day, stop, [&](root_transaction& tx, queue_node& n) {
+        const bool is_there = attempt_get(no_deadline, stop, [&](root_transaction& tx, queue_node& n) {
             if (n.returned_count == 0) {
                 is_left = !take_batch(tx, n, most, batch);
                 return;

@@ -4,7 +4,7 @@
 // Spinning watches one word without the lock, so that whoever makes the change finds no sleeper and makes no system call.
 // It adapts to the thread: what was in vain is tried for less time, and then hardly ever; what succeeded, for all of it.
 // A wait that ends by its deadline or a stop looks once more under the lock: it may have been woken for what is there now,
-// and would take the wake along.
+// and would take the wake along. If the lock cannot be had by then (os/lock_limit.hpp), it wakes another sleeper instead.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -17,14 +17,12 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/txn/events.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
+#include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
-
-/// The deadlines of operations that do not wait, and of those that wait for as long as it takes.
-constexpr steady_time at_once = steady_time::min();
-constexpr steady_time some_day = steady_time::max();
 
 /// One wait of one thread. The handle's mapping outlives it.
 class CAIRN_API root_wait {
@@ -47,6 +45,9 @@ public:
 
     /// Under the lock, after what is waited for was not there: false when the time is up.
     bool may_go_on(root_transaction& tx);
+
+    /// Without the lock, which could not be had in time: another sleeper gets the wake that this one may have been given.
+    void pass_wake_on() const noexcept;
 
 private:
     struct disturb {
@@ -78,6 +79,7 @@ template <typename Attempt, typename Idle>
 bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::uint32_t event,
                    const std::uint64_t& word, steady_time deadline, const std::stop_token& stop,
                    const Attempt& attempt, const Idle& idle) {
+    const operation_limit limit = {deadline, &stop};
     std::uint64_t seen = 0;
     const auto try_once = [&](root_transaction& tx) {
         try {
@@ -87,25 +89,48 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
             throw;
         }
     };
-    {
-        root_transaction tx(s, slot, generation);
-        if (try_once(tx)) [[likely]]
-            return true;
-        seen = load_word(word);
+    const auto idle_in_time = [&] {
+        const limited_locks in_time(limit);
+        return idle();
+    };
+    try {
+        {
+            const limited_locks in_time(limit);
+            root_transaction tx(s, slot, generation);
+            if (try_once(tx)) [[likely]]
+                return true;
+            seen = load_word(word);
+        }
+        if (idle_in_time()) {
+            const limited_locks in_time(limit);
+            root_transaction tx(s, slot, generation);
+            if (try_once(tx)) return true;
+            seen = load_word(word);
+        }
+    } catch (const limit_reached&) {
+        return false;
+    } catch (...) {
+        throw;  // here the lock is given back: the program may end by it
     }
-    if (idle()) {
-        root_transaction tx(s, slot, generation);
-        if (try_once(tx)) return true;
-        seen = load_word(word);
-    }
-    if (deadline == at_once) return false;
+    if (deadline <= already_over) return false;
     root_wait wait(s, slot, generation, event, deadline, stop);
-    for (;;) {
-        wait.pause(word, seen, idle);
-        root_transaction tx(s, slot, generation);
-        if (try_once(tx)) return true;
-        if (!wait.may_go_on(tx)) return false;
-        seen = load_word(word);
+    try {
+        for (;;) {
+            wait.pause(word, seen, idle_in_time);
+            const limited_locks in_time(limit);
+            root_transaction tx(s, slot, generation);
+            if (try_once(tx)) return true;
+            if (!wait.may_go_on(tx)) return false;
+            seen = load_word(word);
+        }
+    } catch (const limit_reached&) {
+        wait.pass_wake_on();
+        return false;
+    } catch (const timeout_error&) {
+        wait.pass_wake_on();
+        throw;
+    } catch (...) {
+        throw;
     }
 }
 

@@ -6,8 +6,15 @@
 // line, because the C library's own functions cost as much as all else that an append does. Locks of both kinds mix
 // in one list, since both keep it doubly linked in the same way; check_thread() sees to that.
 //
+// Thread ids are used again. So the word has a count of acquisitions in its other half, and who takes a dead owner's lock
+// compares both; and beside it stands which participant's thread it was that took it with that count (`holder`, told after the
+// lock was taken). A thread that ends is released by the kernel; one that is not there any more and was not released (it called
+// exec, or its process took the mapping away before it ended) is told by its participant. Rule: a holder that is no thread of a
+// living participant is nobody; an id alone names nobody. (Model: lock_word.)
+//
 // A lock that is given back wakes one of its sleepers, and says that it has no more: a waker that is killed between its
-// store and its wake strands the others on a free lock. A tick of 100 ms finds them.
+// store and its wake strands the others on a free lock. A tick of 100 ms finds them. A sleeper that gives up at its limit passes
+// the wake on that it may have been given.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -21,27 +28,47 @@
 
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/base/words.hpp>
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
 /// The word, and the links where the kernel looks for them: futex_offset before the entry of the list.
+///
+///   0                        8        16     18              20             24         32
+///   | futex word | count     | holder | mark | acquired_high | holder_count | previous | next |
 struct stored_mutex {
-    std::uint32_t word;  // thread id of the holder | FUTEX_WAITERS | FUTEX_OWNER_DIED
-    std::uint32_t
-        holder;  // thread id of the last one to lock it; the kernel wipes that of a dead one from the word
-    std::uint32_t mark;  // lock_mark
-    std::uint32_t reserved_;
-    std::uint64_t acquired_count;  // statistics
-    std::uint64_t previous;        // addresses in the process that holds it
+    // Lower half, the kernel's: thread id of the holder | FUTEX_WAITERS | FUTEX_OWNER_DIED. Upper half: how often it was taken,
+    // modulo 2^32. Only the kernel stores one half alone.
+    std::uint64_t word;
+    std::uint64_t holder;         // thread_token of who took it with holder_count; written by the holder
+    std::uint16_t mark;           // lock_mark
+    std::uint16_t acquired_high;  // of the number of acquisitions; written by the holder
+    std::uint32_t holder_count;   // the count that `holder` belongs to; written after it
+    std::uint64_t previous;       // addresses in the process that holds it
     std::uint64_t next;
 };
 static_assert(sizeof(stored_mutex) == 40 && std::is_standard_layout_v<stored_mutex>);
 static_assert(-static_cast<std::int64_t>(offsetof(stored_mutex, next)) == robust_futex_offset);
 static_assert(offsetof(stored_mutex, previous) + sizeof(void*) == offsetof(stored_mutex, next));
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the kernel's half of the word is the first");
 
 /// What initialize() leaves, and zeros are not.
-constexpr std::uint32_t lock_mark = 0x6b636f6c;
+constexpr std::uint16_t lock_mark = 0x6b63;
+constexpr std::uint64_t one_acquisition = std::uint64_t{1} << 32;
+
+/// The kernel's half of a word.
+CAIRN_INLINE std::uint32_t futex_half(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word);
+}
+CAIRN_INLINE std::uint32_t count_half(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> 32);
+}
+
+/// How often it was taken. While somebody takes it, of either moment.
+CAIRN_INLINE std::uint64_t acquired_count(const stored_mutex& m) noexcept {
+    return std::uint64_t{load_word(m.acquired_high)} << 32 | count_half(load_word(m.word));
+}
 
 CAIRN_API void initialize(stored_mutex& m) noexcept;
 
@@ -50,18 +77,37 @@ CAIRN_INLINE bool is_initialized(const stored_mutex& m) noexcept {
     return load_word(m.mark) == lock_mark;
 }
 
-/// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD, or EINVAL for what is no lock, or
-/// EDEADLK when this thread holds it through another copy of the library.
+/// Who knows the participants: whether the thread of that token is none of a living one. Null: nobody knows.
+struct holder_judge {
+    bool (*is_gone)(const void* context, thread_token holder) noexcept = nullptr;
+    const void* context = nullptr;
+};
+
+/// By whom the lock was taken. The holder's, right after; and the new owner's, once what a dead one left is repaired.
+CAIRN_INLINE void say_holder(stored_mutex& m, thread_token self) noexcept {
+    const std::uint32_t count = count_half(load_word(m.word));
+    store_word(m.holder, self);
+    // release: pairs with the acquire of whoever asks for the holder; it belongs to this count, or to a later one, whose word is
+    // another
+    __atomic_store_n(&m.holder_count, count, __ATOMIC_RELEASE);
+}
+
+/// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD; EINVAL for what is no lock;
+/// EDEADLK when this thread holds it through another copy of the library; ECANCELED at the deadline or stop of `limit`,
+/// ETIMEDOUT when its patience is over.
 /// One that is held by nobody has lost its owner, too: the kernel cannot release what a thread held that called exec and
-/// was not its process's first. As with try_lock(), the thread was checked (require_usable_thread).
-CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m) noexcept;
+/// was not its process's first. `judge` tells of participants; it is asked after the first sleep, and then at each tick. As with
+/// try_lock(), the thread was checked (require_usable_thread).
+CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit,
+                                        const holder_judge& judge) noexcept;
 
 /// Whether the lock says that it is held, and its holder is a thread that there is not, or the calling one, which does
-/// not hold it. Of a lock from another pid namespace the answer means nothing.
-CAIRN_API bool is_held_by_nobody(const stored_mutex& m) noexcept;
+/// not hold it, or, as `judge` says, none of a living participant. Of a lock from another pid namespace the answer means
+/// nothing.
+CAIRN_API bool is_held_by_nobody(const stored_mutex& m, const holder_judge& judge) noexcept;
 
 /// try_lock() for a lock that is not free: its owner may have died.
-CAIRN_API CAIRN_COLD int try_lock_of_dead(stored_mutex& m) noexcept;
+CAIRN_API CAIRN_COLD int try_lock_of_dead(stored_mutex& m, thread_token self) noexcept;
 
 CAIRN_API CAIRN_COLD void wake_one(stored_mutex& m) noexcept;
 
@@ -116,19 +162,24 @@ CAIRN_INLINE void unlink(stored_mutex& m) noexcept {
 
 /// 0 or EOWNERDEAD: locked. EBUSY: not. EINVAL: no lock. After EOWNERDEAD `holder` says still who died; until the lock is
 /// given back, a death of the new owner is another EOWNERDEAD. Requires require_usable_thread().
-CAIRN_INLINE int try_lock(stored_mutex& m) noexcept {
+CAIRN_INLINE int try_lock(stored_mutex& m, thread_token self) noexcept {
     if (!is_initialized(m)) [[unlikely]]
         return EINVAL;
     announce(&m);
-    std::uint32_t expected = 0;
+    // What a free lock says whose last holder has told its count; where it has not, the slow way finds out.
+    const std::uint32_t count = load_word(m.holder_count);
+    std::uint64_t word = std::uint64_t{count} << 32;
     // acquire: pairs with the release of unlock()
-    if (!__atomic_compare_exchange_n(&m.word, &expected, this_thread.thread_id, false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED)) [[unlikely]]
-        return try_lock_of_dead(m);
+    if (!__atomic_compare_exchange_n(&m.word, &word, word + (one_acquisition + thread_of(self)), false,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) [[unlikely]]
+        return try_lock_of_dead(m, self);
     link(m);
     announce(nullptr);
-    store_word(m.holder, this_thread.thread_id);
-    store_word(m.acquired_count, load_word(m.acquired_count) + 1);
+    store_word(m.holder, self);
+    // release: as in say_holder()
+    __atomic_store_n(&m.holder_count, count + 1, __ATOMIC_RELEASE);
+    if (count + 1 == 0) [[unlikely]]
+        store_word(m.acquired_high, static_cast<std::uint16_t>(load_word(m.acquired_high) + 1));
     return 0;
 }
 
@@ -136,11 +187,15 @@ CAIRN_INLINE void unlock(stored_mutex& m) noexcept {
     announce(&m);
     unlink(m);
     order_stores();
-    // release: the next owner sees all that this one has done
-    if ((__atomic_exchange_n(&m.word, 0U, __ATOMIC_RELEASE) & FUTEX_WAITERS) != 0) [[unlikely]]
+    // The count is the holder's until then. release: the next owner sees all that this one has done
+    const std::uint64_t free = load_word(m.word) & ~(one_acquisition - 1);
+    if ((futex_half(__atomic_exchange_n(&m.word, free, __ATOMIC_RELEASE)) & FUTEX_WAITERS) != 0) [[unlikely]]
         wake_one(m);
     announce(nullptr);
 }
+
+/// unlock() with work left to be done: the next locker gets EOWNERDEAD. `holder` stays, and is 0 where nobody has died.
+CAIRN_API CAIRN_COLD void unlock_unfinished(stored_mutex& m) noexcept;
 
 /// What the lock word says, for inspection: thread id of the holder, and whether it died.
 struct lock_word {

@@ -36,6 +36,23 @@ constexpr std::int64_t robust_futex_offset = -32;
 /// to spare. More need a room_for_locks, or only what is stored in them says what follows.
 constexpr std::uint32_t few_held_locks = 4;
 
+/// A thread of a participant of a segment, in one word. Thread ids are given again when a thread has ended, participants'
+/// numbers are not. Participant 0: not known.
+using thread_token = std::uint64_t;
+constexpr unsigned thread_id_bits = 22;  // the kernel's largest is 2^22
+
+constexpr thread_token make_thread_token(std::uint64_t participant, std::uint32_t thread) noexcept {
+    return participant << thread_id_bits | thread;
+}
+constexpr std::uint64_t participant_of(thread_token token) noexcept {
+    return token >> thread_id_bits;
+}
+constexpr std::uint32_t thread_of(thread_token token) noexcept {
+    return static_cast<std::uint32_t>(token & ((thread_token{1} << thread_id_bits) - 1));
+}
+
+struct operation_limit;  // os/lock_limit.hpp
+
 struct held_lock {
     std::uint64_t entry;  // in the thread's list
     std::uint64_t below;  // what follows it there; 0: not known for sure
@@ -50,10 +67,15 @@ struct thread_state {
     std::uint32_t held_count = 0;              // locks of ours, also those beyond it
     std::uint32_t thread_id = 0;               // of the kernel; valid once checked
     bool in_segment_lock = false;              // holds or waits for a segment's own lock
+    bool is_listed = false;                    // among the threads of this process that use Cairn
+    std::uint8_t spin_halvings = 0;            // what containers/waiting.cpp has learnt of spinning
+    std::uint8_t spins_skipped = 0;
     held_lock few_held[few_held_locks] = {};   // where `held` leads, mostly
+    thread_state* next = nullptr;              // in that list
+    const operation_limit* limit = nullptr;  // of the operation on locks that this thread is in; null: none
 };
 // A library that dlopen loads gets what is left of the 1 664 bytes that the C library reserves for all such.
-static_assert(sizeof(thread_state) <= 112);
+static_assert(sizeof(thread_state) <= 128);
 
 // initial-exec: one instruction instead of a call. The price is that it has to be small.
 extern CAIRN_API constinit thread_local thread_state this_thread __attribute__((tls_model("initial-exec")));
@@ -69,8 +91,17 @@ CAIRN_API void check_thread();
 /// Gives this process its mark; again after each fork, in the child. False when the system gives no page for it.
 bool renew_process_mark() noexcept;
 
-/// In a forked child: what the forking thread had open stays its parent's.
+/// In a forked child: what the forking thread had open stays its parent's. There is no other thread.
 void abandon_open_transactions() noexcept;
+
+/// Before the first thread is checked, by one thread. An errno, or 0.
+int prepare_list_of_threads() noexcept;
+
+/// Whether some thread of this process, the calling one too, is inside an operation. One may begin another right after.
+bool is_any_thread_in_operation() noexcept;
+
+/// Whether this process was made by a raw clone or _Fork, so that its C library and Cairn believe that it is its parent.
+bool is_raw_child() noexcept;
 
 CAIRN_INLINE void require_usable_thread() {
     if (this_thread.checked != *process_mark) [[unlikely]]

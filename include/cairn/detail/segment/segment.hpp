@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include <cairn/detail/os/thread_state.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/segment.hpp>
 
@@ -78,6 +79,11 @@ public:
     /// This process's number among the participants; 0 in a read-only process.
     [[nodiscard]] std::uint64_t participant_number() const noexcept {
         return participant_number_.load(std::memory_order_relaxed);
+    }
+
+    /// What the calling thread locks with. It has gone through require_usable_thread().
+    [[nodiscard]] CAIRN_INLINE thread_token own_token() const noexcept {
+        return make_thread_token(participant_number(), this_thread.thread_id);
     }
 
     [[nodiscard]] segment_internals& internals() const noexcept { return *internals_; }

@@ -25,7 +25,7 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-constexpr std::uint32_t segment_format = 2;
+constexpr std::uint32_t segment_format = 3;
 constexpr std::uint64_t segment_magic = 0x314E524941430A89;  // "\x89\nCAIRN1": text tools damage it visibly
 constexpr std::uint64_t page_bytes = 4096;                   // unit of extents, whatever the system's page is
 constexpr std::size_t cache_line_bytes = 64;
@@ -58,14 +58,16 @@ struct segment_header {
     std::uint64_t hash_seed;
     std::uint64_t boot_id[2];     // of the system that made it: start times mean something only there
     std::uint64_t pid_namespace;  // inode of the creator's; pids and lock words mean something only there
+    std::uint64_t
+        time_namespace;  // inode of the creator's; start times mean something only there. 0: the kernel has none
     std::int64_t created_nanoseconds;  // since 1970
     std::uint32_t creator_pid;
     std::uint32_t name_bytes;
     char name[208];          // not terminated when 200 long; anonymous segments have one, too
     std::uint64_t checksum;  // XXH3 of all bytes before it
 };
-static_assert(std::is_standard_layout_v<segment_header> && sizeof(segment_header) == 360);
-static_assert(offsetof(segment_header, checksum) == 352);  // format 2; a change needs a new format number
+static_assert(std::is_standard_layout_v<segment_header> && sizeof(segment_header) == 368);
+static_assert(offsetof(segment_header, checksum) == 360);  // format 3; a change needs a new format number
 
 /// What the bytes of an extent are for.
 enum class extent_purpose : std::uint32_t { none = 0, roots = 1, loose = 2, span = 3, large = 4, log = 5 };
@@ -261,7 +263,8 @@ struct root_slot {
     arena_header arena;
     char name[256];
     unsigned char log[root_log_bytes];
-    unsigned char reserved_before_pins_[16];
+    std::uint64_t acquired_before;  // of the lock, by the roots that were here before; not logged
+    unsigned char reserved_before_pins_[8];
     stored_pin
         pins[pin_slots];  // in two lines: the second begins one. Owners are the kind of object's to reset
     unsigned char reserved_[16];

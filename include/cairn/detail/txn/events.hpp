@@ -32,6 +32,9 @@ CAIRN_API std::uint32_t prepare_to_sleep(root_transaction& tx, std::uint32_t eve
 CAIRN_API void sleep(root_slot& slot, std::uint32_t event, std::uint32_t sequence,
                      std::chrono::steady_clock::time_point deadline) noexcept;
 
+/// Without the lock: as wake() of one. For a waiter that cannot look once more itself.
+void wake_without_lock(root_slot& slot, std::uint32_t event) noexcept;
+
 /// Without the lock, from any thread: makes every sleeper look again (a stop_token's callback, an erased root).
 CAIRN_API void disturb_sleepers(root_slot& slot, std::uint32_t event) noexcept;
 

@@ -18,6 +18,10 @@
 //   5. savepoint                     nothing is stored. An operation that ends without it is undone from its beginning
 //      freed blocks                  are freed when the transaction around commits: until then nobody gets them
 //
+// Limits        a lock that is not free in time ends the operation (os/lock_limit.hpp). What is begun by then needs the
+//               segment's lock at most for giving back pages: if that cannot be had either, the root is left as by a death
+//               after step 3 or 5, and its lock given back as a dead owner's.
+//
 // Safety        one object, one thread, one scope. What is not committed when it goes out of scope is rolled back, for
 //               whatever reason it goes (exception, pthread_exit, cancellation).
 //
@@ -153,10 +157,14 @@ private:
     CAIRN_API CAIRN_COLD void settle();
     CAIRN_API CAIRN_COLD void log_slowly(void* address, std::uint64_t bytes);
     [[noreturn]] CAIRN_API CAIRN_COLD static void throw_inert(const segment& s, const root_slot& slot);
-    void leave_without_entering() noexcept;
+    void leave_without_entering(bool is_whole) noexcept;
     void recover(bool owner_died);
-    void repair(segment_guard& guard);
-    void settle(segment_guard& guard);
+    std::uint32_t take_run_of(std::uint32_t count, extent_purpose purpose);
+    void undo_log_of_root();
+    [[nodiscard]] bool needs_settling() const noexcept;
+    void settle_in_any_case();
+    void settle_under(segment_guard& guard);
+    void require_settled();
     void poison(std::uint64_t reason) noexcept;
     void ensure_log_is_open();
     void spill(std::uint64_t bytes);
@@ -169,6 +177,7 @@ private:
     std::uint64_t area_bytes_ = root_log_bytes;
     bool changing_ = false;   // version is odd by us
     bool unsettled_ = false;  // extents were taken or are to be given back
+    bool overdue_ = false;    // so since a commit: nothing more is logged before it is done
     role role_ = role::alone;
     joining joining_;  // left alone by those that are alone: an operation has no time for it
 };
@@ -227,7 +236,7 @@ CAIRN_INLINE root_transaction::root_transaction(segment& s, root_slot& slot, std
     if (!nested) [[likely]] {
         this_thread.open = this;
         order_stores();
-        result = try_lock(slot.lock);
+        result = try_lock(slot.lock, s.own_token());
     }
     if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
         load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) [[unlikely]]
@@ -240,7 +249,7 @@ CAIRN_INLINE single_store::single_store(segment& s, root_slot& slot, std::uint64
     if (this_thread.open == nullptr) [[likely]] {
         this_thread.open = this;
         order_stores();
-        result = try_lock(slot.lock);
+        result = try_lock(slot.lock, s.own_token());
     }
     if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
         load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) [[unlikely]]
