@@ -245,7 +245,7 @@ public:
         using handle = cairn::channel<T>;
         const detail::channel_shape shape = handle::shape_of(describe_wanted(name, handle::kind), options);
         handle found(create_root(name, request_for<handle>(),
-                                 [&](detail::root_transaction& tx) { return handle::create(tx, shape); }));
+                                 {[&](detail::root_transaction& tx) { return handle::create(tx, shape); }}));
         found.require_shape(shape, options.bytes == 0);
         return found;
     }
@@ -278,30 +278,34 @@ public:
     explicit manager(detail::segment_ptr attached) noexcept;
 
 private:
-    using builder = std::function<detail::segment_offset(detail::root_transaction&)>;
-    /// Of an object that is several roots: how its parts are made.
-    struct part_plan {
-        std::uint32_t count = 0;
-        detail::object_kind kind = detail::object_kind::none;
-        std::function<detail::segment_offset(detail::root_transaction&, std::uint32_t index)> build;
+    /// How an object is made.
+    struct object_plan {
+        std::function<detail::segment_offset(detail::root_transaction&)> build;
+        std::uint64_t contents_bytes = 0;  // about: long ones are not built under the segment's lock
+        // Of an object that is several roots: how its parts are made.
+        std::uint32_t part_count = 0;
+        detail::object_kind part_kind = detail::object_kind::none;
+        std::function<detail::segment_offset(detail::root_transaction&, std::uint32_t index)> build_part = {};
     };
 
     template <typename Handle, typename Range>
     Handle find_or_create(std::string_view name, Range&& contents) const {
         // Encoded before any lock is taken: encoding is user code.
         const typename Handle::encoded_contents encoded(contents, segment_->header().hash_seed);
-        return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
+        const auto build = [&](detail::root_transaction& tx) {
             const detail::segment_offset node = Handle::create(tx);
             Handle::fill(tx, node, encoded);
             return node;
-        }));
+        };
+        return Handle(create_root(name, request_for<Handle>(), {build, encoded.size_in_bytes()}));
     }
     template <typename Handle>
     Handle find_or_create_queue(std::string_view name, const queue_options& options) const {
         require_maxsize(name, Handle::kind, options.maxsize);
-        return Handle(create_root(name, request_for<Handle>(), [&](detail::root_transaction& tx) {
+        const auto build = [&](detail::root_transaction& tx) {
             return Handle::create(tx, static_cast<std::uint64_t>(options.maxsize), options.max_deliveries);
-        }));
+        };
+        return Handle(create_root(name, request_for<Handle>(), {build}));
     }
     template <typename K, typename V, typename Range>
     cairn::sharded_dict<K, V> find_or_create_sharded(std::string_view name, Range&& contents,
@@ -316,7 +320,8 @@ private:
             return node;
         };
         return handle(
-            create_in_parts(name, request_for<handle>(), {options.shards, handle::shard::kind, build}));
+            create_in_parts(name, request_for<handle>(),
+                            {{}, encoded.size_in_bytes(), options.shards, handle::shard::kind, build}));
     }
     /// "queue 'jobs' in segment 'x'". @throws invalid_name
     [[nodiscard]] std::string describe_wanted(std::string_view name, detail::object_kind kind) const;
@@ -337,12 +342,12 @@ private:
     [[nodiscard]] std::optional<detail::root_reference> find_root(std::string_view name,
                                                                   const request& wanted) const;
     [[nodiscard]] detail::root_reference create_root(std::string_view name, const request& wanted,
-                                                     const builder& build) const;
+                                                     const object_plan& plan) const;
     [[nodiscard]] detail::root_reference create_in_parts(std::string_view name, const request& wanted,
-                                                         const part_plan& parts) const;
+                                                         object_plan plan) const;
     /// What both do: finds the root, or begins it, has it built, and publishes it.
-    template <typename Build>
-    detail::root_reference find_or_build(std::string_view name, const request& wanted, Build build) const;
+    [[nodiscard]] detail::root_reference find_or_build(std::string_view name, const request& wanted,
+                                                       const object_plan& plan) const;
     [[nodiscard]] std::string generate_name(const char* kind) const;
 
     detail::segment_ptr segment_;

@@ -62,10 +62,12 @@ void check_free_slots(const segment& s, const std::vector<std::uint32_t>& links,
         link = slot_of(s, link)->next_free_slot;
     }
     std::vector<bool> is_in_pending(is_known.size());
-    for (std::uint32_t link = s.control().pending_slot;
-         link != 0 && link < is_known.size() && is_known[link] && !is_in_pending[link];) {
-        is_in_pending[link] = true;
-        link = slot_of(s, link)->next_free_slot;
+    for (const std::uint32_t first : {s.control().pending_slot, s.control().building_slot}) {
+        for (std::uint32_t link = first;
+             link != 0 && link < is_known.size() && is_known[link] && !is_in_pending[link];) {
+            is_in_pending[link] = true;
+            link = slot_of(s, link)->next_free_slot;
+        }
     }
     for (const std::uint32_t link : links) {
         const root_slot& slot = *slot_of(s, link);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <optional>
 
 #include <unistd.h>
 
@@ -136,16 +137,47 @@ root_reference repaired(root_reference whole) {
     return whole;
 }
 
-// Type and node of a root that is being built.
+// The roots of an object that is being made.
+struct begun_object {
+    root_slot* whole = nullptr;
+    std::vector<root_slot*> parts = {};
+};
+
+// Takes memory under the segment's lock that `guard` has, or under short ones of its own, where that is null.
 template <typename Build>
-void build_root(segment_guard& guard, root_slot& slot, const std::string& type, Build build) {
-    root_transaction tx(guard, slot);
+void build_root(segment& s, segment_guard* guard, root_slot& slot, const std::string& type, Build build) {
+    std::optional<root_transaction> tx;
+    if (guard != nullptr) tx.emplace(*guard, slot);
+    else tx.emplace(s, slot);
     store_word(slot.type_name_bytes, static_cast<std::uint32_t>(type.size()));
     store_word(slot.fingerprint, hash_bytes(type.data(), type.size(), 0));
-    store_word(slot.type_name, allocate(tx, type.size() + 1));
-    copy_in(guard.in().at<char>(slot.type_name), type.data(), type.size());
-    store_word(slot.node, build(tx));
+    store_word(slot.type_name, allocate(*tx, type.size() + 1));
+    copy_in(s.at<char>(slot.type_name), type.data(), type.size());
+    store_word(slot.node, build(*tx));
 }
+
+// The lock of a root that is entrusted to this thread, which is inside an operation meanwhile. Unless it is recalled, it is
+// left as a dead owner's, and the next holder of the segment's lock gives back what it has.
+class builders_lock : private open_transaction {
+public:
+    explicit builders_lock(root_slot& whole) noexcept : whole_(whole) {
+        outer = this_thread.open;
+        this_thread.open = this;
+    }
+    builders_lock(const builders_lock&) = delete;
+    builders_lock& operator=(const builders_lock&) = delete;
+    ~builders_lock() {
+        if (is_inert) return;  // the parent's of this forked process
+        this_thread.open = outer;
+        if (is_recalled_) unlock(whole_.lock);
+        else unlock_unfinished(whole_.lock);
+    }
+    void recalled() noexcept { is_recalled_ = true; }
+
+private:
+    root_slot& whole_;
+    bool is_recalled_ = false;
+};
 
 }  // namespace
 
@@ -234,8 +266,8 @@ std::optional<root_reference> manager::find_root(std::string_view name, const re
     return repaired(std::move(found));
 }
 
-template <typename Build>
-root_reference manager::find_or_build(std::string_view name, const request& wanted, Build build) const {
+root_reference manager::find_or_build(std::string_view name, const request& wanted,
+                                      const object_plan& plan) const {
     segment& s = *segment_;
     require_object_name(s, name);
     require_no_open_operation("find or create an object", s);
@@ -243,56 +275,82 @@ root_reference manager::find_or_build(std::string_view name, const request& want
         if (std::optional<root_reference> found = find_root(name, wanted)) return *std::move(found);
         require_writable(s, name);
     }
-    root_reference found;
+    const auto begin = [&](segment_guard& guard) {
+        begun_object object{&begin_root(guard, name, wanted.kind)};
+        for (std::uint32_t i = 0; i < plan.part_count; ++i)
+            object.parts.push_back(&begin_part(guard, *object.whole, plan.part_kind));
+        return object;
+    };
+    const auto build = [&](const begun_object& object, segment_guard* guard) {
+        build_root(s, guard, *object.whole, wanted.type, plan.build);
+        for (std::uint32_t i = 0; i < plan.part_count; ++i) {
+            root_slot& part = *object.parts[i];
+            build_root(s, guard, part, wanted.type,
+                       [&](root_transaction& tx) { return plan.build_part(tx, i); });
+            store_word(part_links(*s.at<parts_node>(object.whole->node))[i], s.slot_number(part) + 1);
+        }
+    };
+    const auto publish = [&](const begun_object& object, segment_guard& guard) {
+        // What is made before: nothing fails any more once the object is there.
+        root_reference made{segment_, object.whole, 0, object.whole->node};
+        for (root_slot* part : object.parts) made.parts.push_back({segment_, part, 0, part->node});
+        publish_root(guard, *object.whole);
+        made.generation = load_word(object.whole->generation);
+        for (root_reference& part : made.parts) part.generation = made.generation;
+        return made;
+    };
+    // What was begun goes with the guard's hold of the lock.
+    const auto or_nothing = [&](segment_guard& guard, const auto& make) {
+        try {
+            return make();
+        } catch (...) {
+            guard.roll_back();
+            finish_pending_roots(guard);
+            throw;
+        }
+    };
+    begun_object object;
     {
         segment_guard guard(s);
-        if (root_slot* present = detail::find_root(guard, name)) {
-            found = accept(segment_, *present, wanted);
-        } else {
-            root_slot& slot = begin_root(guard, name, wanted.kind);
-            try {
-                found = build(guard, slot);
-            } catch (...) {
-                guard.roll_back();
-                finish_pending_roots(guard);
-                throw;
-            }
-            publish_root(guard, slot);
-            // What was made before: nothing fails any more once the object is there.
-            found.generation = load_word(slot.generation);
-            for (root_reference& part : found.parts) part.generation = found.generation;
-        }
+        if (root_slot* present = detail::find_root(guard, name)) return accept(segment_, *present, wanted);
+        std::optional<root_reference> made = or_nothing(guard, [&]() -> std::optional<root_reference> {
+            object = begin(guard);
+            if (plan.contents_bytes > long_contents_bytes && entrust_root(guard, *object.whole))
+                return std::nullopt;
+            build(object, &guard);
+            return publish(object, guard);
+        });
+        if (made) return *std::move(made);
     }
-    return repaired(std::move(found));
+    builders_lock held(*object.whole);
+    build(object, nullptr);
+    segment_guard guard(s);
+    recall_root(guard, *object.whole);
+    held.recalled();
+    return or_nothing(guard, [&] {
+        if (root_slot* present = detail::find_root(guard, name)) {
+            root_reference found = accept(segment_, *present, wanted);  // somebody was faster
+            finish_pending_roots(guard);
+            return found;
+        }
+        return publish(object, guard);
+    });
 }
 
 root_reference manager::create_root(std::string_view name, const request& wanted,
-                                    const builder& build) const {
-    return find_or_build(name, wanted, [&](segment_guard& guard, root_slot& slot) {
-        build_root(guard, slot, wanted.type, build);
-        return root_reference{segment_, &slot, 0, slot.node};
-    });
+                                    const object_plan& plan) const {
+    return repaired(find_or_build(name, wanted, plan));
 }
 
 root_reference manager::create_in_parts(std::string_view name, const request& wanted,
-                                        const part_plan& parts) const {
-    return find_or_build(name, wanted, [&](segment_guard& guard, root_slot& slot) {
-        build_root(guard, slot, wanted.type, [&](root_transaction& tx) {
-            const segment_offset at = allocate(tx, parts_node_bytes(parts.count));
-            store_word(tx.in().at<parts_node>(at)->count, parts.count);
-            store_word(tx.in().at<parts_node>(at)->reserved_, 0);
-            return at;
-        });
-        root_reference whole{segment_, &slot, 0, slot.node};
-        for (std::uint32_t i = 0; i < parts.count; ++i) {
-            root_slot& part = begin_part(guard, slot, parts.kind);
-            build_root(guard, part, wanted.type, [&](root_transaction& tx) { return parts.build(tx, i); });
-            auto& node = *guard.in().at<parts_node>(slot.node);
-            store_word(part_links(node)[i], guard.in().slot_number(part) + 1);
-            whole.parts.push_back({segment_, &part, 0, part.node});
-        }
-        return whole;
-    });
+                                        object_plan plan) const {
+    plan.build = [count = plan.part_count](root_transaction& tx) {
+        const segment_offset at = allocate(tx, parts_node_bytes(count));
+        store_word(tx.in().at<parts_node>(at)->count, count);
+        store_word(tx.in().at<parts_node>(at)->reserved_, 0);
+        return at;
+    };
+    return repaired(find_or_build(name, wanted, plan));
 }
 
 std::string manager::describe_wanted(std::string_view name, object_kind kind) const {

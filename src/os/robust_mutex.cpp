@@ -144,14 +144,17 @@ int try_lock_of_dead(stored_mutex& m, thread_token self) noexcept {
 void unlink_by_stored(stored_mutex& m) noexcept {
     thread_state& thread = this_thread;
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
-    const std::uint64_t next = load_word(m.next);
-    const std::uint64_t previous = load_word(m.previous);
-    link_before(next) = previous;
-    *reinterpret_cast<std::uint64_t*>(previous) = next;
     const std::uint32_t count = std::min(thread.held_count, thread.held_room);
     held_lock* const end = thread.held + count;
     held_lock* const at = std::find_if(thread.held, end, [&](const held_lock& l) { return l.entry == self; });
+    // What is stored may be damaged; what is known of both neighbours is not.
+    const bool is_known = end - at > 1 && at->below != 0 && at[1].below == self;
+    const std::uint64_t next = is_known ? at->below : load_word(m.next);
+    const std::uint64_t previous = is_known ? at[1].entry : load_word(m.previous);
+    link_before(next) = previous;
+    *reinterpret_cast<std::uint64_t*>(previous) = next;
     if (at != end) {
+        if (is_known) at[1].below = next;
         std::copy(at + 1, end, at);
         // What was above it has another one below now.
         for (held_lock* above = at; above != end - 1; ++above)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 
 #include "base/hash.hpp"
 #include "base/names.hpp"
@@ -88,6 +89,32 @@ bool is_pending(const root_slot& slot) noexcept {
            slot.state == static_cast<std::uint32_t>(root_state::erasing);
 }
 
+// The roots of one object in the chain of entrusted ones: its parts, and then the one that they are parts of.
+struct entrusted_roots {
+    std::uint32_t* link = nullptr;  // that leads to the first
+    root_slot* whole = nullptr;
+};
+
+// Those that `link` leads to.
+entrusted_roots entrusted_at(segment& s, std::uint32_t& link) {
+    root_slot* at = &slot_at(s, link);
+    for (std::uint32_t parts = 0; at->part_of != 0; ++parts) {
+        if (parts == most_parts || at->state != static_cast<std::uint32_t>(root_state::building))
+            throw_corrupt(s, "an object that is being made makes no sense");
+        at = &slot_at(s, at->next_free_slot);
+    }
+    if (at->state != static_cast<std::uint32_t>(root_state::building) || !is_initialized(at->lock))
+        throw_corrupt(s, "an object that is being made makes no sense");
+    return {&link, at};
+}
+
+void make_pending(segment_guard& guard, const entrusted_roots& roots) {
+    guard.store(guard.control().pending_slot, *roots.link);
+    guard.store(*roots.link, roots.whole->next_free_slot);
+    guard.store(roots.whole->next_free_slot, 0);
+    guard.commit();
+}
+
 bool is_there(const root_slot& slot) noexcept {
     const std::uint32_t state = load_word(slot.state);
     return state == static_cast<std::uint32_t>(root_state::live) ||
@@ -147,6 +174,56 @@ root_slot& begin_part(segment_guard& guard, const root_slot& whole, object_kind 
     copy_across(slot.name, whole.name, sizeof slot.name);
     store_word(slot.created_nanoseconds, whole.created_nanoseconds);
     return slot;
+}
+
+constinit std::uint64_t long_contents_bytes = 64 << 10;
+
+bool entrust_root(segment_guard& guard, root_slot& whole) {
+    segment_control& control = guard.control();
+    CAIRN_CHECK(whole.next_free_slot == 0, "the root is the first that was begun");
+    // Tried, not waited for: who has it may wait for the segment's.
+    const int result = try_lock(whole.lock, guard.in().own_token());
+    if (result != 0 && result != EOWNERDEAD) return false;
+    say_holder(whole.lock, guard.in().own_token());
+    guard.store(whole.next_free_slot, control.building_slot);
+    guard.store(control.building_slot, control.pending_slot);
+    guard.store(control.pending_slot, 0);
+    guard.commit();
+    return true;
+}
+
+void recall_root(segment_guard& guard, root_slot& whole) {
+    segment& s = guard.in();
+    std::uint32_t steps = most_slots(s);
+    for (std::uint32_t* link = &guard.control().building_slot;; --steps) {
+        if (*link == 0 || steps == 0) throw_corrupt(s, "an object that is being made is not in its chain");
+        const entrusted_roots roots = entrusted_at(s, *link);
+        if (roots.whole == &whole) return make_pending(guard, roots);
+        link = &roots.whole->next_free_slot;
+    }
+}
+
+void finish_abandoned_roots(segment_guard& guard) {
+    segment& s = guard.in();
+    std::uint32_t steps = most_slots(s);
+    for (std::uint32_t* link = &guard.control().building_slot; *link != 0;) {
+        if (steps-- == 0) throw_corrupt(s, "the chain of objects that are being made has no end");
+        const entrusted_roots roots = entrusted_at(s, *link);
+        // A builder keeps the lock until its roots are pending again. So a free one is a dead builder's, too: somebody with a
+        // handle to a former object has taken it over, and given it back.
+        if (const lock_word lock = inspect(roots.whole->lock); lock.thread_id != 0 && !lock.owner_died) {
+            link = &roots.whole->next_free_slot;
+            continue;
+        }
+        make_pending(guard, roots);
+        // The next object here is not to find a dead owner.
+        const int result = try_lock(roots.whole->lock, s.own_token());
+        if (result == 0 || result == EOWNERDEAD) {
+            say_holder(roots.whole->lock, s.own_token());
+            unlock(roots.whole->lock);
+        }
+        finish_pending_roots(guard);
+    }
 }
 
 void publish_root(segment_guard& guard, root_slot& slot) {

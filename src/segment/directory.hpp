@@ -1,12 +1,15 @@
 // directory.hpp - the named roots of a segment.
 //
-// Stored        name buckets (heads of chains through root_slot::next_in_bucket), chain of all slots, chain of free ones,
-//               chain of pending ones. An object is one root; or one with its name, and parts that only its node leads to.
-// Protected by  the segment's lock, which a creation holds from begin to end.
+// Stored        name buckets (heads of chains through root_slot::next_in_bucket), chain of all slots, chains of free ones, of
+//               pending ones, of entrusted ones. An object is one root; or one with its name, and parts that only its node
+//               leads to.
+// Protected by  the segment's lock, which a creation holds from begin to end. Where first contents are long, it holds that
+//               at its begin and at its end, and between them the root's own lock: the roots are entrusted to it.
 // Commit        begin: the slot is `building` and in the chain of pending ones. publish: one commit of the segment makes
 //               all of them live. erase: one commit takes the name away and makes the object's roots `erasing` and
 //               pending; the rest is finish_pending_roots().
-// Death         pending roots are finished off by the next holder of the segment's lock: of an object in parts, all.
+// Death         pending roots are finished off by the next holder of the segment's lock: of an object in parts, all. So are
+//               entrusted ones whose lock says that its owner has died, or has given up.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -27,6 +30,18 @@ root_slot* find_root(const segment_guard& guard, std::string_view name);
 root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind kind);
 /// The same for a part of `whole`, which was begun before: the two are published or finished off together.
 root_slot& begin_part(segment_guard& guard, const root_slot& whole, object_kind kind);
+/// What takes longer than this to copy is not copied under the segment's lock. Chosen freely: some 10 us. Not constant, for tests.
+extern std::uint64_t long_contents_bytes;
+
+/// Before the segment's lock is given back: what is pending, `whole` and its parts, is the calling thread's from now on, as long
+/// as it holds the lock of `whole`. It may then be built without the segment's lock. False, and still pending, where that
+/// lock is not free: somebody uses it with a handle to a former object.
+[[nodiscard]] bool entrust_root(segment_guard& guard, root_slot& whole);
+/// In another hold of the segment's lock: pending again. The lock of `whole` is given back by the caller, after the segment's.
+void recall_root(segment_guard& guard, root_slot& whole);
+/// Gives back what dead builders had. Called by each holder of the segment's lock.
+void finish_abandoned_roots(segment_guard& guard);
+
 /// Publishes the root, and the parts that were begun after it.
 void publish_root(segment_guard& guard, root_slot& slot);
 

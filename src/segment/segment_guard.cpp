@@ -56,6 +56,7 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
     // log, so that the next one finds it, too.
     try {
         if (result == EOWNERDEAD || !is_clean() || load_word(control().pending_slot) != 0) recover();
+        if (load_word(control().building_slot) != 0) finish_abandoned_roots(*this);
     } catch (...) {
         leave();
         throw;

@@ -1,6 +1,6 @@
 // segment_guard.hpp - the segment's own lock, with its undo log.
 //
-// Roots are locked first, the segment last; its holder locks no root. What the guard has stored and not committed when
+// Roots are locked first, the segment last; its holder waits for no root's. What the guard has stored and not committed when
 // it goes is taken back, for whatever reason it goes. Locking repairs what a dead holder left: first its log, then the
 // root it was building or erasing.
 //

@@ -114,6 +114,13 @@ root_transaction::root_transaction(segment_guard& guard, root_slot& slot)
     this_thread.open = this;
 }
 
+root_transaction::root_transaction(segment& s, root_slot& slot)
+    : segment_(s), slot_(slot), area_(slot.log), role_(role::building) {
+    CAIRN_CHECK(this_thread.open != nullptr, "the builder is inside its operation");
+    outer = this_thread.open;
+    this_thread.open = this;
+}
+
 root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation,
                                    root_transaction* before)
     : segment_(s), slot_(slot), area_(slot.log) {
@@ -137,6 +144,11 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
         throw_inside("use of", segment_, slot_);
     }
     const lock_limit limit = limit_in(segment_);
+    if (result == EBUSY && load_word(slot_.generation) != generation) {
+        // Gone for ever. Who holds the lock may be making the next object here, which can take long.
+        this_thread.open = outer;
+        throw_gone(segment_, slot_);
+    }
     if (result == EBUSY) {
         const lock_watch watch(slot_.lock);
         result = lock_contended(slot_.lock, segment_.own_token(), limit, judge_of(segment_));
@@ -591,15 +603,17 @@ std::uint32_t alignment_of(std::uint32_t count, extent_purpose purpose) noexcept
 }  // namespace
 
 std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
-    if (role_ == role::building) {
+    if (role_ == role::building && building_ != nullptr) {
         reserve_run(*building_, count, alignment_of(count, purpose));
         const std::uint32_t page = take_run(*building_, &slot_, count, purpose);
         building_->commit();
         return page;
     }
-    // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
-    ensure_log_is_open();
-    unsettled_ = true;
+    if (role_ == role::alone || role_ == role::joined) {
+        // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
+        ensure_log_is_open();
+        unsettled_ = true;
+    }
     const std::uint32_t page = take_run_of(count, purpose);
     // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
     if (count >= least_mapped_ahead_pages)
@@ -629,8 +643,9 @@ std::uint32_t root_transaction::take_run_of(std::uint32_t count, extent_purpose 
 void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
     if (role_ == role::building) {
         // Nobody can see the root, and whoever finds its builder dead gives back all extents that are still its own.
-        give_back_run(*building_, slot_, page, count);
-        return;
+        if (building_ != nullptr) return give_back_run(*building_, slot_, page, count);
+        segment_guard guard(segment_);
+        return give_back_run(guard, slot_, page, count);
     }
     auto& block = *segment_.at<pending_block>(segment_.page_offset(page));
     log(&block, sizeof block);

@@ -32,6 +32,17 @@ void add(experiment_table& table, const std::string& type, manager_row<T> row) {
                     {"manager::" + row.member}, std::move(r), row.options);
 }
 
+class all_contents_are_long {
+public:
+    all_contents_are_long() noexcept { cairn::detail::long_contents_bytes = 0; }
+    all_contents_are_long(const all_contents_are_long&) = delete;
+    all_contents_are_long& operator=(const all_contents_are_long&) = delete;
+    ~all_contents_are_long() { cairn::detail::long_contents_bytes = before_; }
+
+private:
+    std::uint64_t before_ = cairn::detail::long_contents_bytes;
+};
+
 void make_bystander(const cairn::manager& m) {
     static_cast<void>(m.list<long>(bystander_name, {1, 2, 3}));
 }
@@ -113,6 +124,27 @@ void add_creating(experiment_table& table) {
     add<std::string>(
         table, "str",
         {"list", "with pages of its own", std::nullopt, large, fill_with(large), make_bystander});
+
+    // Long ones, which are not built under the segment's lock. Here all count as long: each store is a row's image.
+    auto fill_entrusted = [](const auto& contents) {
+        using value = typename std::decay_t<decltype(contents)>::value_type;
+        return [contents](const cairn::manager& m, std::optional<cairn::list<value>>& l) {
+            const all_contents_are_long here;
+            l = m.list<value>(subject_name, contents);
+        };
+    };
+    add<long>(table, "int64",
+              {"list", "with long contents", std::nullopt, few, fill_entrusted(few), make_bystander});
+    add<long>(table, "int64",
+              {"list", "with long contents, in a control block used before", std::nullopt, few,
+               fill_entrusted(few), [](const cairn::manager& m) {
+                   make_bystander(m);
+                   m.list<long>("former").extend(element<long>::some(300));
+                   m.remove("former");
+               }});
+    add<std::string>(
+        table, "str",
+        {"list", "with long contents, on pages", std::nullopt, large, fill_entrusted(large), make_bystander});
 
     const longs too_many = element<long>::some(20000);
     add<long>(table, "int64",

@@ -123,7 +123,9 @@ TEST_CASE("the control block of a segment has its size and its fields where form
                                             AT(segment_control, live_root_count, 108),
                                             AT(segment_control, free_heads, 112),
                                             AT(segment_control, recovery_count, 240),
-                                            AT(segment_control, reserved_, 248),
+                                            AT(segment_control, building_slot, 248),
+                                            AT(segment_control, reserved_, 252),
+                                            AT(segment_control, reserved_too_, 256),
                                             AT(segment_control, log, 320),
                                         });
 }

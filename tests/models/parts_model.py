@@ -6,17 +6,21 @@ is modelled, with the names of the code:
 
   name       the directory: the root that has the name; logged by the segment
   st_x       root_slot.state; gen_x its generation; of_x part_of; node_x the links to its parts
-  free       segment_control.first_free_slot, pend pending_slot: heads of chains by nf_x, root_slot.next_free_slot
+  free       segment_control.first_free_slot, pend pending_slot, bld building_slot: heads of chains by nf_x,
+             root_slot.next_free_slot
   slog       the segment's log
   val_x      two words of a shard that belong together; log_x the root's log: the old words, or None
 
 The rules under test: roots that are being built or erased are in the chain of pending ones; one commit of the segment makes
 all of an object's roots live, one makes all of them `erasing` and pending, while their locks are held, which were taken in
-the order of the slots; whoever gets the segment's lock finishes off what is pending, one commit for each root.
+the order of the slots; whoever gets the segment's lock finishes off what is pending, one commit for each root. Who makes an
+object with long contents entrusts its roots to itself: they leave the pending ones for a chain of their own, by one commit,
+while the lock of the object's first root is held; whoever gets the segment's lock makes those pending again whose lock is free
+or a dead owner's: free when somebody with a stale handle has taken it after the death and given it back.
 """
 import sys
 
-from checker import END, Broken, Suite, acquire, explore, release
+from checker import DIED, END, Broken, Suite, acquire, explore, release
 
 SLOTS = ("X", "Y", "Z")
 PENDING = ("building", "erasing")
@@ -28,11 +32,31 @@ def segment_store(shared, **changes):
     shared.update(changes)
 
 
+def entrusted(shared):
+    """The objects that are being made without the segment's lock: (what leads to its roots, the first of them, its whole)."""
+    found, link = [], "bld"
+    while shared[link]:
+        first = root = shared[link]
+        while shared["of_" + root]:
+            root = shared["nf_" + root]
+        found.append((link, first, root))
+        link = "nf_" + root
+    return found
+
+
+def make_pending(shared, whole):
+    for link, first, root in entrusted(shared):
+        if root == whole:
+            return segment_store(shared, **{"pend": first, link: shared["nf_" + root], "nf_" + root: ""})
+    raise Broken("an object that is being made is not in its chain")
+
+
 class Steps:
     """The steps of a program, and those that several of them have in common."""
 
-    def __init__(self, chain=True):
+    def __init__(self, chain=True, sweep=True, sweep_dead_only=True, sweep_free=True):
         self.all, self.chain = {}, chain
+        self.sweep, self.sweep_dead_only, self.sweep_free = sweep, sweep_dead_only, sweep_free
 
     def __call__(self, name):
         def add(function):
@@ -59,7 +83,30 @@ class Steps:
             s["slog"] = s["slog"][1:]
             return label + " undo"
 
-        self.finish_pending(label + " pending", then)
+        self.finish_pending(label + " pending", label + " abandoned")
+
+        @self(label + " abandoned")
+        def _(s, o, me):
+            for _, _, root in entrusted(s) if self.sweep else ():
+                if s[root] in (0, DIED)[not self.sweep_free:] or not self.sweep_dead_only:
+                    make_pending(s, root)
+                    o["swept"] = root
+                    return label + " swept commit"
+            return then
+
+        self.commit(label + " swept commit", label + " clean")
+
+        @self(label + " clean")
+        def _(s, o, me):
+            if s[o["swept"]] == DIED:
+                acquire(s, o, me, o["swept"], "", "")
+                return label + " cleaned"
+            return label + " pending"
+
+        @self(label + " cleaned")
+        def _(s, o, me):
+            release(s, o, me, o["swept"])
+            return label + " pending"
 
     def finish_pending(self, label, then):
         @self(label)
@@ -96,8 +143,8 @@ class Steps:
         self.unlock_segment(label + " done", then)
 
 
-def creator(one_commit=True, chain=True):
-    step = Steps(chain)
+def creator(one_commit=True, chain=True, entrust=False, with_lock=True, own_chain=True, **sweeping):
+    step = Steps(chain, **sweeping)
     step.lock_segment("start", "look")
 
     @step("look")
@@ -120,12 +167,45 @@ def creator(one_commit=True, chain=True):
         slot, whole = o["roots"][-1], o["roots"][0]
         s["of_" + slot] = "" if slot == whole else whole
         s["val_" + slot], s["log_" + slot], s["node_" + slot] = (0, 0), None, ()
-        return "take" if len(o["roots"]) < len(SLOTS) else "link"
+        if len(o["roots"]) < len(SLOTS):
+            return "take"
+        return "entrust" if entrust else "link"
+
+    @step("entrust")
+    def _(s, o, me):
+        whole = o["roots"][0]
+        if s[whole] not in (0, DIED):
+            return "link"  # somebody has it with a stale handle: not waited for
+        o["entrusted"] = True
+        if with_lock:
+            acquire(s, o, me, whole, "", "")
+        return "hand over" if own_chain else "let go"
+
+    @step("hand over")
+    def _(s, o, me):
+        segment_store(s, **{"nf_" + o["roots"][0]: s["bld"], "bld": s["pend"], "pend": ""})
+        return "hand over commit"
+
+    step.commit("hand over commit", "let go")
+    step.unlock_segment("let go", "link")
 
     @step("link")
     def _(s, o, me):
+        if any(s["st_" + root] != "building" for root in o["roots"]):
+            raise Broken("what is being made is taken away")
         s["node_" + o["roots"][0]] = o["roots"][1:]
-        return "publish"
+        return "again" if o["entrusted"] else "publish"
+
+    step.lock_segment("again", "recall")
+
+    @step("recall")
+    def _(s, o, me):
+        make_pending(s, o["roots"][0])
+        return "recall commit"
+
+    step.commit("recall commit", "recalled")
+    step.all["recalled"] = lambda s, o, me: "late" if s["name"] else "publish"
+    step.finish_pending("late", "done")
 
     @step("publish")
     def _(s, o, me):
@@ -150,12 +230,18 @@ def creator(one_commit=True, chain=True):
         return "parts commit"
 
     step.commit("parts commit", "done")
-    step.unlock_segment("done", END)
+    step.unlock_segment("done", "leave")
+
+    @step("leave")
+    def _(s, o, me):
+        for lock in o["locks"]:
+            release(s, o, me, lock)
+        return END
     return step.all
 
 
-def remover(lock_parts=True, ordered=True, one_commit=True, chain=True):
-    step = Steps(chain)
+def remover(lock_parts=True, ordered=True, one_commit=True, chain=True, **sweeping):
+    step = Steps(chain, **sweeping)
     step.lock_segment("start", "look")
 
     @step("look")
@@ -310,6 +396,14 @@ def whole(shared, owns):
     for key, old in s["slog"] if s["S"] != 0 else ():
         s[key] = old
     chain = owns[0]["chain"]
+    while s["bld"] and owns[0]["sweep"]:
+        _, _, root = entrusted(s)[0]
+        if s[root] not in (0, DIED)[not owns[0]["sweep_free"]:]:
+            return "an object is being made for ever"
+        make_pending(s, root)
+        while s["pend"]:
+            victim = s["pend"]
+            s.update({"pend": s["nf_" + victim], "st_" + victim: "free", "nf_" + victim: s["free"], "free": victim})
     while s["pend"]:
         victim = s["pend"]
         if s["st_" + victim] not in PENDING:
@@ -334,7 +428,7 @@ def whole(shared, owns):
 
 
 def start(is_there):
-    shared = {"S": 0, "slog": (), "pend": "", "free": "" if is_there else "X", "name": "X" if is_there else "", "last": 1}
+    shared = {"S": 0, "slog": (), "pend": "", "bld": "", "free": "" if is_there else "X", "name": "X" if is_there else "", "last": 1}
     for slot, behind in zip(SLOTS, ("Y", "Z", "")):
         shared.update({slot: 0, "st_" + slot: "live" if is_there else "free", "gen_" + slot: 1,
                        "of_" + slot: "X" if is_there and slot != "X" else "", "node_" + slot: (), "nf_" + slot: behind,
@@ -346,8 +440,9 @@ def start(is_there):
     return shared
 
 
-def check(programs, is_there=True, kills=2, chain=True):
-    own = {"roots": (), "to_lock": (), "at_root": "", "gen": 1, "chain": chain}
+def check(programs, is_there=True, kills=2, chain=True, sweep=True, sweep_free=True):
+    own = {"roots": (), "to_lock": (), "at_root": "", "gen": 1, "chain": chain, "sweep": sweep, "sweep_free": sweep_free,
+           "entrusted": False, "swept": ""}
     return explore(start(is_there), [(program, dict(own)) for program in programs], kills, final=whole)
 
 
@@ -358,6 +453,11 @@ def main():
     suite.expect("remove twice, open, 2 kills", check([remover(), remover(), opener()]))
     suite.expect("remove, create, write by a stale handle, 2 kills", check([remover(), creator(), writer("Z")]))
     suite.expect("create, remove, remove, 1 kill", check([creator(), remover(), remover()], is_there=False, kills=1))
+    suite.expect("create in its own time, open, open, 2 kills", check([creator(entrust=True), opener(), opener()], is_there=False))
+    suite.expect("remove, create in its own time, write by a stale handle, 1 kill",
+                 check([remover(), creator(entrust=True), writer("Z")], kills=1))
+    suite.expect("remove, create in its own time, write by a stale handle to its lock, 1 kill",
+                 check([remover(), creator(entrust=True), writer("X")], kills=1))
     suite.expect("published root by root", check([creator(one_commit=False), opener()], is_there=False, kills=1), "half an object")
     suite.expect("removed root by root", check([remover(one_commit=False), creator()], kills=1), "control block is lost")
     suite.expect("without the locks of the parts", check([remover(lock_parts=False), writer("Y")], kills=0),
@@ -365,6 +465,18 @@ def main():
     suite.expect("locked in another order by another", check([remover(), remover(ordered=False)], kills=0), "waits for ever")
     suite.expect("one pending root instead of a chain of them",
                  check([creator(chain=False), opener()], is_there=False, kills=1, chain=False), "control block is lost")
+    suite.expect("what is being made is pending", check([creator(entrust=True, own_chain=False), opener()], is_there=False, kills=0),
+                 "taken away")
+    suite.expect("what is being made is not swept",
+                 check([creator(entrust=True, sweep=False), creator(sweep=False)], is_there=False, kills=1, sweep=False),
+                 "control block is lost")
+    suite.expect("what is being made is swept from under the living",
+                 check([creator(entrust=True), creator(sweep_dead_only=False)], is_there=False, kills=0), "taken away")
+    suite.expect("what is being made is swept by the mark of a dead owner alone",
+                 check([remover(sweep_free=False), creator(entrust=True, sweep_free=False), writer("X")], kills=1,
+                       sweep_free=False), "made for ever")
+    suite.expect("what is being made has no lock",
+                 check([creator(entrust=True, with_lock=False), opener()], is_there=False, kills=0), "taken away")
     return suite.finish()
 
 

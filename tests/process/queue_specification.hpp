@@ -99,8 +99,7 @@ struct queue_specification {
     }
 
     static bool has_given_up(const operation& o) {
-        const bool has_limit =
-            o.what == call::put_many || o.what == call::get_many || o.what == call::join;
+        const bool has_limit = o.what == call::put_many || o.what == call::get_many || o.what == call::join;
         return has_limit && o.is_known && o.is_late && (o.is_refused || o.result == 0);
     }
 

@@ -117,6 +117,7 @@ std::string describe_offset(const segment_image& image, std::uint64_t offset) {
         const std::uint64_t log = offsetof(stored::segment_control, log);
         if (inside == offsetof(stored::segment_control, log_bytes)) return "control.log_bytes";
         if (inside == offsetof(stored::segment_control, pending_slot)) return "control.pending_slot";
+        if (inside == offsetof(stored::segment_control, building_slot)) return "control.building_slot";
         if (inside >= log) return "control.log +" + std::to_string(inside - log);
         return "control +" + std::to_string(inside);
     }

@@ -38,6 +38,7 @@ public:
     void run() {
         require(control_.log_bytes == 0, "the segment's log is not empty");
         require(control_.pending_slot == 0, "a root is being built or erased");
+        require(control_.building_slot == 0, "a root is being built without the segment's lock");
         require(is_unlocked(control_.lock), "the segment's lock is not free");
         walk_pages();
         walk_free_lists();

@@ -3,8 +3,8 @@
 #include "segment/directory.hpp"
 
 #include <string>
-#include <unordered_set>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 

@@ -49,8 +49,8 @@ public:
 
 /// When the bytes of an element that is taken are decoded.
 template <typename T>
-constexpr bool is_decoded_under_lock(std::uint64_t bytes, int decoded_outside, bool at_once) noexcept {
-    return at_once || decoded_outside >= most_decodings_outside ||
+constexpr bool is_decoded_under_lock(std::uint64_t bytes, int decoded_outside, bool must_decode) noexcept {
+    return must_decode || decoded_outside >= most_decodings_outside ||
            (is_decoded_by_library<T>() && bytes < least_large_bytes);
 }
 
@@ -59,9 +59,9 @@ template <typename T>
 class decoding {
 public:
     /// Under the lock, with the value's bytes as they are in the segment: true when it is decoded. False when the caller is to
-    /// give the lock back without having changed anything, to call decode_outside(), and to come again. `at_once` where it
+    /// give the lock back without having changed anything, to call decode_outside(), and to come again. `must_decode` where it
     /// cannot.
-    bool prepare(std::span<const std::byte> bytes, bool at_once) {
+    bool prepare(std::span<const std::byte> bytes, bool must_decode) {
         if constexpr (is_copied_whole<T>()) {
             value_.emplace(codec<T>::decode(bytes));
             return true;
@@ -69,7 +69,7 @@ public:
             if (value_ && std::equal(bytes.begin(), bytes.end(), bytes_.begin(), bytes_.end())) return true;
             value_.reset();
             bytes_.assign(bytes.begin(), bytes.end());
-            if (!is_decoded_under_lock<T>(bytes.size(), rounds_, at_once)) return false;
+            if (!is_decoded_under_lock<T>(bytes.size(), rounds_, must_decode)) return false;
             value_.emplace(codec<T>::decode(bytes_));
             return true;
         }
@@ -143,7 +143,7 @@ public:
     [[nodiscard]] std::vector<element_copy<T>>& copies() noexcept { return copies_; }
 
     /// As decoding::prepare(), once they are copied.
-    bool prepare(bool at_once) {
+    bool prepare(bool must_decode) {
         if constexpr (is_copied_whole<T>()) {
             decode(copies_);
             return true;
@@ -156,7 +156,7 @@ public:
             is_decoded_ = false;
             std::uint64_t bytes = 0;
             for (const element_copy<T>& each : copies_) bytes += each.byte_count();
-            if (is_decoded_under_lock<T>(bytes, rounds_, at_once)) {
+            if (is_decoded_under_lock<T>(bytes, rounds_, must_decode)) {
                 decode(copies_);
                 return true;
             }

@@ -274,6 +274,11 @@ public:
         }
     }
 
+    /// About: of blobs more.
+    [[nodiscard]] std::uint64_t size_in_bytes() const noexcept {
+        return pairs_.size() * sizeof(encoded_pair);
+    }
+
     /// Under the lock; the caller commits with what it has begun.
     void store(detail::root_transaction& tx, detail::dict_node& node) const {
         detail::dict_change change(tx, node);

@@ -108,6 +108,10 @@ public:
     encoded_range(const encoded_range&) = delete;
     encoded_range& operator=(const encoded_range&) = delete;
 
+    [[nodiscard]] std::uint64_t size_in_bytes() const noexcept {
+        return traits::in_place ? count_ * traits::stride : bytes_.size() + count_ * sizeof(blob_slot);
+    }
+
     /// Under the lock: appends all.
     void append_to(root_transaction& tx, list_node& node) const {
         if constexpr (traits::in_place) {

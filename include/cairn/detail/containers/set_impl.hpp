@@ -55,6 +55,8 @@ public:
     }
 
     [[nodiscard]] const std::deque<encoded_key>& keys() const noexcept { return keys_; }
+    /// About: of blobs more.
+    [[nodiscard]] std::uint64_t size_in_bytes() const noexcept { return keys_.size() * sizeof(encoded_key); }
 
 private:
     std::vector<T> values_;         // strings are referred to, not copied

@@ -45,6 +45,11 @@ public:
         for (const std::vector<value_type>& each : by_shard(pairs, seed, count))
             shards_.emplace_back(each, seed);
     }
+    [[nodiscard]] std::uint64_t size_in_bytes() const noexcept {
+        std::uint64_t bytes = 0;
+        for (const auto& each : shards_) bytes += each.size_in_bytes();
+        return bytes;
+    }
     [[nodiscard]] const typename shard::encoded_contents& of_shard(std::uint32_t index) const {
         return shards_[index];
     }

@@ -72,7 +72,7 @@ struct thread_state {
     std::uint8_t spins_skipped = 0;
     held_lock few_held[few_held_locks] = {};   // where `held` leads, mostly
     thread_state* next = nullptr;              // in that list
-    const operation_limit* limit = nullptr;  // of the operation on locks that this thread is in; null: none
+    const operation_limit* limit = nullptr;    // of the operation on locks that this thread is in; null: none
 };
 // A library that dlopen loads gets what is left of the 1 664 bytes that the C library reserves for all such.
 static_assert(sizeof(thread_state) <= 128);

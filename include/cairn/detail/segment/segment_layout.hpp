@@ -110,7 +110,7 @@ struct segment_control {
         committed_bytes;    // everything below is backed (but for holes in the map); published with one store
     std::uint32_t retired;  // 1: has lost its name or is about to; nobody may attach any more
     std::uint32_t
-        pending_slot;  // 1 + slot: chain, by next_free_slot, of the roots that are being built or erased
+        pending_slot;  // 1 + slot: chain, by next_free_slot, of the roots that are being built or erased under the lock
     std::uint32_t first_free_slot;      // 1 + slot number
     std::uint32_t first_slot;           // 1 + slot number: chain of all slots there are
     std::uint64_t last_generation;      // given to a root; never reused
@@ -121,7 +121,10 @@ struct segment_control {
     std::uint32_t live_root_count;
     std::uint32_t free_heads[32];  // by order: 1 + page number of the first free extent
     std::uint64_t recovery_count;  // not logged
-    std::uint64_t reserved_[9];
+    std::uint32_t
+        building_slot;  // 1 + slot: the same of those that are built without it, under their own locks
+    std::uint32_t reserved_;
+    std::uint64_t reserved_too_[8];
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);
@@ -246,7 +249,7 @@ struct root_slot {
     std::uint64_t name_hash;
     std::uint32_t next_in_bucket;  // 1 + slot number; written under the segment's lock
     std::uint32_t next_slot;       // 1 + slot number: chain of all slots; set once
-    std::uint32_t next_free_slot;  // 1 + slot number: of the next free one, or the next pending one
+    std::uint32_t next_free_slot;  // 1 + slot number: of the next one that is free, pending, or built
     std::uint32_t
         pending_free;  // 1 + page: chain of large blocks unlinked by a commit, not yet given back; logged
     std::int64_t created_nanoseconds;

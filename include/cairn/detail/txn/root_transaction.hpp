@@ -59,6 +59,8 @@ public:
 
     /// A root that is being built: nobody else can see it, so nothing is locked or logged.
     CAIRN_API root_transaction(segment_guard& guard, root_slot& slot);
+    /// The same without the segment's lock: this thread holds the root's, outside of transactions.
+    CAIRN_API root_transaction(segment& s, root_slot& slot);
 
     root_transaction(const root_transaction&) = delete;
     root_transaction& operator=(const root_transaction&) = delete;
@@ -171,8 +173,9 @@ private:
 
     segment& segment_;
     root_slot& slot_;
-    segment_guard* building_ = nullptr;
-    std::uint64_t head_ = 0;         // what slot_.log_head says
+    segment_guard* building_ =
+        nullptr;              // of role::building under the segment's lock; null: the root's own is held
+    std::uint64_t head_ = 0;  // what slot_.log_head says
     unsigned char* area_ = nullptr;  // current area of the log
     std::uint64_t area_bytes_ = root_log_bytes;
     bool changing_ = false;   // version is odd by us
