@@ -142,7 +142,7 @@ def print_covered(folder):
 
     lines = []
     if "crash" in reports:
-        lines.append(f"crash table: {figure('crash', 'rows')} rows, {figure('crash', 'stores')} stores, "
+        lines.append(f"crash table: {figure('crash', 'rows')} of {figure('crash', 'rows_of_table')} rows, {figure('crash', 'stores')} stores, "
                      f"{figure('crash', 'rows_stepped')} rows stepped ({figure('crash', 'instructions_stepped')} instructions), "
                      f"{figure('crash', 'images')} images, {figure('crash', 'recovery_images')} of recoveries, "
                      f"{figure('crash', 'real_kills')} kills")

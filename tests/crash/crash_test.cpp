@@ -65,7 +65,8 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     if (std::getenv("CAIRN_CRASH_LIST") != nullptr) return list_table(table);
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<row_result> results = run_table(table, lab_settings::from_environment());
-    report_totals(results, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    report_totals(results, table.size(),
+                  std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     for (const row_result& r : results)
         for (const std::string& failure : r.failures) FAIL_CHECK(r.name << ": " << failure);
 }

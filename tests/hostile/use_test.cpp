@@ -39,7 +39,7 @@ TEST_CASE(
     "no damage makes an operation crash, hang, read outside its segment or throw what is no cairn::error") {
     const std::uint64_t first = from_environment("CAIRN_SEED", 20240611);
     const std::uint64_t count = from_environment("CAIRN_HOSTILE_COUNT", has_full_run   ? 20'000
-                                                                        : is_sanitized ? 5'000
+                                                                        : is_sanitized ? 1'500
                                                                                        : 3'000);
     const std::vector<sound_segment> sound = make_sound_segments();
     const footprint before = take_footprint();

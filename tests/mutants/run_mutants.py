@@ -134,7 +134,7 @@ def run_tests(sandbox, program_path, mutant):
         environment.pop("CAIRN_CRASH_ROWS", None)
         command.append("--test-case=" + mutant["cases"].replace(",", "\\,"))
     status, output = sandbox.run(command, environment)
-    counted = re.search(r"crash table: (\d+) rows" if "rows" in mutant else r"test cases:\s*(\d+)", output)
+    counted = re.search(r"crash table: (\d+) of" if "rows" in mutant else r"test cases:\s*(\d+)", output)
     return status, output, int(counted.group(1)) if counted else 0
 
 

@@ -3,13 +3,14 @@
 // For each row: a victim goes through the operation, and the segment is filmed (film.hpp), one frame for each store that
 // changes it. Two cameras see the same: write_trap.hpp stops at the stores; ptrace steps through every instruction
 // (victim.hpp), some twenty times as long, and also sees what the kernel might write. The second films a share of the rows
-// that the seed chooses, and what the first cannot: segments that come and go. Every distinct image is given to a survivor and to a newcomer, who recover it by ordinary use; the survivor's recovery
-// is filmed in turn, and each of its images recovered and checked (checker.hpp). Some victims are really killed, with
-// somebody blocked on the lock (real_kill.hpp).
+// that the seed chooses, and what the first cannot: segments that come and go. Every distinct image is given to a survivor
+// and to a newcomer, who recover it by ordinary use; the survivor's recovery is filmed in turn, and each of its images
+// recovered and checked (checker.hpp). Some victims are really killed, with somebody blocked on the lock (real_kill.hpp).
+// Of the rows one in three is run, which the seed chooses: so every commit runs others.
 //
 // Environment   CAIRN_CRASH_SEED     chooses what a run that does not do everything does; a number
 //               CAIRN_FULL=1         everything
-//               CAIRN_CRASH_STEP_ALL=1  every row stepped
+//               CAIRN_CRASH_STEP_ALL=1  every row, and each of them stepped
 //               CAIRN_CRASH_ROWS     only rows whose name contains this
 //               CAIRN_REPORT_DIR     a folder for the totals (report.hpp)
 //               CAIRN_CRASH_LIST     only says what the rows cover, and runs none
@@ -47,6 +48,6 @@ film film_recovery_by_stepping(const experiment& what, const segment_image& heal
                                const segment_image& image, approach how, std::uint32_t& thread);
 
 /// Prints totals, and the distribution of the waits; reports them (report.hpp).
-void report_totals(const std::vector<row_result>& results, double seconds);
+void report_totals(const std::vector<row_result>& results, std::size_t rows_of_table, double seconds);
 
 }  // namespace cairn_test

@@ -39,8 +39,9 @@ std::istream& operator>>(std::istream& words, row_result& result);
 struct lab_settings {
     std::uint64_t seed = 0;
     bool full = false;
-    bool step_all = false;  // every row by ptrace, rather than the share that the seed chooses
-    std::string only;       // rows whose name contains this
+    bool step_all = false;        // every row by ptrace, rather than the share that the seed chooses
+    std::uint64_t row_share = 1;  // one row in so many, which the seed chooses
+    std::string only;             // rows whose name contains this; then all such
     static lab_settings from_environment();
 };
 

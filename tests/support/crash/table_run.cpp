@@ -44,11 +44,12 @@ double quantile(const std::vector<double>& sorted, double q) {
     return sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1))];
 }
 
-void report(const totals& t, double seconds) {
+void report(const totals& t, std::size_t rows_of_table, double seconds) {
     const auto number = [](std::uint64_t count) { return static_cast<double>(count); };
     report_figures("crash",
                    {
                        {"rows", number(t.rows)},
+                       {"rows_of_table", number(rows_of_table)},
                        {"rows_stepped", number(t.stepped_rows)},
                        {"instructions_stepped", number(t.instructions)},
                        {"stores", number(t.stores)},
@@ -83,8 +84,10 @@ void print_row(const row_result& r) {
 
 std::vector<row_result> run_table(const experiment_table& table, const lab_settings& settings) {
     std::vector<const experiment*> chosen;
-    for (const experiment& e : table)
-        if (settings.only.empty() || e.name.find(settings.only) != std::string::npos) chosen.push_back(&e);
+    for (std::size_t i = 0; i < table.size(); ++i) {
+        const bool is_asked_for = table[i].name.find(settings.only) != std::string::npos;
+        if (is_asked_for && (i + settings.seed) % settings.row_share == 0) chosen.push_back(&table[i]);
+    }
     std::vector<row_result> results(chosen.size());
     for (std::size_t i = 0; i < chosen.size(); ++i) results[i].name = chosen[i]->name;
     share_among_children(
@@ -123,13 +126,14 @@ void list_table(const experiment_table& table) {
         for (const std::string& operation : e.covers) std::printf("covers %s\n", operation.c_str());
 }
 
-void report_totals(const std::vector<row_result>& results, double seconds) {
+void report_totals(const std::vector<row_result>& results, std::size_t rows_of_table, double seconds) {
     const totals t = sum_of(results);
     std::ostringstream line;
-    line << "crash table: " << t.rows << " rows, stopped at " << t.stores << " stores, " << t.stepped_rows
-         << " of them stepped through " << t.instructions << " instructions, " << t.counts.images
-         << " distinct images, " << t.counts.recovery_images << " distinct images of " << t.counts.films
-         << " recoveries, " << t.kills << " real kills, " << static_cast<int>(seconds) << " s";
+    line << "crash table: " << t.rows << " of " << rows_of_table << " rows, stopped at " << t.stores
+         << " stores, " << t.stepped_rows << " of them stepped through " << t.instructions
+         << " instructions, " << t.counts.images << " distinct images, " << t.counts.recovery_images
+         << " distinct images of " << t.counts.films << " recoveries, " << t.kills << " real kills, "
+         << static_cast<int>(seconds) << " s";
     if (t.counts.skipped_images + t.counts.skipped_recovery_images != 0) {
         line << "; left to other seeds: " << t.counts.skipped_images << " images, "
              << t.counts.skipped_recovery_images << " of recoveries";
@@ -141,7 +145,7 @@ void report_totals(const std::vector<row_result>& results, double seconds) {
                 t.waits.size(), quantile(t.waits, 0), quantile(t.waits, 0.5), quantile(t.waits, 0.99),
                 quantile(t.waits, 1));
     std::fflush(stdout);
-    report(t, seconds);
+    report(t, rows_of_table, seconds);
 }
 
 }  // namespace cairn_test
