@@ -3,6 +3,8 @@
 
 #include "os/identity.hpp"
 #include "segment/internals.hpp"
+#include "segment/lock_timeout.hpp"
+#include "segment/participants.hpp"
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
 #include <cairn/detail/containers/queue_holders.hpp>
@@ -87,8 +89,7 @@ segment_offset create_queue(root_transaction& tx, std::uint32_t stride, element_
     if (max_deliveries != 0) {
         store_word(node.max_deliveries, max_deliveries);
         store_word(node.dead_letters, create_queue(tx, stride, form, queue_order::fifo, 0));
-        store_word(node.shares_events, 1);
-        store_word(tx.in().at<queue_node>(node.dead_letters)->shares_events, 1);
+        store_word(tx.in().at<queue_node>(node.dead_letters)->is_dead_letters, 1);
     }
     return offset;
 }
@@ -109,6 +110,48 @@ void wake_sleeping_putters(root_transaction& tx, queue_node& node, std::uint64_t
          static_cast<std::uint32_t>(node.has_batch_waiters != 0 ? everybody : std::min(count, everybody)));
     // Nobody sleeps: nor does anybody who waits for several places.
     if (load_word(tx.slot().events[queue_has_room].waiters) == 0) store_word(node.has_batch_waiters, 0);
+}
+
+bool has_places(root_transaction& tx, queue_node& node, std::uint64_t count, bool may_wait) noexcept {
+    const thread_token self = tx.in().own_token();
+    const thread_token other = load_word(node.batch_putter);
+    const bool is_free = queued_count(node) <= node.maxsize && count <= node.maxsize - queued_count(node);
+    if (node.maxsize == 0 || (is_free && (other == 0 || other == self))) return true;
+    expect_batch_waiters(tx, node);
+    // One at a time: two that keep half of the places each would wait for each other. In a transaction nobody waits.
+    if (other == 0 && may_wait && !tx.has_joined()) {
+        store_word(node.batch_putter, self);
+        store_word(node.batch_places, count);
+    }
+    return false;
+}
+
+void forget_places(root_transaction& tx, queue_node& node) noexcept {
+    if (load_word(node.batch_putter) != tx.in().own_token()) return;
+    store_word(node.batch_places, 0);
+    store_word(node.batch_putter, 0);
+    wake_all(tx, queue_has_room);
+}
+
+void give_up_places(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node) noexcept {
+    if (load_word(node.batch_putter) != s.own_token()) return;
+    const unlimited_locks however_long;
+    try {
+        root_transaction tx(s, slot, generation);
+        forget_places(tx, node);
+    } catch (const error&) {  // the queue has gone, and so everybody was woken
+    }
+}
+
+bool forget_places_of_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node) {
+    const thread_token other = load_word(node.batch_putter);
+    if (other == 0 || is_thread_alive(s, other)) return false;
+    root_transaction tx(s, slot, generation);
+    if (load_word(node.batch_putter) != other) return false;
+    store_word(node.batch_places, 0);
+    store_word(node.batch_putter, 0);
+    wake_all(tx, queue_has_room);
+    return true;
 }
 
 void extend_queue(root_transaction& tx, queue_node& node, std::uint64_t ticket) {
@@ -262,7 +305,7 @@ void close_queue(root_transaction& tx, queue_node& node, bool is_immediate) {
     }
     const std::uint64_t dropped = is_immediate ? queued_count(node) : 0;
     if (dropped != 0) tx.store(node.done, std::min(node.tail, node.done + dropped));
-    wake_all(tx, queue_has_item);
+    wake_all(tx, event_of_items(node));
     wake_all(tx, queue_has_room);
     wake_all(tx, queue_all_done);
     if (dropped != 0) drop_items(tx, node, node.tail, true);

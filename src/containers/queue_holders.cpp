@@ -2,8 +2,12 @@
 #include "cairn/detail/containers/queue_holders.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <span>
 #include <vector>
+
+#include <time.h>
 
 #include "os/identity.hpp"
 #include "segment/participants.hpp"
@@ -13,6 +17,53 @@
 namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
+
+// Asked of the system in one task_done(), under the lock. Of the others it takes the word of the last time.
+constexpr int most_asked_under_lock = 4;
+
+// Who was alive a moment ago. One word for each place: a hash of segment and participant, and until when that counts.
+class known_to_live {
+public:
+    static constexpr std::uint32_t milliseconds = 100;
+
+    known_to_live(const segment& s, std::uint64_t participant, std::uint32_t now) noexcept
+        : now_(now), mark_(mix(s.header().hash_seed + participant)),
+          place_(places_[mark_ % places_.size()]) {}
+    [[nodiscard]] bool is_known() const noexcept {
+        const std::uint64_t word = place_.load(std::memory_order_relaxed);  // relaxed: a word of its own
+        return word >> 32 == mark_ && static_cast<std::uint32_t>(word) - now_ <= milliseconds;
+    }
+    void remember() noexcept {
+        place_.store(std::uint64_t{mark_} << 32 | static_cast<std::uint32_t>(now_ + milliseconds),
+                     std::memory_order_relaxed);
+    }
+    static std::uint32_t now() noexcept {
+        timespec time{};
+        ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+        return static_cast<std::uint32_t>(time.tv_sec * 1000 + time.tv_nsec / 1'000'000);
+    }
+
+private:
+    // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4).
+    static std::uint32_t mix(std::uint64_t key) noexcept {
+        return static_cast<std::uint32_t>(key * 0x9e3779b97f4a7c15 >> 32);
+    }
+
+    static inline std::array<std::atomic<std::uint64_t>, 1024> places_{};
+    std::uint32_t now_;
+    std::uint32_t mark_;
+    std::atomic<std::uint64_t>& place_;
+};
+
+// Of several, those that were found alive a moment ago are taken to be so still.
+bool is_known_dead(const segment& s, std::uint64_t participant, std::uint32_t now, int& asked) {
+    known_to_live known(s, participant, now);
+    if (known.is_known() || asked == most_asked_under_lock) return false;
+    ++asked;
+    if (!is_participant_alive(s, participant)) return true;
+    known.remember();
+    return false;
+}
 
 // Written off in one transaction: its log fits the control block.
 constexpr std::size_t most_in_transaction = 16;
@@ -133,8 +184,10 @@ finished_item choose_finished(root_transaction& tx, const queue_node& node) {
     if (has_forgotten(node, holders)) return {};
     if (node.lost != 0) return {nullptr, true};
     if (of_another == nullptr) return {};
+    int asked = 0;
+    const std::uint32_t now = known_to_live::now();
     for (queue_holder& each : holders)
-        if (each.taken != 0 && !is_participant_alive(tx.in(), each.participant)) return {&each, false};
+        if (each.taken != 0 && is_known_dead(tx.in(), each.participant, now, asked)) return {&each, false};
     return {of_another, false};
 }
 

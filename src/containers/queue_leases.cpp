@@ -5,8 +5,11 @@
 #include <cstring>
 #include <vector>
 
+#include <time.h>
+
 #include "segment/participants.hpp"
 #include "segment/segment_guard.hpp"
+#include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -59,16 +62,16 @@ void add_done(root_transaction& tx, queue_node& node) {
     tx.store(node.done, node.done + 1);
 }
 
-// This process's lease of that number, or null.
-lease_record* find_own(root_transaction& tx, const queue_node& node, std::uint64_t lease) {
-    std::uint64_t left = node.leased_count;
-    for (segment_offset at = node.leased; at != 0 && left != 0; --left) {
-        lease_record& record = record_at(tx.in(), node, at);
-        if (record.lease == lease)
-            return record.participant == tx.in().participant_number() ? &record : nullptr;
-        at = record.next;
-    }
-    return nullptr;
+// This process's lease, or null. Its place may be another one's by now, or no record any more: then it is not in the chain
+// with that number.
+lease_record* find_own(root_transaction& tx, const queue_node& node, const lease_ticket& lease) {
+    lease_record* record = find_record(tx.in(), node, lease.record);
+    if (record == nullptr || lease.record % alignof(lease_record) != 0 || record->lease != lease.lease ||
+        record->participant != tx.in().participant_number())
+        return nullptr;
+    if (record->previous == 0) return node.leased == lease.record ? record : nullptr;
+    const lease_record* previous = find_record(tx.in(), node, record->previous);
+    return previous != nullptr && previous->next == lease.record ? record : nullptr;
 }
 
 void forget(root_transaction& tx, queue_node& node, lease_record& record) {
@@ -119,8 +122,11 @@ void give_back(root_transaction& tx, queue_node& node, lease_record& record) {
     tx.begin_change();
     if (node.state == queue_state::shut) return drop(tx, node, record);
     if (node.dead_letters != 0 && record.deliveries >= node.max_deliveries) {
+        const queue_node& dead =
+            queue_at(tx.in(), node.dead_letters, node.stride, node.form, queue_order::fifo);
+        if (dead.state == queue_state::shut) return drop(tx, node, record);
         try {
-            return bury(tx, node, record);
+            if (dead.state == queue_state::open) return bury(tx, node, record);
         } catch (const segment_full&) {
             tx.roll_back();  // no room for it there: it comes back once more
         }
@@ -191,10 +197,10 @@ lease_ticket begin_lease(root_transaction& tx, queue_node& node, lease_record& r
     tx.store(record.deliveries, record.deliveries + 1);
     link(tx, node, node.leased, record, 0);
     tx.store(node.leased_count, node.leased_count + 1);
-    return {node.last_lease, record.deliveries};
+    return {node.last_lease, record.deliveries, tx.in().offset_of(&record)};
 }
 
-bool finish_lease(root_transaction& tx, queue_node& node, std::uint64_t lease) {
+bool finish_lease(root_transaction& tx, queue_node& node, const lease_ticket& lease) {
     lease_record* record = find_own(tx, node, lease);
     if (record == nullptr) return false;
     tx.begin_change();
@@ -202,7 +208,7 @@ bool finish_lease(root_transaction& tx, queue_node& node, std::uint64_t lease) {
     return true;
 }
 
-bool return_lease(root_transaction& tx, queue_node& node, std::uint64_t lease) {
+bool return_lease(root_transaction& tx, queue_node& node, const lease_ticket& lease) {
     lease_record* record = find_own(tx, node, lease);
     if (record == nullptr) return false;
     give_back(tx, node, *record);
@@ -227,6 +233,36 @@ bool return_leases_of_dead(segment& s, root_slot& slot, std::uint64_t generation
         has_returned = true;
     }
     return has_returned;
+}
+
+queue_node& node_with_leases(const segment& s, const root_slot& slot, queue_node& node) {
+    if (load_word(node.is_dead_letters) == 0) return node;
+    auto* whole = s.find<queue_node>(load_word(slot.node));
+    if (whole == nullptr || load_word(whole->stride) != load_word(node.stride) ||
+        load_word(whole->dead_letters) != s.offset_of(&node))
+        throw_corrupt(s, "a queue of dead letters is no queue's");
+    return *whole;
+}
+
+bool is_sweep_due(queue_node& node_with_leases) noexcept {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);  // cannot fail; some 5 ns
+    const auto now =
+        static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+    constexpr auto interval = static_cast<std::uint64_t>(std::chrono::nanoseconds(sweep_interval).count());
+    std::uint64_t next = load_word(node_with_leases.next_sweep);
+    if (now < next && next - now <= interval) return false;
+    // relaxed: it orders nothing; of those who come at once, one sweeps
+    return __atomic_compare_exchange_n(&node_with_leases.next_sweep, &next, now + interval, false,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+bool sweep_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node) {
+    return_owed_leases();
+    bool is_any = return_leases_of_dead(s, slot, generation, node_with_leases(s, slot, node));
+    if (load_word(slot.events[queue_all_done].waiters) != 0 && write_off_dead(s, slot, generation, node))
+        is_any = true;
+    return is_any;
 }
 
 std::string check_leases(const segment& s, const queue_node& node, arena_audit& audit) {

@@ -124,16 +124,25 @@ root_transaction::root_transaction(segment& s, root_slot& slot)
 root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation,
                                    root_transaction* before)
     : segment_(s), slot_(slot), area_(slot.log) {
+    enter_behind(before, generation);
+}
+
+root_transaction::root_transaction(segment& s, root_slot& slot, std::uint64_t generation, inside_another)
+    : segment_(s), slot_(slot), area_(slot.log) {
+    enter_behind(this_thread.open, generation);
+}
+
+void root_transaction::enter_behind(open_transaction* before, std::uint64_t generation) {
     require_usable_thread();
     int result = EDEADLK;
     if (this_thread.open == before) {
         outer = before;
         this_thread.open = this;
         order_stores();
-        result = try_lock(slot.lock, s.own_token());
+        result = try_lock(slot_.lock, segment_.own_token());
     }
-    if (result != 0 || load_word(slot.log_head) != 0 || load_word(slot.generation) != generation ||
-        !is_live(slot))
+    if (result != 0 || load_word(slot_.log_head) != 0 || load_word(slot_.generation) != generation ||
+        !is_live(slot_))
         enter_slowly(result, generation);
 }
 

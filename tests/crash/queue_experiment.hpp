@@ -62,6 +62,7 @@ public:
 
     void go_on() override {
         const Q q = kind::open(manager_, subject_name, row_->made_with);
+        static_cast<void>(q.join_for(std::chrono::seconds(0)));  // what the dead have on lease is back
         std::vector<item> model = q.snapshot();
         const auto same = [&](const char* after) {
             if (q.snapshot() != model) throw lab_failure(std::string("going on: wrong items after ") + after);
@@ -75,6 +76,9 @@ public:
             same("taking all");
             return;
         }
+        // What came back stays in front, whatever is put.
+        const opened_queue<Q> open(q);
+        while (open.node_ref().returned_count != 0) take();
         // A full segment may say so, and must then leave everything as it was.
         const auto may_be_full = [&](const std::vector<item>& more, const char* what, auto change) {
             const bool has_room = q.maxsize() == 0 || model.size() + more.size() <= q.maxsize();

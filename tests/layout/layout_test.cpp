@@ -287,7 +287,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 3 h
 }
 
 TEST_CASE("the node of a queue and its chunks have their size and their fields where format 3 has them") {
-    check_layout<queue_node>(176, {
+    check_layout<queue_node>(200, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
                                       AT(queue_node, head_base, 16),
@@ -311,13 +311,16 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
                                       AT(queue_node, form, 144),
                                       AT(queue_node, state, 145),
                                       AT(queue_node, has_batch_waiters, 146),
-                                      AT(queue_node, shares_events, 147),
+                                      AT(queue_node, is_dead_letters, 147),
                                       AT(queue_node, max_deliveries, 148),
                                       AT(queue_node, order, 152),
                                       AT(queue_node, reserved_, 153),
                                       AT(queue_node, holder_count, 156),
                                       AT(queue_node, holders, 160),
                                       AT(queue_node, lost, 168),
+                                      AT(queue_node, next_sweep, 176),
+                                      AT(queue_node, batch_putter, 184),
+                                      AT(queue_node, batch_places, 192),
                                   });
     check_layout<heap_entry>(16, {
                                      AT(heap_entry, sequence, 0),

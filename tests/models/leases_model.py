@@ -5,9 +5,10 @@
   item    "free", "leased" or "gone"
   lease, holder   the record of the lease {lease id, participant number}; neither number is ever used twice
   gone    participants that are dead: asked for without the lock, as it costs a system call
+  due     it is time for a sweep (queue_node.next_sweep): the first that sees it takes it, and may die before it sweeps
   serial  no memory: which taking of the item this is
 
-A sweeper finds the queue empty, looks for leases of the dead without the lock, and returns them under it, if the record is
+A sweeper finds the queue empty, or sees at a tick that it is time; it looks for leases of the dead without the lock, and returns them under it, if the record is
 still the one that it looked at. A forked child has a copy of its parent's guard, which is inert there.
 """
 import sys
@@ -20,6 +21,7 @@ RULES = dict(
     ack_compares_holder=True,
     lease_ids_are_fresh=True,   # never used twice
     guard_is_inert_in_child=True,
+    sweep_comes_due_again=True,  # by the clock, not by who has swept
     sweep_at_ticks=True,        # who waits looks for leases of the dead at each tick, not only before it sleeps
     return_is_for_the_dead=True,  # and asks whether they are dead
 )
@@ -110,8 +112,13 @@ def worker(**changed):
     def asleep(s, o, me):
         if s["item"] != "leased":
             return "start"  # woken: an item, or the last one acknowledged
-        if rules["sweep_at_ticks"] and s["holder"] in s["gone"]:
-            return "empty"  # the tick; others find nothing new and are not followed
+        if rules["sweep_at_ticks"] and s["holder"] in s["gone"]:  # the tick; others find nothing new and are not followed
+            if s["due"]:
+                s["due"] = False
+                return "empty"
+            if rules["sweep_comes_due_again"]:
+                s["due"] = True
+                return "asleep"
         return None
     steps["asleep"] = asleep
 
@@ -163,7 +170,8 @@ def done(s, owns):
 
 
 def check(workers=3, kills=2, forks=False, returns=0, **rules):
-    shared = {"Q": 0, "item": "free", "lease": 0, "holder": -1, "last": 0, "serial": 0, "workers": (), "gone": (), "forked": 0}
+    shared = {"Q": 0, "item": "free", "lease": 0, "holder": -1, "last": 0, "serial": 0, "workers": (), "gone": (), "forked": 0,
+              "due": True}
     own = {"guard": (), "old": (), "seen": (), "next": "", "returns": 0}
     processes = [(worker(**rules), {**own, "returns": returns if me == 0 else 0}) for me in range(workers)]
     if forks:
@@ -190,6 +198,7 @@ def main():
     suite.expect("an acknowledgement that does not compare the holder",
                  check(2, 0, forks=True, ack_compares_holder=False), "somebody else's")
     suite.expect("without a sweep at ticks", check(2, 1, sweep_at_ticks=False), "its worker is dead")
+    suite.expect("a sweep that comes due again when it is through", check(3, 2, sweep_comes_due_again=False), "its worker is dead")
     return suite.finish()
 
 

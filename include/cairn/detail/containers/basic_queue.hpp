@@ -74,7 +74,8 @@ public:
     }
     /// False when the queue is full. @throws queue_closed, segment_full
     bool try_put(parameter value) const { return put_before(value, at_once, {}); }
-    /// Appends all: at once, as one, if the queue can ever hold that many, else in batches of its size, as room comes.
+    /// Appends all: at once, as one, if the queue can ever hold that many, else in batches of its size, as room comes. While it
+    /// waits, places that become free are kept for it, and to those who put single items the queue is full.
     /// @throws queue_closed, segment_full  batches that were appended before stay
     template <std::ranges::input_range Range = std::initializer_list<T>>
     void put_many(Range&& values) const {

@@ -25,7 +25,8 @@ public:
     lease_hold& operator=(lease_hold&& other) noexcept;
     lease_hold(const lease_hold&) = delete;
     lease_hold& operator=(const lease_hold&) = delete;
-    /// As release(), but whatever goes wrong; nothing in a forked child.
+    /// As release(), but whatever goes wrong; nothing in a forked child. Inside an operation on another object (in its
+    /// callback) as well. Where the queue cannot be had, the item is given back by the next get or wait of this process.
     ~lease_hold();
 
     /// The item has been dealt with: it is gone for good, and counts as task_done(). Once.
@@ -40,8 +41,9 @@ public:
     [[nodiscard]] bool is_held() const noexcept { return ticket_.lease != 0; }
 
 private:
-    void end(const char* operation, bool (*by)(root_transaction&, queue_node&, std::uint64_t));
+    void end(const char* operation, bool (*by)(root_transaction&, queue_node&, const lease_ticket&));
     void end_quietly() noexcept;
+    bool end_inside();
     [[nodiscard]] bool is_own() const noexcept { return in().participant_number() == participant_; }
 
     lease_ticket ticket_;

@@ -58,9 +58,23 @@ CAIRN_INLINE std::uint64_t queued_count(const queue_node& node) noexcept {
     return load_word(node.tail) - load_word(node.head) + load_word(node.returned_count);
 }
 
-CAIRN_INLINE bool has_room(const queue_node& node, std::uint64_t count = 1) noexcept {
-    return node.maxsize == 0 || (count <= node.maxsize && queued_count(node) <= node.maxsize - count);
+/// For one item, beside what is kept for somebody who waits for several places.
+CAIRN_INLINE bool has_room(const queue_node& node) noexcept {
+    return node.maxsize == 0 || queued_count(node) + load_word(node.batch_places) < node.maxsize;
 }
+
+/// For several items. Where there is none, the caller may wait, and nobody else waits for several places, they are kept for the
+/// calling thread from now on: single putters would take each that becomes free.
+CAIRN_API bool has_places(root_transaction& tx, queue_node& node, std::uint64_t count,
+                          bool may_wait) noexcept;
+/// They are needed no more, or there were none.
+CAIRN_API void forget_places(root_transaction& tx, queue_node& node) noexcept;
+/// The same without the lock, of a put_many() that ends: it takes the lock however long that takes, since the others would wait
+/// for the places.
+CAIRN_API CAIRN_COLD void give_up_places(segment& s, root_slot& slot, std::uint64_t generation,
+                                         queue_node& node) noexcept;
+/// Without the lock, which it takes if who waits for several places is dead: they are anybody's again. True when it was.
+CAIRN_API bool forget_places_of_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node);
 
 CAIRN_API CAIRN_COLD void wake_sleeping_putters(root_transaction& tx, queue_node& node,
                                                 std::uint64_t count) noexcept;
@@ -79,12 +93,17 @@ CAIRN_INLINE void expect_batch_waiters(root_transaction& tx, queue_node& node) n
     store_word(node.has_batch_waiters, 1);
 }
 
+/// What who waits for an item sleeps on.
+CAIRN_INLINE std::uint32_t event_of_items(const queue_node& node) noexcept {
+    return load_word(node.is_dead_letters) != 0 ? queue_has_dead_letter : queue_has_item;
+}
+
 /// Before the commit of a change that makes `count` items available.
 CAIRN_INLINE void wake_getters(root_transaction& tx, const queue_node& node, std::uint64_t count) noexcept {
-    if (load_word(tx.slot().events[queue_has_item].waiters) == 0) [[likely]]
+    const std::uint32_t event = event_of_items(node);
+    if (load_word(tx.slot().events[event].waiters) == 0) [[likely]]
         return;
-    if (node.shares_events != 0) return wake_all(tx, queue_has_item);
-    wake(tx, queue_has_item,
+    wake(tx, event,
          static_cast<std::uint32_t>(
              std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max())));
 }

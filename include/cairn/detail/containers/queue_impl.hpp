@@ -8,7 +8,68 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-constexpr auto nothing_to_do = [] { return false; };
+/// Between the attempts of who gets: what the dead have on lease is not lost. Whoever finds nothing looks for it, and only
+/// then believes that a closed queue is at its end.
+struct lease_sweep {
+    segment& in;
+    root_slot& slot;
+    std::uint64_t generation;
+    queue_node& node;
+    bool& is_swept;  // since the queue was closed
+    bool& is_asked;  // for the end of a closed queue
+
+    [[nodiscard]] bool may_have_leases() const noexcept {
+        return load_word(node.leased_count) != 0 || load_word(node.is_dead_letters) != 0;
+    }
+    CAIRN_INLINE void before() const {
+        if (may_have_leases()) [[unlikely]]
+            static_cast<void>(at_tick());
+    }
+    bool operator()() const {
+        if (!may_have_leases()) return false;
+        is_swept = load_enum(node.state) != queue_state::open;
+        return sweep_dead(in, slot, generation, node) || is_swept;
+    }
+    [[nodiscard]] bool at_tick() const {
+        if (!may_have_leases()) return false;
+        queue_node& with_leases = node_with_leases(in, slot, node);
+        return load_word(with_leases.leased_count) != 0 && is_sweep_due(with_leases) &&
+               sweep_dead(in, slot, generation, node);
+    }
+    [[nodiscard]] bool is_wanted() const noexcept { return is_asked; }
+};
+
+/// Between the attempts of who joins.
+struct join_sweep {
+    segment& in;
+    root_slot& slot;
+    std::uint64_t generation;
+    queue_node& node;
+
+    static void before() noexcept {}
+    bool operator()() const {
+        const bool has_written_off = write_off_dead(in, slot, generation, node);
+        return return_leases_of_dead(in, slot, generation, node_with_leases(in, slot, node)) ||
+               has_written_off;
+    }
+    [[nodiscard]] bool at_tick() const { return is_sweep_due(node_with_leases(in, slot, node)) && (*this)(); }
+    static bool is_wanted() noexcept { return false; }
+};
+
+/// Between the attempts of who puts: places that were kept for somebody who is dead are anybody's.
+struct places_sweep {
+    segment& in;
+    root_slot& slot;
+    std::uint64_t generation;
+    queue_node& node;
+
+    static void before() noexcept {}
+    bool operator()() const {
+        return load_word(node.batch_putter) != 0 && forget_places_of_dead(in, slot, generation, node);
+    }
+    [[nodiscard]] bool at_tick() const { return (*this)(); }
+    static bool is_wanted() noexcept { return false; }
+};
 
 /// Items that came back from leases, in order.
 template <typename T>
@@ -36,32 +97,22 @@ bool basic_queue<T, Order>::attempt_get(steady_time deadline, const std::stop_to
                                         const Attempt& take) const {
     this->require_writable();
     queue_node& n = node_in(in());
-    bool is_swept = false;  // since the queue was closed
+    bool is_swept = false;
+    bool is_asked = false;
     const auto attempt = [&](root_transaction& tx) {
         if (queued_count(n) == 0) {
             if (n.state == queue_state::open)
                 is_swept = false;  // it was closed in a transaction that was taken back
             if (n.leased_count == 0 || is_swept) require_open("get from", tx, n);
+            is_asked = n.state != queue_state::open;
             return false;
         }
         require_list_stride(tx, n);
         take(tx, n);
         return true;
     };
-    // What the dead have on lease is not lost: whoever finds nothing looks for it, and only then believes that it is the end.
-    const auto sweep = [&] {
-        if (load_word(n.leased_count) == 0) return false;
-        is_swept = load_enum(n.state) != queue_state::open;
-        return return_leases_of_dead(in(), slot(), generation(), n) || is_swept;
-    };
-    try {
-        return attempt_until(in(), slot(), generation(), queue_has_item, n.tail, deadline, stop, attempt,
-                             sweep);
-    } catch (...) {
-        // Where there are dead letters, the one sleeper that attempt_until() has woken may wait for something else.
-        if (load_word(n.shares_events) != 0) pass_wake_on();
-        throw;
-    }
+    return attempt_until(in(), slot(), generation(), event_of_items(n), n.tail, deadline, stop, attempt,
+                         lease_sweep{in(), slot(), generation(), n, is_swept, is_asked});
 }
 
 template <typename T, typename Order>
@@ -78,7 +129,7 @@ bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
         return true;
     };
     return attempt_until(in(), slot(), generation(), queue_has_room, n.head, deadline, stop, attempt,
-                         nothing_to_do);
+                         places_sweep{in(), slot(), generation(), n});
 }
 
 template <typename T, typename Order>
@@ -93,17 +144,23 @@ basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) c
         require_open("put into", tx, n);
         const std::uint64_t left = items.count() - first;
         const std::uint64_t count = n.maxsize == 0 ? left : std::min(left, n.maxsize);
-        if (!has_room(n, count)) {
-            if (count > 1) expect_batch_waiters(tx, n);
-            return false;
-        }
+        const bool is_room = count == 1 ? has_room(n) : has_places(tx, n, count, !stop.stop_requested());
+        if (!is_room) return false;
         require_list_stride(tx, n);
         Order::put_many(tx, n, items, first, count);
+        if (count != 1) forget_places(tx, n);
         first += count;
         return true;
     };
-    while (first != items.count() && attempt_until(in(), slot(), generation(), queue_has_room, n.head,
-                                                   no_deadline, stop, put_next, nothing_to_do)) {}
+    try {
+        while (first != items.count() &&
+               attempt_until(in(), slot(), generation(), queue_has_room, n.head, no_deadline, stop, put_next,
+                             places_sweep{in(), slot(), generation(), n})) {}
+    } catch (...) {
+        give_up_places(in(), slot(), generation(), n);
+        throw;
+    }
+    if (first != items.count()) give_up_places(in(), slot(), generation(), n);
     return first;
 }
 
@@ -115,7 +172,7 @@ void basic_queue<T, Order>::pass_wake_on() const noexcept {
     try {
         root_transaction tx(in(), slot(), generation());
         const queue_node& n = node_in(in());
-        if (queued_count(n) != 0 || n.shares_events != 0) wake_getters(tx, n, 1);
+        if (queued_count(n) != 0) wake_getters(tx, n, 1);
     } catch (...) {  // it has gone, and so everybody was woken; or this is no place to wait from
     }
 }
@@ -382,8 +439,7 @@ bool basic_queue<T, Order>::join_before(steady_time deadline, const std::stop_to
     queue_node& n = node_in(in());
     return attempt_until(
         in(), slot(), generation(), queue_all_done, n.done, deadline, stop,
-        [&](root_transaction&) { return n.done == n.tail; },
-        [&] { return write_off_dead(in(), slot(), generation(), n); });
+        [&](root_transaction&) { return n.done == n.tail; }, join_sweep{in(), slot(), generation(), n});
 }
 
 template <typename T, typename Order>

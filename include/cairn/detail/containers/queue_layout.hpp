@@ -33,6 +33,7 @@ enum queue_event : std::uint32_t {
     queue_has_item = 0,
     queue_has_room = 1,
     queue_all_done = 2,
+    queue_has_dead_letter = 3,  // an item of the queue of dead letters, which is in the same root
 };
 
 enum class queue_state : std::uint8_t {
@@ -73,16 +74,20 @@ struct queue_node {
     queue_state state;
     std::uint8_t
         has_batch_waiters;  // who waits for room may wait for more than one place; may be wrongly 1. Not logged
-    std::uint8_t
-        shares_events;  // 1: with its dead letters, or with the queue whose dead letters it has. Constant
+    std::uint8_t is_dead_letters;  // 1: of the queue that is the root's node. Constant
     std::uint32_t max_deliveries;  // after so many leases an item is a dead letter; 0: never. Constant
     queue_order order;             // set by create, then constant
     std::uint8_t reserved_[3];
     std::uint32_t holder_count;  // places in the array of queue_holder
     std::uint64_t holders;       // offset of the array
     std::uint64_t lost;          // items of processes that ended before they were done; they are among `done`
+    // Not logged, these three.
+    std::uint64_t
+        next_sweep;  // of the coarse monotonic clock, nanoseconds; compare-and-swap without the lock
+    std::uint64_t batch_putter;  // thread_token of who waits for several places at once; 0: nobody
+    std::uint64_t batch_places;  // so many are kept for it
 };
-static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 176);
+static_assert(std::is_standard_layout_v<queue_node> && sizeof(queue_node) == 200);
 static_assert(offsetof(queue_node, head_chunk) == 104);  // format 2; a change needs a new format number
 
 /// What a process has taken with a plain get, and not said to be done.

@@ -4,12 +4,14 @@
 //               the item, by a number that is never used again, and which lease that is.
 // Commit        each change is one transaction of the root. Whoever acknowledges or returns names the lease, and is compared
 //               with the record under the lock.
-// Death         of a holder: whoever finds the queue empty, and each sleeper at its ticks, looks whether the holders of
-//               leases are alive, without the lock, and returns under the lock what is still theirs. (Model: leases.)
+// Death         of a holder: whoever finds the queue empty looks whether the holders of leases are alive, without the lock,
+//               and returns under the lock what is still theirs. So does, every sweep_interval, one of those who get, join
+//               or sleep: the first that sees that it is time. (Model: leases.)
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include <cairn/detail/containers/queue_core.hpp>
@@ -20,6 +22,7 @@ namespace cairn::inline CAIRN_ABI::detail {
 struct lease_ticket {
     std::uint64_t lease = 0;
     std::uint32_t deliveries = 0;
+    segment_offset record = 0;
 };
 
 CAIRN_INLINE std::byte* slot_of(lease_record& record) noexcept {
@@ -40,13 +43,28 @@ CAIRN_API lease_ticket begin_lease(root_transaction& tx, queue_node& node, lease
                                    bool came_back);
 
 /// The item has been dealt with. Commits. False when this process has no such lease.
-CAIRN_API bool finish_lease(root_transaction& tx, queue_node& node, std::uint64_t lease);
+CAIRN_API bool finish_lease(root_transaction& tx, queue_node& node, const lease_ticket& lease);
 
 /// Puts the item back at the front, or with the dead letters. Commits. False when this process has no such lease.
-CAIRN_API bool return_lease(root_transaction& tx, queue_node& node, std::uint64_t lease);
+CAIRN_API bool return_lease(root_transaction& tx, queue_node& node, const lease_ticket& lease);
 
 /// Without the lock, which it takes if holders of leases have died: returns what they had. True when there was anything.
 CAIRN_API bool return_leases_of_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node);
+
+/// How long an item of a dead holder may stay with it while the queue is used.
+constexpr std::chrono::milliseconds sweep_interval{100};
+
+/// Whose leases end in this queue: its own, or those of the queue whose dead letters it has. Throws corrupt_segment.
+CAIRN_API queue_node& node_with_leases(const segment& s, const root_slot& slot, queue_node& node);
+
+/// True for one of all who ask, every sweep_interval.
+CAIRN_API bool is_sweep_due(queue_node& node_with_leases) noexcept;
+
+/// Leases whose guards ended where the queue could not be had.
+void return_owed_leases() noexcept;
+
+/// return_owed_leases(), return_leases_of_dead(), and, if somebody joins, write_off_dead(). True when there was anything.
+CAIRN_API bool sweep_dead(segment& s, root_slot& slot, std::uint64_t generation, queue_node& node);
 
 /// Frees one record of those that came back, for a drop of all of them. False when there is none.
 bool drop_one_returned(root_transaction& tx, queue_node& node);

@@ -73,12 +73,15 @@ private:
 
 /// Calls attempt(root_transaction&) under the lock until it is true or the time is up; between two attempts waits for `event`,
 /// watching `word`. It is true when it has done (and committed) its work, or found what it waited for and leaves it to another
-/// call. What attempt throws ends it; a wake that had come for it goes on to the next sleeper. `idle` is called without the
-/// lock after an attempt in vain, and at each tick: true when it has done something that is worth another attempt.
+/// call. What attempt throws ends it; a wake that had come for it goes on to the next sleeper. Without the lock are called
+///   idle()               after an attempt in vain: true when it has done something that is worth another attempt
+///   idle.at_tick()       the same, at each tick
+///   idle.before()        before the first attempt
+///   idle.is_wanted()     after a wait that was in vain: true when it should be called before the next one
 template <typename Attempt, typename Idle>
 bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::uint32_t event,
                    const std::uint64_t& word, steady_time deadline, const std::stop_token& stop,
-                   const Attempt& attempt, const Idle& idle) {
+                   const Attempt& attempt, Idle idle) {
     const operation_limit limit = {deadline, &stop};
     std::uint64_t seen = 0;
     const auto try_once = [&](root_transaction& tx) {
@@ -93,9 +96,14 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
         const limited_locks in_time(limit);
         return idle();
     };
+    const auto tick_in_time = [&] {
+        const limited_locks in_time(limit);
+        return idle.at_tick();
+    };
     try {
         {
             const limited_locks in_time(limit);
+            idle.before();
             root_transaction tx(s, slot, generation);
             if (try_once(tx)) [[likely]]
                 return true;
@@ -116,12 +124,18 @@ bool attempt_until(segment& s, root_slot& slot, std::uint64_t generation, std::u
     root_wait wait(s, slot, generation, event, deadline, stop);
     try {
         for (;;) {
-            wait.pause(word, seen, idle_in_time);
-            const limited_locks in_time(limit);
-            root_transaction tx(s, slot, generation);
-            if (try_once(tx)) return true;
-            if (!wait.may_go_on(tx)) return false;
-            seen = load_word(word);
+            wait.pause(word, seen, tick_in_time);
+            for (bool is_last = false; !is_last;) {
+                {
+                    const limited_locks in_time(limit);
+                    root_transaction tx(s, slot, generation);
+                    if (try_once(tx)) return true;
+                    is_last = !idle.is_wanted();
+                    if (is_last && !wait.may_go_on(tx)) return false;
+                    seen = load_word(word);
+                }
+                if (!is_last) static_cast<void>(idle_in_time());
+            }
         }
     } catch (const limit_reached&) {
         wait.pass_wake_on();

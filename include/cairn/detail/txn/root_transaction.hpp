@@ -57,6 +57,11 @@ public:
     CAIRN_API root_transaction(segment& s, root_slot& slot, std::uint64_t generation,
                                root_transaction* before);
 
+    /// Inside whatever operation this thread is in. For who has a limit to its lock waits: another thread may hold the two
+    /// locks the other way round.
+    struct inside_another {};
+    CAIRN_API root_transaction(segment& s, root_slot& slot, std::uint64_t generation, inside_another);
+
     /// A root that is being built: nobody else can see it, so nothing is locked or logged.
     CAIRN_API root_transaction(segment_guard& guard, root_slot& slot);
     /// The same without the segment's lock: this thread holds the root's, outside of transactions.
@@ -154,6 +159,7 @@ private:
     void undo(segment_guard& guard, const savepoint& back);
     CAIRN_API CAIRN_COLD void log_joined(void* place, std::uint64_t bytes);
 
+    void enter_behind(open_transaction* before, std::uint64_t generation);
     CAIRN_API CAIRN_COLD void enter_slowly(int lock_result, std::uint64_t generation);
     CAIRN_API CAIRN_COLD void leave_slowly() noexcept;
     CAIRN_API CAIRN_COLD void settle();
