@@ -85,6 +85,7 @@ TOKEN = re.compile(r"[A-Za-z_]\w*|::|->|<=>|<=|>=|\d[\w.']*|[^\sA-Za-z_0-9]")
 NOISE = re.compile(
     r'//[^\n]*|/\*.*?\*/|^[ \t]*\#(?:[^\n\\]|\\.|\\\n)*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)+\'', re.DOTALL | re.MULTILINE
 )
+AROUND_BODIES = {"try", "CAIRN_THROWS_UNLOCKED"}  # of function-try-blocks
 ATTRIBUTES = {"alignas", "__attribute__", "explicit", "noexcept", "decltype"}
 
 
@@ -110,7 +111,8 @@ class Header:
         self.is_internal = is_internal
         self.classes, self.free = [], []
         self.stem = path.stem
-        self.tokens = TOKEN.findall(NOISE.sub(" ", path.read_text(encoding="utf-8")))
+        tokens = TOKEN.findall(NOISE.sub(" ", path.read_text(encoding="utf-8")))
+        self.tokens = [each for each in tokens if each not in AROUND_BODIES]
         self.at = self.began = 0
         try:
             self.scope(None, "public")

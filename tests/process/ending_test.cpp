@@ -1,12 +1,17 @@
 // ending_test.cpp - what looks before it locks ends beside a writer that never rests, and live iteration, too.
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <csignal>
 #include <cstddef>
+#include <cstdio>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -14,6 +19,7 @@
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
+#include <cairn/inspect.hpp>
 
 using namespace cairn_test;
 using namespace std::chrono_literals;
@@ -178,4 +184,45 @@ TEST_CASE("a read-only process that is left no time at all says how often it was
               CHILD_CHECK(contains(text, " times while it was read, for 5 s, at last by thread " +
                                              std::to_string(writer.pid())));
           }) == 0);
+}
+
+TEST_CASE("a program that ends by an exception of an operation has not died as a writer") {
+    const scratch_name name;
+    const cairn::manager m(name, {});
+    const auto l = m.list<long>("l");
+    const auto d = m.dict<std::string, long>("d");
+    const auto s = m.set<std::string>("s");
+    const auto q = m.queue<std::string>("q");
+    const auto c = m.channel<long>("c", 4);
+    const auto full = m.queue<long>("full", 1);
+    q.close();
+    c.close();
+    const std::vector<std::pair<const char*, std::function<void()>>> ends = {
+        {"l", [&] { static_cast<void>(l.pop()); }},
+        {"l", [&] { l.erase(7); }},
+        {"l", [&] { l.insert(7, 1); }},
+        {"l", [&] { l.remove(7); }},
+        {"d", [&] { d.update("k", [](long) -> long { throw std::runtime_error("in the middle"); }); }},
+        {"s", [&] { s.remove("nobody"); }},
+        {"q", [&] { q.put("x"); }},
+        {"q", [&] { static_cast<void>(q.get()); }},
+        {"q", [&] { q.task_done(); }},
+        {"c", [&] { c.put(1); }},
+        {"full", [&] { full.task_done(); }},
+    };
+    for (const auto& [object, end] : ends) {
+        const auto& thrown = end;
+        child program([&] {
+            const rlimit no_core = {0, 0};
+            CHILD_CHECK(::setrlimit(RLIMIT_CORE, &no_core) == 0);
+            CHILD_CHECK(std::freopen("/dev/null", "w", stderr) != nullptr);
+            [&]() noexcept { thrown(); }();
+        });
+        CHECK(program.join() == -SIGABRT);
+        const cairn::object_facts facts = cairn::inspection(name.path()).object(object);
+        INFO(std::string(object));
+        CHECK(facts.lock == cairn::lock_state::free);
+        CHECK(facts.recovery_count == 0);
+        CHECK(facts.notes.empty());
+    }
 }

@@ -43,3 +43,11 @@
 #define CAIRN_INLINE inline __attribute__((always_inline))
 #define CAIRN_NOINLINE __attribute__((noinline))
 #define CAIRN_COLD __attribute__((noinline, cold))
+
+// Behind a function-try-block that locks a root. Rule: what is thrown while a lock is held leaves the operation with the lock given
+// back, also when nobody catches it and the program ends. Without a handler behind the lock's scope nothing would be unwound,
+// and the program would look like a writer that has died.
+#define CAIRN_THROWS_UNLOCKED                                                                                \
+    catch (...) {                                                                                            \
+        throw;                                                                                               \
+    }

@@ -165,7 +165,7 @@ bool dict<K, V>::insert_or_assign(key_parameter key, value_parameter value) cons
 }
 
 template <typename K, typename V>
-bool dict<K, V>::store(const encoded_key& wanted, value_parameter value) const {
+bool dict<K, V>::store(const encoded_key& wanted, value_parameter value) const try {
     const encoded_value bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
@@ -183,6 +183,7 @@ bool dict<K, V>::store(const encoded_key& wanted, value_parameter value) const {
     change.commit();
     return record == nullptr;
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename K, typename V>
 template <typename... Args>
@@ -193,7 +194,7 @@ bool dict<K, V>::try_emplace(key_parameter key, Args&&... args) const {
 }
 
 template <typename K, typename V>
-bool dict<K, V>::store_if_new(const encoded_key& wanted, const V& value) const {
+bool dict<K, V>::store_if_new(const encoded_key& wanted, const V& value) const try {
     const encoded_value bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
@@ -202,9 +203,10 @@ bool dict<K, V>::store_if_new(const encoded_key& wanted, const V& value) const {
     change.commit();
     return true;
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename K, typename V>
-V dict<K, V>::setdefault(key_parameter key, V value) const {
+V dict<K, V>::setdefault(key_parameter key, V value) const try {
     this->require_writable();
     if (std::optional<V> found = get(key)) return *std::move(found);
     const encoded_key wanted(key, seed());
@@ -224,6 +226,7 @@ V dict<K, V>::setdefault(key_parameter key, V value) const {
     }
     return codec<V>::decode(present.get());
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename K, typename V>
 V dict<K, V>::decode_value(const detail::segment& s, const std::byte* record) {
@@ -243,7 +246,7 @@ void dict<K, V>::update(key_parameter key, Fn&& fn) const {
 
 template <typename K, typename V>
 template <typename Fn>
-void dict<K, V>::update_encoded(const encoded_key& wanted, Fn&& fn) const {
+void dict<K, V>::update_encoded(const encoded_key& wanted, Fn&& fn) const try {
     const detail::segment_ptr keep = this->hold();  // fn may let go of the last handle
     detail::root_transaction tx(in(), slot(), generation());
     detail::dict_change change(tx, node_in(in()));
@@ -260,6 +263,7 @@ void dict<K, V>::update_encoded(const encoded_key& wanted, Fn&& fn) const {
     else change.template insert_missing<shape>(wanted.get(), bytes.bytes());
     change.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 /// Many pairs, encoded outside the lock.
 template <typename K, typename V>
@@ -321,17 +325,18 @@ private:
 
 template <typename K, typename V>
 template <std::ranges::input_range Range>
-void dict<K, V>::update(Range&& pairs) const {
+void dict<K, V>::update(Range&& pairs) const try {
     this->require_writable();
     const encoded_contents contents(pairs, seed());
     detail::root_transaction tx(in(), slot(), generation());
     contents.store(tx, node_in(in()));
 }
+CAIRN_THROWS_UNLOCKED
 
 // ---- taking away ---------------------------------------------------------------------------------------------------
 
 template <typename K, typename V>
-bool dict<K, V>::take(const encoded_key& wanted, std::optional<V>* value) const {
+bool dict<K, V>::take(const encoded_key& wanted, std::optional<V>* value) const try {
     detail::decoding<V> taken;
     for (;; taken.decode_outside()) {
         detail::root_transaction tx(in(), slot(), generation());
@@ -346,6 +351,7 @@ bool dict<K, V>::take(const encoded_key& wanted, std::optional<V>* value) const 
     if (value != nullptr) value->emplace(taken.take());
     return true;
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename K, typename V>
 template <typename Predicate>
@@ -371,7 +377,7 @@ V dict<K, V>::pop(key_parameter key, V otherwise) const {
 }
 
 template <typename K, typename V>
-typename dict<K, V>::value_type dict<K, V>::popitem() const {
+typename dict<K, V>::value_type dict<K, V>::popitem() const try {
     this->require_writable();
     detail::decoding<K> key;
     detail::decoding<V> value;
@@ -390,20 +396,22 @@ typename dict<K, V>::value_type dict<K, V>::popitem() const {
     }
     return {key.take(), value.take()};
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename K, typename V>
-void dict<K, V>::clear() const {
+void dict<K, V>::clear() const try {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
     detail::clear_dict(tx, node_in(in()));
 }
+CAIRN_THROWS_UNLOCKED
 
 // ---- all of them ---------------------------------------------------------------------------------------------------
 
 template <typename K, typename V>
 template <typename Fn>
     requires std::invocable<Fn, const K&, const V&>
-void dict<K, V>::for_each(Fn fn) const {
+void dict<K, V>::for_each(Fn fn) const try {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
         for (const auto& [key, value] : snapshot()) std::invoke(fn, key, value);
         return;
@@ -424,6 +432,7 @@ void dict<K, V>::for_each(Fn fn) const {
         tx.require_own();
     }
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename K, typename V>
 void dict<K, V>::iterator::load() {

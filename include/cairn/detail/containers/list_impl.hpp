@@ -14,7 +14,7 @@ namespace cairn::inline CAIRN_ABI {
 // ---- adding --------------------------------------------------------------------------------------------------------
 
 template <typename T>
-CAIRN_INLINE void list<T>::push_back(parameter value) const {
+CAIRN_INLINE void list<T>::push_back(parameter value) const try {
     this->require_writable();
     if constexpr (traits::in_place) {
         if (detail::this_thread.open != nullptr) [[unlikely]]
@@ -47,19 +47,21 @@ CAIRN_INLINE void list<T>::push_back(parameter value) const {
         tx.commit();
     }
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-CAIRN_COLD void list<T>::make_room() const {
+CAIRN_COLD void list<T>::make_room() const try {
     // A transaction of its own: a tail chunk without elements changes nothing for anybody.
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = sound_node(tx);
     if (n.size == n.limit) detail::extend_tail(tx, n);
     tx.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 // In a transaction of the user's: all is logged.
 template <typename T>
-CAIRN_COLD void list<T>::push_back_inside(parameter value) const {
+CAIRN_COLD void list<T>::push_back_inside(parameter value) const try {
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = sound_node(tx);
     std::byte* to = detail::next_element(tx, n, traits::stride);
@@ -67,6 +69,7 @@ CAIRN_COLD void list<T>::push_back_inside(parameter value) const {
     tx.store(n.size, n.size + 1);
     tx.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 template <std::ranges::input_range Range>
@@ -87,15 +90,16 @@ void list<T>::extend(Range&& range) const {
 
 template <typename T>
 template <typename Values>
-void list<T>::append_all(const Values& values) const {
+void list<T>::append_all(const Values& values) const try {
     const detail::encoded_range<T> encoded(values);
     detail::root_transaction tx(in(), slot(), generation());
     encoded.append_to(tx, sound_node(tx));
     tx.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void list<T>::insert(size_type index, parameter value) const {
+void list<T>::insert(size_type index, parameter value) const try {
     this->require_writable();
     const detail::encoded<T> bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
@@ -106,11 +110,12 @@ void list<T>::insert(size_type index, parameter value) const {
     else detail::write_blob(tx, *reinterpret_cast<detail::blob_slot*>(to), bytes.bytes());
     detail::insert_prepared(tx, n, index);
 }
+CAIRN_THROWS_UNLOCKED
 
 // ---- taking away ---------------------------------------------------------------------------------------------------
 
 template <typename T>
-T list<T>::pop() const {
+T list<T>::pop() const try {
     this->require_writable();
     detail::element_to_take<T> element;
     for (;; element.decode_outside()) {
@@ -124,9 +129,10 @@ T list<T>::pop() const {
     }
     return element.take();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-T list<T>::pop(size_type index) const {
+T list<T>::pop(size_type index) const try {
     this->require_writable();
     detail::element_to_take<T> element;
     for (;; element.decode_outside()) {
@@ -138,16 +144,18 @@ T list<T>::pop(size_type index) const {
     }
     return element.take();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void list<T>::erase(size_type index) const {
+void list<T>::erase(size_type index) const try {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
     detail::erase_elements(tx, checked(tx, "erase from", index), index, index + 1);
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void list<T>::erase(size_type first, size_type last) const {
+void list<T>::erase(size_type first, size_type last) const try {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = sound_node(tx);
@@ -157,11 +165,12 @@ void list<T>::erase(size_type first, size_type last) const {
     if (last > n.size) throw_index("erase from", last, n.size);
     detail::erase_elements(tx, n, first, last);
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 void list<T>::remove(parameter value) const
     requires detail::equatable<T>
-{
+try {
     this->require_writable();
     // Found without the lock, then erased if it and all before it are what they were.
     for (int round = 0; round < rounds_without_lock; ++round) {
@@ -195,6 +204,7 @@ void list<T>::remove(parameter value) const
     }
     throw_argument("remove from", "the value is not in the list");
 }
+CAIRN_THROWS_UNLOCKED
 
 // Under the lock: calls fn(index, slot) for each of the first `count` elements whose bytes are not those of the copy, or that it
 // has not.
@@ -251,7 +261,7 @@ std::vector<std::uint64_t> list<T>::refresh(detail::root_transaction& tx, detail
 
 template <typename T>
 template <typename Predicate>
-typename list<T>::size_type list<T>::erase_where(const Predicate& matches) const {
+typename list<T>::size_type list<T>::erase_where(const Predicate& matches) const try {
     this->require_writable();
     const detail::segment_ptr keep = this->hold();  // the predicate may let go of the last handle
     detail::segment& s = in();
@@ -288,13 +298,15 @@ typename list<T>::size_type list<T>::erase_where(const Predicate& matches) const
     }
     return 0;
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void list<T>::clear() const {
+void list<T>::clear() const try {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
     detail::clear_elements(tx, sound_node(tx));
 }
+CAIRN_THROWS_UNLOCKED
 
 // ---- reading -------------------------------------------------------------------------------------------------------
 
@@ -522,12 +534,13 @@ CAIRN_INLINE void list<T>::set(size_type index, parameter value) const {
 }
 
 template <typename T>
-void list<T>::set_logged(size_type index, parameter value) const {
+void list<T>::set_logged(size_type index, parameter value) const try {
     const detail::encoded<T> bytes(value);
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = checked(tx, "set in", index);
     store_element(tx, n, detail::element_at(tx, n, index), bytes);
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 T list<T>::decode_element(const detail::segment& s, const std::byte* from) {
@@ -540,7 +553,7 @@ T list<T>::decode_element(const detail::segment& s, const std::byte* from) {
 template <typename T>
 template <typename Fn>
     requires std::invocable<Fn, T&>
-void list<T>::update(size_type index, Fn&& fn) const {
+void list<T>::update(size_type index, Fn&& fn) const try {
     this->require_writable();
     const detail::segment_ptr keep = this->hold();  // fn may let go of the last handle
     detail::root_transaction tx(in(), slot(), generation());
@@ -556,13 +569,15 @@ void list<T>::update(size_type index, Fn&& fn) const {
     const detail::encoded<T> bytes(value);
     store_element(tx, n, element, bytes);
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void list<T>::reverse() const {
+void list<T>::reverse() const try {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
     detail::reverse_elements(tx, sound_node(tx));
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 std::vector<T> list<T>::decode_all(detail::root_transaction& tx, detail::list_node& n) {
@@ -586,7 +601,7 @@ std::vector<T> list<T>::decode_all(detail::root_transaction& tx, detail::list_no
 
 template <typename T>
 template <typename Compare>
-void list<T>::sort(Compare compare) const {
+void list<T>::sort(Compare compare) const try {
     this->require_writable();
     const detail::segment_ptr keep = this->hold();
     detail::root_transaction tx(in(), slot(), generation());
@@ -610,9 +625,10 @@ void list<T>::sort(Compare compare) const {
     detail::rewrite_elements(tx, n, sorted.data());
     tx.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void list<T>::reserve(size_type count) const {
+void list<T>::reserve(size_type count) const try {
     this->require_writable();
     if (count > detail::max_segment_bytes)
         throw_argument("reserve in", "more elements than any segment has bytes");
@@ -620,11 +636,12 @@ void list<T>::reserve(size_type count) const {
     detail::reserve_elements(tx, sound_node(tx), count);
     tx.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 template <typename Fn>
     requires std::invocable<Fn, const T&>
-void list<T>::for_each(Fn fn) const {
+void list<T>::for_each(Fn fn) const try {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
         const std::vector<T> all = snapshot();
         for (const auto& value : all) std::invoke(fn, value);  // of bool it is no reference
@@ -639,5 +656,6 @@ void list<T>::for_each(Fn fn) const {
         tx.require_own();
     }
 }
+CAIRN_THROWS_UNLOCKED
 
 }  // namespace cairn::inline CAIRN_ABI

@@ -427,11 +427,12 @@ void basic_queue<T, Order>::append_repr_to(std::string& text) const {
 // ---- what was taken is done --------------------------------------------------------------------------------------------
 
 template <typename T, typename Order>
-void basic_queue<T, Order>::task_done() const {
+void basic_queue<T, Order>::task_done() const try {
     this->require_writable();
     root_transaction tx(in(), slot(), generation());
     finish_item(tx, node_in(in()));
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T, typename Order>
 bool basic_queue<T, Order>::join_before(steady_time deadline, const std::stop_token& stop) const {
@@ -450,10 +451,11 @@ typename basic_queue<T, Order>::size_type basic_queue<T, Order>::lost() const {
 // ---- ending ------------------------------------------------------------------------------------------------------------
 
 template <typename T, typename Order>
-void basic_queue<T, Order>::shutdown(bool immediate) const {
+void basic_queue<T, Order>::shutdown(bool immediate) const try {
     this->require_writable();
     root_transaction tx(in(), slot(), generation());
     close_queue(tx, node_in(in()), immediate);
 }
+CAIRN_THROWS_UNLOCKED
 
 }  // namespace cairn::inline CAIRN_ABI::detail

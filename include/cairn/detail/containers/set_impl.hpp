@@ -66,7 +66,7 @@ private:
 // ---- one element ---------------------------------------------------------------------------------------------------
 
 template <typename T>
-bool set<T>::add(parameter value) const {
+bool set<T>::add(parameter value) const try {
     this->require_writable();
     const encoded_key key(value, seed());
     detail::root_transaction tx(in(), slot(), generation());
@@ -75,9 +75,10 @@ bool set<T>::add(parameter value) const {
     change.commit();
     return true;
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-bool set<T>::discard(parameter value) const {
+bool set<T>::discard(parameter value) const try {
     this->require_writable();
     const encoded_key key(value, seed());
     detail::root_transaction tx(in(), slot(), generation());
@@ -86,9 +87,10 @@ bool set<T>::discard(parameter value) const {
     change.commit();
     return true;
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-T set<T>::pop() const {
+T set<T>::pop() const try {
     this->require_writable();
     detail::decoding<T> taken;
     for (;; taken.decode_outside()) {
@@ -105,13 +107,15 @@ T set<T>::pop() const {
     }
     return taken.take();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
-void set<T>::clear() const {
+void set<T>::clear() const try {
     this->require_writable();
     detail::root_transaction tx(in(), slot(), generation());
     detail::clear_dict(tx, node_in(in()));
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 CAIRN_INLINE bool set<T>::contains(parameter value) const {
@@ -189,7 +193,7 @@ typename set<T>::size_type set<T>::erase_where(const Predicate& matches) const {
 
 template <typename T>
 template <typename Range, typename Fn>
-void set<T>::change(Range&& values, Fn fn) const {
+void set<T>::change(Range&& values, Fn fn) const try {
     this->require_writable();
     const encoded_contents contents(values, seed());
     detail::root_transaction tx(in(), slot(), generation());
@@ -197,6 +201,7 @@ void set<T>::change(Range&& values, Fn fn) const {
     fn(change, contents.keys());
     change.commit();
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 template <std::ranges::input_range Range>
@@ -296,7 +301,7 @@ bool set<T>::equals(const std::vector<T>& other) const {
 template <typename T>
 template <typename Fn>
     requires std::invocable<Fn, const T&>
-void set<T>::for_each(Fn fn) const {
+void set<T>::for_each(Fn fn) const try {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
         for (const T& value : snapshot()) std::invoke(fn, value);
         return;
@@ -316,6 +321,7 @@ void set<T>::for_each(Fn fn) const {
         tx.require_own();
     }
 }
+CAIRN_THROWS_UNLOCKED
 
 template <typename T>
 void set<T>::iterator::load() {
