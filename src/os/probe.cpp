@@ -23,7 +23,8 @@ std::error_code from_errno(int error) {
     return {error, std::generic_category()};
 }
 
-// A short file of /proc, whole; empty when it cannot be read.
+}  // namespace
+
 std::string read_small_file(const std::string& path) {
     const uncancellable in_one_piece;
     const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -37,8 +38,6 @@ std::string read_small_file(const std::string& path) {
         text.append(part, static_cast<std::size_t>(got));
     }
 }
-
-}  // namespace
 
 std::error_code open_for_reading(const std::string& path, bool follow_links, unique_fd& fd) {
     const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow_links ? 0 : O_NOFOLLOW);

@@ -49,6 +49,9 @@ private:
     std::uint64_t bytes_ = 0;
 };
 
+/// A short file of /proc or /sys, whole; empty when it cannot be read.
+std::string read_small_file(const std::string& path);
+
 /// Where a symbolic link leads; empty when it cannot be read.
 std::string read_link(const std::string& path);
 

@@ -13,6 +13,7 @@
 
 #include "base/hash.hpp"
 #include "os/identity.hpp"
+#include "os/memory_limit.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -67,7 +68,8 @@ std::uint64_t abi_fingerprint() noexcept {
 std::uint64_t effective_max_bytes(const segment_options& options) {
     std::uint64_t bytes = options.max_size;
     if (bytes == 0) {
-        bytes = std::min({system_memory_bytes(), default_most_bytes, address_space_limit() / 4});
+        bytes = std::min({system_memory_bytes(), os::control_group_memory(), default_most_bytes,
+                          address_space_limit() / 4});
         bytes = std::max(bytes, least_max_bytes());
     }
     if (bytes < least_max_bytes() || bytes > max_segment_bytes) {

@@ -18,7 +18,7 @@ std::uint64_t abi_fingerprint() noexcept;
 segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool persist,
                            bool remove_when_unused);
 
-/// The options' max_size, or the default: the least of the machine's memory, 64 GiB and a quarter of RLIMIT_AS.
+/// The options' max_size, or the default: the least of the machine's memory, the control group's, 64 GiB and a quarter of RLIMIT_AS.
 /// Throws invalid_argument.
 std::uint64_t effective_max_bytes(const segment_options& options);
 /// Pages of data to back at birth.
