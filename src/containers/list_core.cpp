@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "containers/list_chunks.hpp"
+#include "segment/extents.hpp"
 #include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
@@ -79,6 +80,7 @@ void extend_tail(root_transaction& tx, list_node& node) {
 
 void reserve_elements(root_transaction& tx, list_node& node, std::uint64_t count) {
     const chunk_links links = links_of(node);
+    if (count > node.size) require_possible(tx.in(), (count - node.size) * node.stride);
     for (std::uint64_t index = 0; index < count;) {
         const list_geometry::position at = links.geometry.locate(index);
         static_cast<void>(ensure_chunk(tx, links, at));
@@ -101,6 +103,7 @@ void append_elements(root_transaction& tx, list_node& node, std::uint32_t stride
         tx.publish(node.size, node.size + count);
         return;
     }
+    require_possible(tx.in(), count * stride);
     // Tail and size change together, so readers must not see the size before the commit.
     tx.begin_change();
     const chunk_links links{&node.directory, node.chunks, list_geometry(stride)};

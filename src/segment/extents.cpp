@@ -113,6 +113,13 @@ std::uint32_t fitting_order(const segment_control& control, std::uint32_t pages)
 
 }  // namespace
 
+void require_possible(const segment& s, std::uint64_t bytes) {
+    if (bytes <= std::uint64_t{s.header().page_limit} * page_bytes) return;
+    throw segment_full("grow " + describe_segment(s) + ": needs " + std::to_string(bytes) +
+                       " bytes, more than its maximum of " + std::to_string(s.header().max_bytes) +
+                       "; create it with a larger max_size");
+}
+
 std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcept {
     const auto by_count = static_cast<std::uint32_t>(std::bit_width(count)) - 1;
     const auto by_page = page == 0 ? max_order : static_cast<std::uint32_t>(std::countr_zero(page));

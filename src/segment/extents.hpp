@@ -19,6 +19,9 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// single extent: its first page is a multiple. Throws segment_full, system_failure.
 void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment = 1);
 
+/// Throws segment_full where so many bytes have no room even in an empty segment. Before memory is taken for a part of them.
+void require_possible(const segment& s, std::uint64_t bytes);
+
 /// Pages [from, to) that the segment would have to grow by for that; none where it need not. Throws segment_full.
 struct missing_pages {
     std::uint32_t from = 0;

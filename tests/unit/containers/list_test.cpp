@@ -249,3 +249,14 @@ TEST_CASE("emplace_back builds an element from arguments") {
     l.append("y");
     CHECK(l == texts{"xxx", "", "y"});
 }
+
+TEST_CASE("what can never fit fails at once, and takes no memory for a part of it") {
+    const cairn::manager m(cairn::segment_options{.max_size = 64 << 20});
+    const auto l = m.list<long>("l", {1, 2, 3});
+    const std::uint64_t before = m.stats().size_bytes;
+    CHECK_THROWS_AS(l.reserve(10'000'000'000), cairn::segment_full);
+    CHECK_THROWS_AS(l.extend(std::vector<long>(9'000'000)), cairn::segment_full);
+    CHECK(m.stats().size_bytes == before);
+    CHECK(l == std::vector<long>{1, 2, 3});
+    CHECK(broken_invariant(l) == "");
+}
