@@ -259,7 +259,14 @@ public:
     using pointer = const value_type*;
     using reference = const value_type&;
 
-    explicit iterator(dict of) : dict_(std::move(of)), end_(dict_.next_sequence()) { load(); }
+    explicit iterator(dict of) : dict_(std::move(of)), end_(dict_.next_sequence()) {
+        load();
+        // What was there has gone, and something has come: a dict that was never empty has a first pair.
+        for (std::uint64_t now = end_; !current_ && (now = dict_.next_sequence()) != end_;) {
+            next_ = std::exchange(end_, now);
+            load();
+        }
+    }
     /// For sharded_dict: up to that sequence number.
     iterator(dict of, std::uint64_t end) : dict_(std::move(of)), end_(end) { load(); }
 

@@ -269,7 +269,14 @@ public:
     using pointer = const T*;
     using reference = const T&;
 
-    explicit iterator(set of) : set_(std::move(of)), end_(set_.next_sequence()) { load(); }
+    explicit iterator(set of) : set_(std::move(of)), end_(set_.next_sequence()) {
+        load();
+        // What was there has gone, and something has come: a set that was never empty has a first element.
+        for (std::uint64_t now = end_; !current_ && (now = set_.next_sequence()) != end_;) {
+            next_ = std::exchange(end_, now);
+            load();
+        }
+    }
 
     reference operator*() const noexcept { return *current_; }
     pointer operator->() const noexcept { return &*current_; }
