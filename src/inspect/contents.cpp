@@ -338,10 +338,12 @@ bool read_parts(const source& from, const root_slot& whole, std::uint32_t link, 
     for (std::size_t i = 0; i < links->size(); ++i) {
         object_contents part;
         std::string problem_of_part;
+        bool part_has_no_type = false;
         const std::uint64_t behind = first - std::min(first, contents.size);
         if (!read_contents(from, (*links)[i], whole.generation, behind, count - contents.count(), part,
-                           has_no_type, problem_of_part))
+                           part_has_no_type, problem_of_part))
             return false;
+        has_no_type = has_no_type || part_has_no_type;
         if (!problem_of_part.empty()) problem = "shard " + std::to_string(i) + ": " + problem_of_part;
         for (const std::string& note : part.notes)
             contents.notes.push_back("shard " + std::to_string(i) + ": " + note);
