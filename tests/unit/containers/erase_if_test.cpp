@@ -28,7 +28,7 @@ TEST_CASE_TEMPLATE("erase_if of a list does what it does to a vector, for any pa
     const cairn::manager m(cairn::segment_options{.max_size = 256 << 20});
     const auto l = m.list<T>("l");
     std::mt19937 random(7);
-    for (const std::size_t count : {0, 1, 5, 64, 65, 130, 700, 3000}) {
+    for (const std::size_t count : {0U, 1U, 5U, 64U, 65U, 130U, 700U, 3000U}) {
         for (const unsigned percent : {0U, 1U, 50U, 97U, 100U}) {
             CAPTURE(count);
             CAPTURE(percent);
