@@ -17,7 +17,7 @@ namespace {
 // How long a reader that may not wait on the lock gives a living writer.
 constexpr std::chrono::seconds patience{5};
 // ... before it reads in pieces what can be read so, if it was disturbed so often, beyond its first two tries.
-constexpr std::chrono::milliseconds patience_for_all{50};
+constexpr std::chrono::milliseconds patience_for_all{2000};
 constexpr int least_disturbed = 2;
 // A writing process takes the lock earlier than after all its tries when these take so long.
 constexpr std::chrono::milliseconds longest_optimism{1};

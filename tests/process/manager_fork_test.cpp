@@ -272,7 +272,7 @@ TEST_CASE("a child in another pid namespace may read what it inherited and is re
 
 TEST_CASE("a reader in another pid namespace never takes a living writer for a dead one") {
     const cairn::manager m;
-    std::vector<long> upwards(20'000);
+    std::vector<long> upwards(scaled(20'000));
     std::iota(upwards.begin(), upwards.end(), 0);
     const auto l = m.list<long>("l", upwards);
     const std::vector<long> downwards(upwards.rbegin(), upwards.rend());
