@@ -27,8 +27,8 @@ public:
     static constexpr std::uint32_t milliseconds = 100;
 
     known_to_live(const segment& s, std::uint64_t participant, std::uint32_t now) noexcept
-        : now_(now), mark_(mix(s.header().hash_seed + participant)),
-          place_(places_[mark_ % places_.size()]) {}
+        : now_(now), mark_(mix(s.header().hash_seed + participant)), place_(places_[mark_ % places_.size()]) {
+    }
     [[nodiscard]] bool is_known() const noexcept {
         const std::uint64_t word = place_.load(std::memory_order_relaxed);  // relaxed: a word of its own
         return word >> 32 == mark_ && static_cast<std::uint32_t>(word) - now_ <= milliseconds;

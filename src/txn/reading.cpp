@@ -174,8 +174,7 @@ bool read_as_guest(segment& s, root_slot& slot, std::uint64_t generation, read_f
         const auto waited = std::chrono::steady_clock::now() - begin;
         if (may_give_up && disturbed >= least_disturbed && waited >= patience_for_all) return false;
         if (waited >= patience) throw_impatient(s, slot, first_version, waited);
-        if (version % 2 != 0 && !is_dead && !is_even_soon(slot))
-            os::sleep_for(std::chrono::microseconds(20));
+        if (version % 2 != 0 && !is_dead && !is_even_soon(slot)) os::sleep_for(std::chrono::microseconds(20));
     }
 }
 

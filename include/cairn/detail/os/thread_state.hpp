@@ -70,9 +70,9 @@ struct thread_state {
     bool is_listed = false;                    // among the threads of this process that use Cairn
     std::uint8_t spin_halvings = 0;            // what containers/waiting.cpp has learnt of spinning
     std::uint8_t spins_skipped = 0;
-    held_lock few_held[few_held_locks] = {};   // where `held` leads, mostly
-    thread_state* next = nullptr;              // in that list
-    const operation_limit* limit = nullptr;    // of the operation on locks that this thread is in; null: none
+    held_lock few_held[few_held_locks] = {};  // where `held` leads, mostly
+    thread_state* next = nullptr;             // in that list
+    const operation_limit* limit = nullptr;   // of the operation on locks that this thread is in; null: none
 };
 // A library that dlopen loads gets what is left of the 1 664 bytes that the C library reserves for all such.
 static_assert(sizeof(thread_state) <= 128);
