@@ -7,6 +7,8 @@
 
 #include "shelf.hpp"
 
+namespace command_line_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -144,3 +146,5 @@ TEST_CASE("a target that a verb cannot take is exit 2, and the verb that can is 
                 "rm takes segments and objects, and 'jobs/results[0]' is an element", "");
     CHECK(m.list<long>("results").size() == 8);
 }
+
+}  // namespace command_line_test

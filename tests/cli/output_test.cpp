@@ -11,6 +11,8 @@
 
 #include "shelf.hpp"
 
+namespace output_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -250,3 +252,5 @@ TEST_CASE("an output that cannot be written is exit 1, in the system's words") {
     CHECK(r.code == 1);
     CHECK(r.err == "shmctl: cannot write the output: No space left on device\n");
 }
+
+}  // namespace output_test

@@ -24,6 +24,8 @@
 #include "support/structs.hpp"
 #include <cairn/detail/containers/list_core.hpp>
 
+namespace read_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -452,3 +454,5 @@ TEST_CASE("show tells all about a segment and about an object") {
     CHECK(lines_of(s.run({"show", "jobs/*"}).out).size() > 2 * lines_of(object.out).size());
     m.unlink();
 }
+
+}  // namespace read_test

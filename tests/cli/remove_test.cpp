@@ -10,6 +10,8 @@
 
 #include "shelf.hpp"
 
+namespace remove_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -221,3 +223,5 @@ TEST_CASE("gc leaves what is younger than --older-than, and takes only the targe
     CHECK(s.has("other"));
     CHECK(s.run({"gc", "--older-than", "0s", "-q"}).out == "other\n");
 }
+
+}  // namespace remove_test

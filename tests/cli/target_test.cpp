@@ -9,6 +9,8 @@
 
 #include "shelf.hpp"
 
+namespace target_test {
+
 using namespace cairn_test;
 
 TEST_CASE("the first slash ends the segment's name, whatever the object is called") {
@@ -189,3 +191,5 @@ TEST_CASE("the error of one target does not keep the others, and the worst code 
     CHECK(contains(r.err, "no segment 'there-is-none'"));
     CHECK(s.run({"get", "jobs/none", "jobs/results[x]"}).code == 3);
 }
+
+}  // namespace target_test

@@ -14,6 +14,8 @@
 #include "support/opened_channel.hpp"
 #include <cairn/cairn.hpp>
 
+namespace channel_nth_call_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -94,3 +96,5 @@ struct crowded_channel {
 TEST_CASE_TEMPLATE("an operation of a channel needs nothing from the system", T, long, std::string) {
     fail_each_call_of_each_operation<crowded_channel<T>>();
 }
+
+}  // namespace channel_nth_call_test

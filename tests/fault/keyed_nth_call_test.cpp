@@ -13,6 +13,8 @@
 #include "support/opened_sharded_dict.hpp"
 #include <cairn/cairn.hpp>
 
+namespace keyed_nth_call_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -280,3 +282,5 @@ TEST_CASE("a sharded_dict that does not fit is segment_full, and leaves no shard
         CHECK(small.size() == 1);
     }
 }
+
+}  // namespace keyed_nth_call_test

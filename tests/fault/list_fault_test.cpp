@@ -13,6 +13,8 @@
 #include "support/values.hpp"
 #include <cairn/cairn.hpp>
 
+namespace list_fault_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -147,3 +149,5 @@ TEST_CASE("operations that only take away need nothing from the system") {
     CHECK(l.empty());
     CHECK(broken_invariant(l) == "");
 }
+
+}  // namespace list_fault_test

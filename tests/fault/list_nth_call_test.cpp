@@ -19,6 +19,8 @@
 #include "support/values.hpp"
 #include <cairn/cairn.hpp>
 
+namespace list_nth_call_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -191,3 +193,5 @@ TEST_CASE_TEMPLATE("an operation of a list whose n-th call fails has happened, o
         if (operation.needs == appetite::nothing) CHECK(thrown == 0);
     }
 }
+
+}  // namespace list_nth_call_test

@@ -22,6 +22,8 @@
 #include "support/values.hpp"
 #include <cairn/cairn.hpp>
 
+namespace manager_nth_call_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -200,3 +202,5 @@ TEST_CASE("a child that is forked when no descriptor is left is refused, and har
     CHECK(l == longs{2});
     CHECK(broken_invariant(l) == "");
 }
+
+}  // namespace manager_nth_call_test

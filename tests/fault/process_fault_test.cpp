@@ -20,6 +20,8 @@
 #include "os/fault.hpp"
 #include <cairn/process.hpp>
 
+namespace process_fault_test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -220,3 +222,5 @@ TEST_CASE("a signal that the system refuses is an error, and the process runs on
     p.join();
     CHECK(p.exitcode() == -SIGKILL);
 }
+
+}  // namespace process_fault_test

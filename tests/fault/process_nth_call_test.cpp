@@ -21,6 +21,8 @@
 #include "support/scratch.hpp"
 #include <cairn/process.hpp>
 
+namespace process_nth_call_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -128,3 +130,5 @@ TEST_CASE("an operation on a process whose n-th call fails says so, and the proc
         p->kill();
     }
 }
+
+}  // namespace process_nth_call_test

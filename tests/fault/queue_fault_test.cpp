@@ -21,6 +21,8 @@
 #include "support/queue_picture.hpp"
 #include <cairn/cairn.hpp>
 
+namespace queue_fault_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::queue_all_done;
@@ -241,3 +243,5 @@ TEST_CASE("what a dead process had on lease comes back, whatever the system says
         CHECK(broken_queue(q) == "");
     }
 }
+
+}  // namespace queue_fault_test

@@ -10,6 +10,8 @@
 #include "support/queue_picture.hpp"
 #include <cairn/cairn.hpp>
 
+namespace queue_nth_call_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -108,3 +110,5 @@ TEST_CASE_TEMPLATE("an operation of a queue whose n-th call fails has happened, 
                    cairn::priority_queue<long>, cairn::priority_queue<std::string>) {
     fail_each_call_of_each_operation<crowded_queue<Q>>();
 }
+
+}  // namespace queue_nth_call_test

@@ -17,6 +17,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace segment_fault_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -259,3 +261,5 @@ TEST_CASE("a growth that gets a part of its pages gives them back") {
     CHECK(occupied_bytes(name.get()) >= before + 8'000'000);
     CHECK(broken_invariant(l).empty());
 }
+
+}  // namespace segment_fault_test

@@ -12,6 +12,8 @@
 
 #if !defined(CAIRN_TEST_OTHER_ALLOCATOR)
 
+namespace sharded_dict_memory_test {
+
 using cairn_test::allocations_left;
 
 TEST_CASE("no memory to make a sharded_dict: it is not there; but for the handle's own two allocations") {
@@ -35,5 +37,7 @@ TEST_CASE("no memory to make a sharded_dict: it is not there; but for the handle
     CHECK(there <= 2);
     CHECK(m.remove("d"));
 }
+
+}  // namespace sharded_dict_memory_test
 
 #endif

@@ -20,6 +20,8 @@
 
 #if !defined(CAIRN_TEST_OTHER_ALLOCATOR)
 
+namespace taking_memory_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -161,5 +163,7 @@ TEST_CASE("no memory to take an element of a set: it stays") {
         erase_if(s, [](const std::string& each) { return each.back() == '3'; });
     });
 }
+
+}  // namespace taking_memory_test
 
 #endif

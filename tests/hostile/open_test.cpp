@@ -23,6 +23,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 
+namespace open_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 using namespace cairn::detail;
@@ -392,3 +394,5 @@ TEST_CASE("a process that has given up its privileges creates segments of its ne
     CHECK(status.st_uid == other_user);
     CHECK(cairn::manager::open(name, {.owner = other_user}).list<long>("l").size() == 1);
 }
+
+}  // namespace open_test

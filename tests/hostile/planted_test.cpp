@@ -12,6 +12,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace planted_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 using namespace cairn::detail;
@@ -159,3 +161,5 @@ TEST_CASE("a chain of the directory that leads back to itself has an end") {
     CHECK_THROWS_AS(static_cast<void>(in.m.contains("numbers")), cairn::corrupt_segment);
     CHECK(in.m.objects().size() <= in.numbers.in().committed_bytes() / root_slot_bytes);
 }
+
+}  // namespace planted_test

@@ -24,6 +24,8 @@
 #include "support/scratch.hpp"
 #include "unit/inspect/planted.hpp"
 
+namespace shmctl_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -145,3 +147,5 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
     MESSAGE(count, " damaged segments from seed ", first, ": ", runs, " runs of shmctl");
     report_figures("hostile", {{"shmctl_mutations", static_cast<double>(count)}});
 }
+
+}  // namespace shmctl_test

@@ -14,6 +14,8 @@
 #include "os/identity.hpp"
 #include "support/report.hpp"
 
+namespace use_test {
+
 using namespace cairn_test;
 
 // AddressSanitizer here looks at accesses to segments: millions of small operations, whose own allocations it need not
@@ -70,3 +72,5 @@ TEST_CASE(
     CHECK(result.results > count);
     CHECK(take_footprint() == before);
 }
+
+}  // namespace use_test

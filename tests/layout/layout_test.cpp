@@ -23,6 +23,8 @@
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 
+namespace layout_test {
+
 using namespace cairn::detail;
 
 namespace {
@@ -465,3 +467,5 @@ TEST_CASE("elements of a list are where format 3 has them") {
     CHECK(stride_for(5) == 8);
     CHECK(stride_for(24) == 24);
 }
+
+}  // namespace layout_test

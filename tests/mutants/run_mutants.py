@@ -44,12 +44,15 @@ class Build:
             self.commands = json.load(file)
         self.links = {}
 
-    def compilations(self, source, program):
-        """(command, output) of each compilation of `source` that the program may consist of."""
+    def compilation(self, source, program):
+        """(command, output) of the compilation of `source` that the program consists of. For a file of tests that is compiled
+        with others, it is theirs: the program then has this one only, which is enough."""
         wanted = os.path.join(self.source, source)
+        joined = f'#include "{source.removeprefix("tests/")}"\n'
         found = []
         for entry in self.commands:
-            if os.path.normpath(os.path.join(entry["directory"], entry["file"])) != wanted:
+            path = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
+            if path != wanted and not self.contains(path, joined):
                 continue
             output = entry["output"]
             if output.startswith("src/libcairn.a.p/") and os.path.exists(os.path.join(self.folder, "src/libcairn.so")):
@@ -59,6 +62,13 @@ class Build:
         if len(found) != 1:
             raise Problem(f"{source} is compiled {len(found)} times for {program}_tests, expected once")
         return found[0]
+
+    def contains(self, path, line):
+        """Whether it is a file of the build folder that has the line."""
+        if not path.startswith(self.folder + os.sep):
+            return False
+        with open(path, encoding="utf-8") as file:
+            return line in file
 
     def link(self, program):
         if program not in self.links:
@@ -167,7 +177,7 @@ def build_mutant(build, mutant, folder):
     link = build.link(program)
     own_objects = []
     for number, source in enumerate(mutant["compile"] if is_header else [path]):
-        command, output = build.compilations(source, program)
+        command, output = build.compilation(source, program)
         object_path = os.path.join(folder, f"{number}.o")
         # The path of the broken file is relative, so that the compiler's cache knows it again.
         command = absolute(command, build.folder, include)

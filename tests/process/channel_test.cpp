@@ -15,6 +15,8 @@
 #include "support/opened_channel.hpp"
 #include "support/scratch.hpp"
 
+namespace channel_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::channel_has_item;
@@ -289,3 +291,5 @@ TEST_CASE("who may only read sees whole items of a channel that is in use, and c
     });
     CHECK(reader.join() == 0);
 }
+
+}  // namespace channel_test

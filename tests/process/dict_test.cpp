@@ -10,6 +10,8 @@
 #include "support/opened_dict.hpp"
 #include "support/scratch.hpp"
 
+namespace dict_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -98,3 +100,5 @@ TEST_CASE("readers beside writers of a dict see whole values only, and what is a
     CHECK(d.at(-1).words[0] == 5);
     CHECK(broken_dict(d) == "");
 }
+
+}  // namespace dict_test

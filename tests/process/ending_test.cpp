@@ -22,6 +22,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/inspect.hpp>
 
+namespace ending_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using longs = std::vector<long>;
@@ -243,3 +245,5 @@ TEST_CASE("a program that ends by an exception of an operation has not died as a
         CHECK(facts.notes.empty());
     }
 }
+
+}  // namespace ending_test

@@ -26,6 +26,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace farewell_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -342,3 +344,5 @@ TEST_CASE("a child that was killed before its first instruction, and a fork that
     // One that is waited for takes a second each time, if it was killed early enough.
     CHECK(took[10] < 500);
 }
+
+}  // namespace farewell_test

@@ -17,6 +17,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/inspect.hpp>
 
+namespace first_contents_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -199,3 +201,5 @@ TEST_CASE("several objects are built at a time, and each is whole or gone") {
     }
     require_whole(m);
 }
+
+}  // namespace first_contents_test

@@ -25,6 +25,8 @@
 #include "support/scratch.hpp"
 #include "support/scratch_directory.hpp"
 
+namespace guardian_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -113,3 +115,5 @@ TEST_CASE("a test program that is killed leaves no segment, no directory and no 
         for (const std::string& pid : {told[2], told[3]}) CHECK(comes_true([&] { return !is_running(pid); }));
     }
 }
+
+}  // namespace guardian_test

@@ -30,6 +30,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/inspect.hpp>
 
+namespace limits_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
@@ -504,3 +506,5 @@ TEST_CASE("others get pages while somebody puts in what is very large") {
                                               << " ms, " << took.size() << " objects");
     CHECK(took.back() < 2000);
 }
+
+}  // namespace limits_test

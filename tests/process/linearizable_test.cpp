@@ -12,6 +12,8 @@
 #include "queue_specification.hpp"
 #include <cairn/manager.hpp>
 
+namespace linearizable_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -106,3 +108,5 @@ TEST_CASE_TEMPLATE("what processes see of a bounded queue is linearizable, its c
     linearizable_rounds<specification>(queue_kind<Q>::open(m, "q", {.maxsize = specification::maxsize}))
         .run_processes();
 }
+
+}  // namespace linearizable_test

@@ -17,6 +17,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace list_growth_test {
+
 using namespace cairn::literals;
 using namespace cairn_test;
 
@@ -245,3 +247,5 @@ TEST_CASE("twenty thousand managers one after another leave nothing behind") {
     if (!is_sanitized) CHECK(memory_status("VmRSS") <= resident_before + 1_MiB);
     CHECK_FALSE(name.exists());
 }
+
+}  // namespace list_growth_test

@@ -14,6 +14,8 @@
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
 
+namespace list_test {
+
 using namespace cairn_test;
 
 TEST_CASE_TEMPLATE(
@@ -115,3 +117,5 @@ TEST_CASE(
     for (std::size_t t = 0; t < thread_count; ++t) CHECK(l.contains("from thread " + std::to_string(t)));
     CHECK(broken_invariant(l) == "");
 }
+
+}  // namespace list_test

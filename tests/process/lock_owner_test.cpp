@@ -28,6 +28,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace lock_owner_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -193,3 +195,5 @@ TEST_CASE("a thread that ends inside a callback has done nothing and holds nothi
     CHECK(unrepaired == (is_sanitized ? 0 : 3));
     CHECK(l == longs{1, 2, 3, 4, 5});
 }
+
+}  // namespace lock_owner_test

@@ -23,6 +23,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 
+namespace manager_fork_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -329,3 +331,5 @@ TEST_CASE("a child forked without a free descriptor may only read, and says why"
     CHECK(code == 0);
     CHECK(l == std::vector<int>{1, 3});
 }
+
+}  // namespace manager_fork_test

@@ -22,6 +22,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace manager_leftovers_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 using namespace std::chrono_literals;
@@ -241,3 +243,5 @@ TEST_CASE(
     CHECK_FALSE(name.exists());
     for (const std::atomic<int>& count : *counts) CHECK(count > 0);
 }
+
+}  // namespace manager_leftovers_test

@@ -17,6 +17,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace manager_lifecycle_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -208,3 +210,5 @@ TEST_CASE("the destructor of a killed creator's heir does not remove a newer seg
     heir.reset();
     CHECK(name.exists());
 }
+
+}  // namespace manager_lifecycle_test

@@ -19,6 +19,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace manager_race_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -235,3 +237,5 @@ TEST_CASE("a process that may only read sees objects whole while others remove t
     writer.kill();
     CHECK(found > 0);
 }
+
+}  // namespace manager_race_test

@@ -21,6 +21,8 @@
 #include "support/sanitizers.hpp"
 #include <cairn/process.hpp>
 
+namespace process_daemon_test {
+
 using namespace std::chrono_literals;
 using namespace cairn_test;
 using milliseconds = std::chrono::duration<double, std::milli>;
@@ -165,3 +167,5 @@ TEST_CASE("a process that is no daemon lives on when its parent is killed") {
     CHECK(polls_readable(pidfd, 2s));
     ::close(pidfd);
 }
+
+}  // namespace process_daemon_test

@@ -27,6 +27,8 @@
 #include "process/helper_process.hpp"
 #include <cairn/process.hpp>
 
+namespace process_test {
+
 // A daemon starts a thread after the fork of a program that may have others; ThreadSanitizer refuses that by default.
 #ifdef __SANITIZE_THREAD__
 #define CAIRN_TEST_HAS_TSAN
@@ -332,3 +334,5 @@ TEST_CASE("an exception is printed on the child's stderr with the name of the pr
                     ") ended by std::runtime_error: out of paper\n") != std::string::npos);
     CHECK(text.find(") ended by a thrown int: 42\n") != std::string::npos);
 }
+
+}  // namespace process_test

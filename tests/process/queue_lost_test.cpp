@@ -13,6 +13,8 @@
 #include "support/opened_queue.hpp"
 #include "support/scratch.hpp"
 
+namespace queue_lost_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::queue_all_done;
@@ -228,3 +230,5 @@ TEST_CASE(
     CHECK(q.lost() == 1);
     CHECK(broken_queue(q) == "");
 }
+
+}  // namespace queue_lost_test

@@ -18,6 +18,8 @@
 #include "support/opened_queue.hpp"
 #include "support/scratch.hpp"
 
+namespace queue_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::queue_all_done;
@@ -469,3 +471,5 @@ TEST_CASE("eight processes that sleep on a queue use next to no processor time")
     for (long i = 0; i < 8; ++i) q.put(i);
     for (child& each : sleepers) CHECK(each.join() == 0);
 }
+
+}  // namespace queue_test

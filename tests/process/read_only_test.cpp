@@ -14,6 +14,8 @@
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
 
+namespace read_only_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -125,3 +127,5 @@ TEST_CASE("a read-only process gives up on a writer that is stopped in the middl
                           3);
           }) == 0);
 }
+
+}  // namespace read_only_test

@@ -21,6 +21,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace refusals_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -282,3 +284,5 @@ TEST_CASE("a child of a raw clone that lets go of what it inherited leaves it to
     m.reset();
     CHECK_FALSE(name.exists());
 }
+
+}  // namespace refusals_test

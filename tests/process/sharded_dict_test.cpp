@@ -20,6 +20,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/inspect.hpp>
 
+namespace sharded_dict_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -322,3 +324,5 @@ TEST_CASE(
     }
     CHECK(found > 0);
 }
+
+}  // namespace sharded_dict_test

@@ -9,6 +9,8 @@
 
 #include "support/storm/journal.hpp"
 
+namespace ledger_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -183,3 +185,5 @@ TEST_CASE("a ledger: what was dealt with is counted, and what was under way when
     CHECK(d.problem({a[3], a[4], a[5]}) == "");
     CHECK(d.problem({a[4], a[5]}) != "");
 }
+
+}  // namespace ledger_test

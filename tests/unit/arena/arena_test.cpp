@@ -15,6 +15,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace arena_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -209,3 +211,5 @@ TEST_CASE("an offset that is no block is refused, not freed") {
     CHECK_THROWS_AS(deallocate(tx, bed.root.in().page_offset(0), 20'000), cairn::corrupt_segment);
     CHECK_THROWS_AS(allocate(tx, std::uint64_t{1} << 60), cairn::error);
 }
+
+}  // namespace arena_test

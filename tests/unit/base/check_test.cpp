@@ -12,6 +12,8 @@
 #include "support/scratch.hpp"
 #include <cairn/detail/base/check.hpp>
 
+namespace check_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -70,3 +72,5 @@ TEST_CASE("CAIRN_CHECK takes whatever an if takes") {
     const death died = death_of([] { CAIRN_CHECK(static_cast<const int*>(nullptr), "a null pointer"); });
     CHECK(died.code == -SIGABRT);
 }
+
+}  // namespace check_test

@@ -13,6 +13,8 @@
 
 #include <cairn/error.hpp>
 
+namespace error_test {
+
 namespace {
 
 // Throws `e` and returns the name of the first handler that fits; they stand in the order a user would write them.
@@ -94,3 +96,5 @@ TEST_CASE("a remote error has the type and the text of the exception that it sta
     copy = e;
     CHECK(copy.type_name() == "my::trouble");
 }
+
+}  // namespace error_test

@@ -11,6 +11,8 @@
 
 #include <doctest/doctest.h>
 
+namespace hash_test {
+
 using namespace cairn::detail;
 
 namespace {
@@ -92,3 +94,5 @@ TEST_CASE("every byte, the length and the seed count") {
 TEST_CASE("the algorithm's number is the one that segments have recorded") {
     static_assert(hash_algorithm_xxh3 == 1);  // format 1
 }
+
+}  // namespace hash_test

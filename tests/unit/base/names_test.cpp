@@ -9,6 +9,8 @@
 
 #include <doctest/doctest.h>
 
+namespace names_test {
+
 using namespace cairn::detail;
 using namespace std::string_view_literals;
 
@@ -124,3 +126,5 @@ TEST_CASE("a name in a message has nothing that cuts the message short or change
     CHECK(printable_name("a\0b\nc\x1b[31m\x7f"sv) == "a\\x00b\\x0ac\\x1b[31m\\x7f");
     CHECK(printable_name("") == "");
 }
+
+}  // namespace names_test

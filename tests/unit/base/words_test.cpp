@@ -13,6 +13,8 @@
 
 #include <cairn/detail/base/words.hpp>
 
+namespace words_test {
+
 using namespace cairn::detail;
 
 namespace {
@@ -154,3 +156,5 @@ TEST_CASE("round_up gives the least multiple that is not smaller") {
     CHECK(round_up((std::uint64_t{1} << 63) - 1, 4096) == std::uint64_t{1} << 63);
     static_assert(round_up(4097, 4096) == 8192);
 }
+
+}  // namespace words_test

@@ -12,6 +12,8 @@
 #include "codec_case.hpp"
 #include "support/structs.hpp"
 
+namespace choice_codec_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -102,3 +104,5 @@ TEST_CASE("a variant that lost its value is refused, and prints all the same") {
     CHECK_THROWS_AS(encode(lost), cairn::invalid_argument);
     CHECK(cairn::repr(lost) == "None");
 }
+
+}  // namespace choice_codec_test

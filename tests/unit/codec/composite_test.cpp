@@ -18,6 +18,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace composite_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -109,3 +111,5 @@ TEST_CASE("a variant that lost its value is refused, and lists and sets are as t
     CHECK_THROWS_AS(s.add(lost), cairn::invalid_argument);
     CHECK(s.empty());
 }
+
+}  // namespace composite_test

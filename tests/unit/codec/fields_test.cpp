@@ -22,6 +22,8 @@
 #include <cairn/manager.hpp>
 #include <cairn/repr.hpp>
 
+namespace fields_test {
+
 using namespace cairn_test;
 
 namespace app::inner {
@@ -183,3 +185,5 @@ TEST_CASE("a struct prints as Python prints a dict") {
     text << l << l[0];
     CHECK(text.str() == "[{'id': 1, 'weight': 2.5}]{'id': 1, 'weight': 2.5}");
 }
+
+}  // namespace fields_test

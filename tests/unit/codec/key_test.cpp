@@ -15,6 +15,8 @@
 
 #include <doctest/doctest.h>
 
+namespace key_test {
+
 using cairn::detail::key_traits;
 using cairn::detail::key_type;
 
@@ -141,3 +143,5 @@ TEST_CASE("a bit of a number changes about half of the bits of its hash") {
     for (std::uint64_t n = 0; n < 100'000; ++n) low.insert(hash(n << 12) & 0xfffff);
     CHECK(low.size() > 94'000);  // 95 300 are to be expected of chance
 }
+
+}  // namespace key_test

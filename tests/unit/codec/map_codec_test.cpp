@@ -12,6 +12,8 @@
 
 #include "codec_case.hpp"
 
+namespace map_codec_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -53,3 +55,5 @@ TEST_CASE("a key twice, out of order or without a value is refused") {
     CHECK_THROWS_AS(decode<letters>(bytes_of({1, 'b', 'x', 1, 'a', 'y'})), cairn::corrupt_segment);
     CHECK_THROWS_AS(decode<letters>(bytes_of({1, 'a', 'x', 1, 'b'})), cairn::corrupt_segment);
 }
+
+}  // namespace map_codec_test

@@ -9,6 +9,8 @@
 #include "cairn/detail/codec/msgpack.hpp"
 #include "codec_case.hpp"
 
+namespace msgpack_notation_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -42,3 +44,5 @@ TEST_CASE("MessagePack is written as Python writes what it means") {
     CHECK(text_of(bytes_of({0xdf, 0x80, 0, 0, 0, 0})) == "?");
     CHECK(text_of(std::vector<std::byte>(1 << 20, std::byte{0x91})) == "?");
 }
+
+}  // namespace msgpack_notation_test

@@ -15,6 +15,8 @@
 #include <cairn/manager.hpp>
 #include <cairn/repr.hpp>
 
+namespace repr_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -141,3 +143,5 @@ TEST_CASE("text is what python3 prints, whatever the character") {
         CHECK(cairn::repr(text) == line.substr(line.find(' ') + 1));
     }
 }
+
+}  // namespace repr_test

@@ -12,6 +12,8 @@
 #include "support/scratch.hpp"
 #include "support/structs.hpp"
 
+namespace sequence_codec_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -95,3 +97,5 @@ TEST_CASE("a length that is more than what is left is refused, whatever follows"
     CHECK(contains(thrown_by<cairn::corrupt_segment>([&] { decode<std::vector<std::string>>(two_of_one); }),
                    "decode vector<str>: 2 bytes are no value of that type"));
 }
+
+}  // namespace sequence_codec_test

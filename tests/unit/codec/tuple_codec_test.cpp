@@ -10,6 +10,8 @@
 #include "codec_case.hpp"
 #include "support/structs.hpp"
 
+namespace tuple_codec_test {
+
 using namespace cairn_test;
 
 TEST_CASE("tuples and pairs of any types come back, and bytes that are none are said to be damaged") {
@@ -49,3 +51,5 @@ TEST_CASE("tuples and pairs print as Python's tuples") {
     CHECK(cairn::repr(std::tuple<bool, double, std::tuple<std::string>>{true, 1, {"x"}}) ==
           "(True, 1.0, ('x',))");
 }
+
+}  // namespace tuple_codec_test

@@ -13,6 +13,8 @@
 
 #include <cairn/cairn.hpp>
 
+namespace any_range_test {
+
 namespace {
 
 const std::vector<long> four = {1, 2, 3, 4};
@@ -93,3 +95,5 @@ TEST_CASE("operations of sets take any range") {
     CHECK(s.issuperset(even()));
     CHECK_FALSE(s.isdisjoint(even()));
 }
+
+}  // namespace any_range_test

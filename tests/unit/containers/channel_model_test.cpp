@@ -18,6 +18,8 @@
 #include "support/values.hpp"
 #include <cairn/cairn.hpp>
 
+namespace channel_model_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -127,3 +129,5 @@ TEST_CASE_TEMPLATE("a channel does what a deque of its items does, whatever the 
         }
     }));
 }
+
+}  // namespace channel_model_test

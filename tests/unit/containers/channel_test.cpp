@@ -23,6 +23,8 @@
 #include "txn/root_pin.hpp"
 #include <cairn/inspect.hpp>
 
+namespace channel_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::channel_has_item;
@@ -555,3 +557,5 @@ TEST_CASE("a damaged count of a channel's items is no reason to show more than i
     const cairn::object_contents seen = cairn::inspection(name.get()).contents("c", 0, 1'000'000);
     CHECK(seen.size == 4);  // a length and a word of text each
 }
+
+}  // namespace channel_test

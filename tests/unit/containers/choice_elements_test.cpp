@@ -8,6 +8,8 @@
 
 #include "unit/containers/every_container.hpp"
 
+namespace choice_elements_test {
+
 using namespace cairn_test;
 
 TEST_CASE("optionals, variants and std::monostate are elements and keys in every container") {
@@ -20,3 +22,5 @@ TEST_CASE("maps are elements and keys in every container") {
     use_in_every_container<std::map<bool, std::vector<bool>>, usable_as::key>({{true, {true, false}}},
                                                                               {{false, {}}, {true, {}}});
 }
+
+}  // namespace choice_elements_test

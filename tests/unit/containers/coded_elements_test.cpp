@@ -8,6 +8,8 @@
 #include "support/structs.hpp"
 #include "unit/containers/every_container.hpp"
 
+namespace coded_elements_test {
+
 using namespace cairn_test;
 
 TEST_CASE("structs that are stored field by field are elements in every container") {
@@ -17,3 +19,5 @@ TEST_CASE("structs that are stored field by field are elements in every containe
 TEST_CASE("types with a codec of their own are elements and keys in every container") {
     use_in_every_container<brittle, usable_as::key>({"a"}, {std::string(5000, 'b')});
 }
+
+}  // namespace coded_elements_test

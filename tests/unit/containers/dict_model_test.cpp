@@ -9,6 +9,8 @@
 
 #include "support/shared_models.hpp"
 
+namespace dict_model_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -37,3 +39,5 @@ TEST_CASE("dict of strings is what a vector of pairs is") {
 TEST_CASE("dict of words and strings is what a vector of pairs is") {
     check_model<long, std::string>();
 }
+
+}  // namespace dict_model_test

@@ -15,6 +15,8 @@
 #include "support/scratch.hpp"
 #include <cairn/fields.hpp>
 
+namespace dict_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -255,3 +257,5 @@ TEST_CASE("a full segment leaves a dict as it was, and erase and clear work in i
     d.set(1, "again");
     CHECK(broken_dict(d) == "");
 }
+
+}  // namespace dict_test

@@ -20,6 +20,8 @@
 #include "support/values.hpp"
 #include <cairn/cairn.hpp>
 
+namespace erase_if_test {
+
 using namespace cairn_test;
 using longs = std::vector<long>;
 
@@ -212,3 +214,5 @@ TEST_CASE("erase_if of a dict ends beside a writer that sets the value before ev
     CHECK(refused == 1);
     CHECK(d.empty());
 }
+
+}  // namespace erase_if_test

@@ -7,6 +7,8 @@
 
 #include <cairn/cairn.hpp>
 
+namespace iteration_test {
+
 TEST_CASE("a body that erases and inserts what it was given sees each pair of a dict once") {
     const cairn::manager m;
     const auto d = m.dict<long, long>("d", {{1, 1}, {2, 2}});
@@ -74,3 +76,5 @@ TEST_CASE("a body that clears a dict and fills it again ends") {
     }
     CHECK(steps > 0);
 }
+
+}  // namespace iteration_test

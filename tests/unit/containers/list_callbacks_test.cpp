@@ -24,6 +24,8 @@
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
 
+namespace list_callbacks_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -381,3 +383,5 @@ TEST_CASE(
     l.push_back("b");
     CHECK(l.size() == 2);
 }
+
+}  // namespace list_callbacks_test

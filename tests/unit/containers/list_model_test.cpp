@@ -19,6 +19,8 @@
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
 
+namespace list_model_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -121,3 +123,5 @@ TEST_CASE(
     }
     CHECK(m.stats().size_bytes == after_first);
 }
+
+}  // namespace list_model_test

@@ -16,6 +16,8 @@
 #include "support/values.hpp"
 #include <cairn/manager.hpp>
 
+namespace list_readers_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -240,3 +242,5 @@ TEST_CASE("an iteration beside a writer sees every element once that is there al
                }});
     CHECK(wrong == 0);
 }
+
+}  // namespace list_readers_test

@@ -17,6 +17,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace list_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -260,3 +262,5 @@ TEST_CASE("what can never fit fails at once, and takes no memory for a part of i
     CHECK(l == std::vector<long>{1, 2, 3});
     CHECK(broken_invariant(l) == "");
 }
+
+}  // namespace list_test

@@ -9,6 +9,8 @@
 #include "support/values.hpp"
 #include "unit/containers/every_container.hpp"
 
+namespace number_elements_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -41,3 +43,5 @@ TEST_CASE(
     use_in_every_container<blob_struct>(value_of<blob_struct>::make(3), value_of<blob_struct>::make(4));
     use_in_every_container<plain_job, usable_as::key>({1, 2.5, "a"}, {2, 2.5, "b"});
 }
+
+}  // namespace number_elements_test

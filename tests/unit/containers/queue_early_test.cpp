@@ -15,6 +15,8 @@
 #include <cairn/cairn.hpp>
 #include <cairn/detail/containers/early_copy.hpp>
 
+namespace queue_early_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::early_copy;
@@ -176,3 +178,5 @@ TEST_CASE("large items reach several threads once each, whole, and of each produ
     CHECK(all.size() == producers * each);
     CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
 }
+
+}  // namespace queue_early_test

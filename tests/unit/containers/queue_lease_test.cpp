@@ -14,6 +14,8 @@
 #include "support/scratch.hpp"
 #include <cairn/literals.hpp>
 
+namespace queue_lease_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::queue_all_done;
@@ -260,3 +262,5 @@ TEST_CASE("a lease in a full segment throws and leaves the queue as it was; givi
     CHECK(q.size() + q.dead_letters()->size() == all);
     CHECK(q.leased() == 0);
 }
+
+}  // namespace queue_lease_test

@@ -12,6 +12,8 @@
 #include "support/scratch.hpp"
 #include "support/shared_models.hpp"
 
+namespace queue_model_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -38,3 +40,5 @@ TEST_CASE_TEMPLATE("a queue does what a vector of its items does, whatever the o
         RC_ASSERT(queue_and_model<Q>::look(made) == both.model());
     }));
 }
+
+}  // namespace queue_model_test

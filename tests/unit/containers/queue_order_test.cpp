@@ -13,6 +13,8 @@
 #include "support/opened_queue.hpp"
 #include "support/scratch.hpp"
 
+namespace queue_order_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::queue_has_item;
@@ -157,3 +159,5 @@ TEST_CASE("the other orders wait, join and close as queues do") {
     check(m.priority_queue<long>("priority"));
     CHECK_THROWS_AS(static_cast<void>(m.queue<long>("lifo")), cairn::type_mismatch);
 }
+
+}  // namespace queue_order_test

@@ -17,6 +17,8 @@
 #include "support/scratch.hpp"
 #include <cairn/literals.hpp>
 
+namespace queue_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 using cairn::detail::queue_all_done;
@@ -486,3 +488,5 @@ TEST_CASE("what waits is refused inside another operation, and says so") {
     CHECK_THROWS_AS(l.update(0, [&](long&) { static_cast<void>(q.get()); }), cairn::would_deadlock);
     CHECK(q.empty());
 }
+
+}  // namespace queue_test

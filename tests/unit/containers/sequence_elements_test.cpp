@@ -5,6 +5,8 @@
 
 #include "unit/containers/every_container.hpp"
 
+namespace sequence_elements_test {
+
 using namespace cairn_test;
 
 TEST_CASE("strings are elements and keys in every container") {
@@ -16,3 +18,5 @@ TEST_CASE("vectors, of bools, too, are elements and keys in every container") {
     use_in_every_container<std::vector<bool>, usable_as::key>({true, false, true}, {});
     use_in_every_container<std::vector<std::string>>({"a", ""}, {std::string(300, 'x')});
 }
+
+}  // namespace sequence_elements_test

@@ -8,6 +8,8 @@
 #include "support/opened_dict.hpp"
 #include "support/scratch.hpp"
 
+namespace set_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -90,3 +92,5 @@ TEST_CASE("a large set, half of which is erased and comes again") {
     CHECK(s.size() == 3000);
     CHECK(broken_dict(s) == "");
 }
+
+}  // namespace set_test

@@ -14,6 +14,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace sharded_dict_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -463,3 +465,5 @@ TEST_CASE("sharded_dict does what std::map does, whatever is asked of it") {
     CHECK(d == model);
     CHECK(broken_dict(d) == "");
 }
+
+}  // namespace sharded_dict_test

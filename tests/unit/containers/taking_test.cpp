@@ -16,6 +16,8 @@
 #include "support/opened_queue.hpp"
 #include <cairn/cairn.hpp>
 
+namespace taking_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -223,3 +225,5 @@ TEST_CASE("a decoding that throws in a transaction takes back that operation alo
     CHECK(l.size() == 2);
     CHECK(broken_invariant(l) == "");
 }
+
+}  // namespace taking_test

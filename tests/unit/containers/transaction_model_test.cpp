@@ -18,6 +18,8 @@
 #include "support/shared_models.hpp"
 #include <cairn/error.hpp>
 
+namespace transaction_model_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -197,3 +199,5 @@ TEST_CASE_TEMPLATE("transactions of a queue are all or nothing, whatever is done
                    cairn::priority_queue<std::string>) {
     check_transactions<queue_and_model<Q>>(queue_step_kinds, 100'000);
 }
+
+}  // namespace transaction_model_test

@@ -25,6 +25,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace transaction_test {
+
 using namespace cairn_test;
 using namespace std::chrono_literals;
 
@@ -462,3 +464,5 @@ TEST_CASE("what a transaction frees is used again after it, and not inside it") 
     }
     CHECK(m.stats().size_bytes == size);
 }
+
+}  // namespace transaction_test

@@ -7,6 +7,8 @@
 
 #include "unit/containers/every_container.hpp"
 
+namespace tuple_elements_test {
+
 using namespace cairn_test;
 
 TEST_CASE("arrays, tuples and pairs are elements and keys in every container") {
@@ -14,3 +16,5 @@ TEST_CASE("arrays, tuples and pairs are elements and keys in every container") {
     use_in_every_container<std::tuple<bool, std::string>, usable_as::key>({true, "a"}, {false, "a"});
     use_in_every_container<std::pair<int, double>, usable_as::key>({1, 2.5}, {2, 2.5});
 }
+
+}  // namespace tuple_elements_test

@@ -16,6 +16,8 @@
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
 
+namespace damaged_dict_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -100,3 +102,5 @@ TEST_CASE("a segment of dicts and sets that is spoilt in any way is an answer or
     }
     CHECK(problems > 75);
 }
+
+}  // namespace damaged_dict_test

@@ -11,6 +11,8 @@
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
 
+namespace damaged_queue_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -78,3 +80,5 @@ TEST_CASE("a segment of queues that is spoilt in any way is an answer or an erro
     }
     CHECK(problems > 75);
 }
+
+}  // namespace damaged_queue_test

@@ -15,6 +15,8 @@
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
 
+namespace damaged_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -147,3 +149,5 @@ TEST_CASE("of a thousand problems a hundred are listed, and all are counted") {
     CHECK(problems.all().size() == cairn::detail::inspecting::problem_list::most + 1);
     CHECK(problems.all().back() == "and more");
 }
+
+}  // namespace damaged_test

@@ -18,6 +18,8 @@
 #include <cairn/codec.hpp>
 #include <cairn/repr.hpp>
 
+namespace decode_test {
+
 using cairn::detail::inspecting::element_type;
 
 namespace {
@@ -181,3 +183,5 @@ TEST_CASE("what is made of others is decoded to values, pairs and nothing") {
     CHECK(std::get<values>(value_of(std::pair<int, bool>{1, true})).size() == 2);
     CHECK(std::get<bool>(value_of(std::variant<int, bool>{true})));
 }
+
+}  // namespace decode_test

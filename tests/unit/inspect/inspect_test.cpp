@@ -13,6 +13,8 @@
 #include <cairn/error.hpp>
 #include <cairn/manager.hpp>
 
+namespace inspect_test {
+
 using namespace cairn_test;
 
 namespace {
@@ -315,3 +317,5 @@ TEST_CASE("a file that is no segment is removed by force only, and only if it is
     CHECK_THROWS_AS(cairn::remove_segment(old, true), cairn::no_such_segment);
     CHECK(name.exists());
 }
+
+}  // namespace inspect_test

@@ -19,6 +19,8 @@
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
 
+namespace verify_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -268,3 +270,5 @@ TEST_CASE("an object whose making was cut off by a death is not waited for: the 
     CHECK_FALSE(m.contains("cut off"));
     CHECK(numbers == std::vector<long>{1, 2});
 }
+
+}  // namespace verify_test

@@ -16,6 +16,8 @@
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
+namespace lifecycle_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -363,3 +365,5 @@ TEST_CASE("names of segments: what is refused is invalid_name, which says why") 
     }
     CHECK_THROWS_AS(cairn::manager::open(longest), cairn::no_such_segment);
 }
+
+}  // namespace lifecycle_test

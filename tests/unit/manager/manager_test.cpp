@@ -16,6 +16,8 @@
 #include "support/values.hpp"
 #include <cairn/cairn.hpp>
 
+namespace manager_test {
+
 using namespace cairn_test;
 using namespace cairn::literals;
 
@@ -313,3 +315,5 @@ TEST_CASE("managers copy, move and assign; handles outlive them") {
     b = std::move(c);
     CHECK(b.is_anonymous());
 }
+
+}  // namespace manager_test

@@ -25,6 +25,8 @@
 #include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
 
+namespace child_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -244,3 +246,5 @@ TEST_CASE("a quiet thread handles no signal, has a name of its own, and leaves i
         CHECK(::sigismember(&seen.mask, signal) == 1);
     CHECK(std::string(seen.name) == "quiet and much ");
 }
+
+}  // namespace child_test

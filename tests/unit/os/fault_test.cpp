@@ -20,6 +20,8 @@
 #include "support/faults.hpp"
 #include "support/scratch_directory.hpp"
 
+namespace fault_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -128,3 +130,5 @@ TEST_CASE("a call that was interrupted is made again, and asks again") {
     CHECK(fd.valid());
     CHECK(asked() == std::vector<std::string>{"open", "open", "open", "open"});
 }
+
+}  // namespace fault_test

@@ -21,6 +21,8 @@
 #include "os/probe.hpp"
 #include "support/scratch_directory.hpp"
 
+namespace file_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -276,3 +278,5 @@ TEST_CASE("named segments live in /dev/shm, unless a test says otherwise") {
     CHECK(os::shm_directory() == "/somewhere/else");
     CHECK(os::set_shm_directory(before));
 }
+
+}  // namespace file_test

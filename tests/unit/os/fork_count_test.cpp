@@ -12,6 +12,8 @@
 
 #include "support/scratch.hpp"
 
+namespace fork_count_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -129,3 +131,5 @@ TEST_CASE("a fork that has failed, or whose child cannot arrive any more, is not
               CHILD_CHECK(!os::has_forks_on_their_way());
           }) == 0);
 }
+
+}  // namespace fork_count_test

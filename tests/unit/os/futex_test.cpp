@@ -18,6 +18,8 @@
 #include "os/child.hpp"
 #include "support/scratch.hpp"
 
+namespace futex_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -169,3 +171,5 @@ TEST_CASE("a sleeper of another process counts among those woken") {
     CHECK(woken == 1);
     CHECK(other.join() == 0);
 }
+
+}  // namespace futex_test

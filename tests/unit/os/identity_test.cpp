@@ -30,6 +30,8 @@
 #include "support/faults.hpp"
 #include "support/scratch.hpp"
 
+namespace identity_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -337,3 +339,5 @@ TEST_CASE("now is the system clock's now") {
     CHECK(before <= now);
     CHECK(now <= nanoseconds());
 }
+
+}  // namespace identity_test

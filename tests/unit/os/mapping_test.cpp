@@ -23,6 +23,8 @@
 #include "os/file.hpp"
 #include "support/scratch.hpp"
 
+namespace mapping_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -221,3 +223,5 @@ TEST_CASE("a wiped page is the parent's alone: a child finds zeros, whatever was
     CHECK(*word == 42);
     ::munmap(word, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
 }
+
+}  // namespace mapping_test

@@ -10,6 +10,8 @@
 
 #include <doctest/doctest.h>
 
+namespace memory_limit_test {
+
 using cairn::detail::os::control_group_memory;
 
 namespace {
@@ -71,3 +73,5 @@ TEST_CASE("this process has some memory") {
     CHECK(control_group_memory() > 1 << 20);
     CHECK(control_group_memory() == control_group_memory());
 }
+
+}  // namespace memory_limit_test

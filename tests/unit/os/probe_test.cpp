@@ -26,6 +26,8 @@
 #include "support/scratch.hpp"
 #include "support/scratch_directory.hpp"
 
+namespace probe_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -183,3 +185,5 @@ TEST_CASE("a program is called what it calls itself, whatever that is") {
     CHECK(c.join() == 0);
     CHECK(os::program_of(pid) == "");
 }
+
+}  // namespace probe_test

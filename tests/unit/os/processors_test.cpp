@@ -8,6 +8,8 @@
 
 #include "support/scratch.hpp"
 
+namespace processors_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -21,3 +23,5 @@ TEST_CASE("a process that is bound to one processor knows of the others: who it 
               CHILD_CHECK(os::processor_count() == ::sysconf(_SC_NPROCESSORS_ONLN));
           }) == 0);
 }
+
+}  // namespace processors_test

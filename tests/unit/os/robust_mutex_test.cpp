@@ -26,6 +26,8 @@
 #include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/manager.hpp>
 
+namespace robust_mutex_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -592,3 +594,5 @@ TEST_CASE("the number of acquisitions goes on beyond what the word can count") {
     }
     CHECK(acquired_count(m) == 0x1'0000'0002);
 }
+
+}  // namespace robust_mutex_test

@@ -20,6 +20,8 @@
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
+namespace thread_state_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -157,3 +159,5 @@ TEST_CASE("what a thread has open is its own") {
     CHECK(this_thread.open == &here);
     this_thread.open = nullptr;
 }
+
+}  // namespace thread_state_test

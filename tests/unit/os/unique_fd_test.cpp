@@ -10,6 +10,8 @@
 
 #include <doctest/doctest.h>
 
+namespace unique_fd_test {
+
 using cairn::detail::os::unique_fd;
 
 namespace {
@@ -79,3 +81,5 @@ TEST_CASE("a released descriptor is somebody else's to close") {
     CHECK_FALSE(is_open(fd));
     again.reset();
 }
+
+}  // namespace unique_fd_test

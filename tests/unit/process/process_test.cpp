@@ -20,6 +20,8 @@
 
 #include <cairn/process.hpp>
 
+namespace process_test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -289,3 +291,5 @@ TEST_CASE("processes can be kept in a vector") {
     for (int i = 0; i < 8; ++i) workers.emplace_back(::_exit, i);
     for (int i = 0; i < 8; ++i) CHECK(ended_code(workers[static_cast<std::size_t>(i)]) == i);
 }
+
+}  // namespace process_test

@@ -16,6 +16,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace directory_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -305,3 +307,5 @@ TEST_CASE("objects that differ only in a byte of 255, or in length, are differen
     CHECK(m.list<long>(std::string(254, 'x')).at(0) == 3);
     CHECK(m.list<long>(longest).name() == longest);
 }
+
+}  // namespace directory_test

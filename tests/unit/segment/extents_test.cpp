@@ -15,6 +15,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace extents_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -211,3 +213,5 @@ TEST_CASE("a page of another owner cannot be given back") {
     guard.commit();
     CHECK_THROWS_AS(give_back_extent(guard, nullptr, page), cairn::corrupt_segment);
 }
+
+}  // namespace extents_test

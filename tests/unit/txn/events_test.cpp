@@ -16,6 +16,8 @@
 #include <cairn/detail/txn/events.hpp>
 #include <cairn/manager.hpp>
 
+namespace events_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -159,3 +161,5 @@ TEST_CASE("recovery and removal wake everybody, and a sleeper finds out") {
     CHECK(room.m.remove("l"));
     sleeper.join();
 }
+
+}  // namespace events_test

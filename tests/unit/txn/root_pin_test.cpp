@@ -17,6 +17,8 @@
 #include <cairn/error.hpp>
 #include <cairn/manager.hpp>
 
+namespace root_pin_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 using namespace std::chrono_literals;
@@ -151,3 +153,5 @@ TEST_CASE("what a thread or a process leaves that dies at a pin is found out, an
               "pid " + std::to_string(::getpid()) + " (thread " + std::to_string(::gettid()) + ")");
     }).join();
 }
+
+}  // namespace root_pin_test

@@ -18,6 +18,8 @@
 #include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 
+namespace root_transaction_test {
+
 using namespace cairn_test;
 using namespace cairn::detail;
 
@@ -359,3 +361,5 @@ TEST_CASE("a private view of what a dead writer has left is nobody's, also when 
     reader.join();
     CHECK(o.l == o.expected(10));
 }
+
+}  // namespace root_transaction_test

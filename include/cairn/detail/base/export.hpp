@@ -40,7 +40,11 @@
 #else
 #define CAIRN_API __attribute__((visibility("default")))
 #endif
+#if defined(__OPTIMIZE__)
 #define CAIRN_INLINE inline __attribute__((always_inline))
+#else
+#define CAIRN_INLINE inline  // without optimisation, a body at each call is only more to compile
+#endif
 #define CAIRN_NOINLINE __attribute__((noinline))
 #define CAIRN_COLD __attribute__((noinline, cold))
 

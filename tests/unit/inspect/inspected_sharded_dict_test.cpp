@@ -1,4 +1,4 @@
-// sharded_dict_test.cpp - an object in parts, seen from outside: one object, whatever its bytes are.
+// inspected_sharded_dict_test.cpp - an object in parts, seen from outside: one object, whatever its bytes are.
 // SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <string>
@@ -16,6 +16,8 @@
 #include <cairn/error.hpp>
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
+
+namespace inspected_sharded_dict_test {
 
 using namespace cairn_test;
 using namespace cairn::detail;
@@ -297,3 +299,5 @@ TEST_CASE("a segment of sharded_dicts that is spoilt in any way is an answer or 
     }
     CHECK(problems > 75);
 }
+
+}  // namespace inspected_sharded_dict_test
