@@ -26,8 +26,8 @@
 #include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/detail/containers/queue_items.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
+#include <cairn/detail/containers/queue_waiting.hpp>
 #include <cairn/detail/containers/user_transaction.hpp>
-#include <cairn/detail/containers/waiting.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
 

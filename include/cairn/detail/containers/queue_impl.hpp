@@ -8,69 +8,6 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-/// Between the attempts of who gets: what the dead have on lease is not lost. Whoever finds nothing looks for it, and only
-/// then believes that a closed queue is at its end.
-struct lease_sweep {
-    segment& in;
-    root_slot& slot;
-    std::uint64_t generation;
-    queue_node& node;
-    bool& is_swept;  // since the queue was closed
-    bool& is_asked;  // for the end of a closed queue
-
-    [[nodiscard]] bool may_have_leases() const noexcept {
-        return load_word(node.leased_count) != 0 || load_word(node.is_dead_letters) != 0;
-    }
-    CAIRN_INLINE void before() const {
-        if (may_have_leases()) [[unlikely]]
-            static_cast<void>(at_tick());
-    }
-    bool operator()() const {
-        if (!may_have_leases()) return false;
-        is_swept = load_enum(node.state) != queue_state::open;
-        return sweep_dead(in, slot, generation, node) || is_swept;
-    }
-    [[nodiscard]] bool at_tick() const {
-        if (!may_have_leases()) return false;
-        queue_node& with_leases = node_with_leases(in, slot, node);
-        return load_word(with_leases.leased_count) != 0 && is_sweep_due(with_leases) &&
-               sweep_dead(in, slot, generation, node);
-    }
-    [[nodiscard]] bool is_wanted() const noexcept { return is_asked; }
-};
-
-/// Between the attempts of who joins.
-struct join_sweep {
-    segment& in;
-    root_slot& slot;
-    std::uint64_t generation;
-    queue_node& node;
-
-    static void before() noexcept {}
-    bool operator()() const {
-        const bool has_written_off = write_off_dead(in, slot, generation, node);
-        return return_leases_of_dead(in, slot, generation, node_with_leases(in, slot, node)) ||
-               has_written_off;
-    }
-    [[nodiscard]] bool at_tick() const { return is_sweep_due(node_with_leases(in, slot, node)) && (*this)(); }
-    static bool is_wanted() noexcept { return false; }
-};
-
-/// Between the attempts of who puts: places that were kept for somebody who is dead are anybody's.
-struct places_sweep {
-    segment& in;
-    root_slot& slot;
-    std::uint64_t generation;
-    queue_node& node;
-
-    static void before() noexcept {}
-    bool operator()() const {
-        return load_word(node.batch_putter) != 0 && forget_places_of_dead(in, slot, generation, node);
-    }
-    [[nodiscard]] bool at_tick() const { return (*this)(); }
-    static bool is_wanted() noexcept { return false; }
-};
-
 /// Items that came back from leases, in order.
 template <typename T>
 read_result copy_returned(const segment& s, const queue_node& node, std::vector<element_copy<T>>& items) {
@@ -97,22 +34,19 @@ bool basic_queue<T, Order>::attempt_get(steady_time deadline, const std::stop_to
                                         const Attempt& take) const {
     this->require_writable();
     queue_node& n = node_in(in());
-    bool is_swept = false;
-    bool is_asked = false;
-    const auto attempt = [&](root_transaction& tx) {
-        if (queued_count(n) == 0) {
-            if (n.state == queue_state::open)
-                is_swept = false;  // it was closed in a transaction that was taken back
-            if (n.leased_count == 0 || is_swept) require_open("get from", tx, n);
-            is_asked = n.state != queue_state::open;
-            return false;
-        }
-        require_list_stride(tx, n);
-        take(tx, n);
-        return true;
-    };
-    return attempt_until(in(), slot(), generation(), event_of_items(n), n.tail, deadline, stop, attempt,
-                         lease_sweep{in(), slot(), generation(), n, is_swept, is_asked});
+    return attempt_until<queue_wait::item>(
+        in(), slot(), generation(), n, deadline, stop, [&](root_transaction& tx, queue_progress& progress) {
+            if (queued_count(n) == 0) {
+                if (n.state == queue_state::open)
+                    progress.is_swept = false;  // it was closed in a transaction that was taken back
+                if (n.leased_count == 0 || progress.is_swept) require_open("get from", tx, n);
+                progress.is_asked = n.state != queue_state::open;
+                return false;
+            }
+            require_list_stride(tx, n);
+            take(tx, n);
+            return true;
+        });
 }
 
 template <typename T, typename Order>
@@ -121,15 +55,14 @@ bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
     this->require_writable();
     const item_to_put<T> item(value);
     queue_node& n = node_in(in());
-    const auto attempt = [&](root_transaction& tx) {
-        require_open("put into", tx, n);
-        if (!has_room(n)) return false;
-        require_list_stride(tx, n);
-        Order::put(tx, n, item);
-        return true;
-    };
-    return attempt_until(in(), slot(), generation(), queue_has_room, n.head, deadline, stop, attempt,
-                         places_sweep{in(), slot(), generation(), n});
+    return attempt_until<queue_wait::room>(in(), slot(), generation(), n, deadline, stop,
+                                           [&](root_transaction& tx, queue_progress&) {
+                                               require_open("put into", tx, n);
+                                               if (!has_room(n)) return false;
+                                               require_list_stride(tx, n);
+                                               Order::put(tx, n, item);
+                                               return true;
+                                           });
 }
 
 template <typename T, typename Order>
@@ -140,7 +73,7 @@ basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) c
     const items_to_put<T> items(values);
     queue_node& n = node_in(in());
     std::uint64_t first = 0;
-    const auto put_next = [&](root_transaction& tx) {
+    const auto put_next = [&](root_transaction& tx, queue_progress&) {
         require_open("put into", tx, n);
         const std::uint64_t left = items.count() - first;
         const std::uint64_t count = n.maxsize == 0 ? left : std::min(left, n.maxsize);
@@ -154,8 +87,7 @@ basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) c
     };
     try {
         while (first != items.count() &&
-               attempt_until(in(), slot(), generation(), queue_has_room, n.head, no_deadline, stop, put_next,
-                             places_sweep{in(), slot(), generation(), n})) {}
+               attempt_until<queue_wait::room>(in(), slot(), generation(), n, no_deadline, stop, put_next)) {}
     } catch (...) {
         give_up_places(in(), slot(), generation(), n);
         throw;
@@ -438,9 +370,9 @@ template <typename T, typename Order>
 bool basic_queue<T, Order>::join_before(steady_time deadline, const std::stop_token& stop) const {
     this->require_writable();
     queue_node& n = node_in(in());
-    return attempt_until(
-        in(), slot(), generation(), queue_all_done, n.done, deadline, stop,
-        [&](root_transaction&) { return n.done == n.tail; }, join_sweep{in(), slot(), generation(), n});
+    return attempt_until<queue_wait::all_done>(
+        in(), slot(), generation(), n, deadline, stop,
+        [&](root_transaction&, queue_progress&) { return n.done == n.tail; });
 }
 
 template <typename T, typename Order>
