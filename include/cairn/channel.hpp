@@ -56,7 +56,8 @@ struct channel_options {
     /// The most items that it holds.
     std::int64_t capacity = 0;
     /// For items without a fixed size (strings ...): how many bytes all of them may have, 8 more for each included. No item
-    /// can be larger. 0: 64 for each item.
+    /// can be larger. 0: 64 for each item; where all have one size (large structs, tuples of
+    /// numbers), as many as they need.
     std::uint64_t bytes = 0;
 };
 
@@ -191,7 +192,9 @@ public:
         static_cast<void>(detail::channel_at(s, node, item_bytes));
     }
     static detail::channel_shape shape_of(const std::string& what, const channel_options& options) {
-        return detail::channel_shape_of(what, options.capacity, options.bytes, item_bytes);
+        // Large structs and tuples are stored as strings are, but may have one size: then the channel holds its capacity.
+        constexpr std::uint64_t each = traits::in_place ? 0 : detail::fixed_bytes<T>();
+        return detail::channel_shape_of(what, options.capacity, options.bytes, item_bytes, each);
     }
     static detail::segment_offset create(detail::root_transaction& tx, const detail::channel_shape& shape) {
         return detail::create_channel(tx, shape);

@@ -251,19 +251,20 @@ std::string channel_type_name(const std::string& element) {
 }
 
 channel_shape channel_shape_of(const std::string& what, std::int64_t capacity, std::uint64_t bytes,
-                               std::size_t item_bytes) {
+                               std::size_t item_bytes, std::uint64_t blob_bytes) {
     const auto refuse = [&](const std::string& why) {
         throw invalid_argument("create " + what + ": " + why);
     };
     if (capacity <= 0) refuse("its capacity is " + std::to_string(capacity) + ", expected 1 or more");
     const auto count = static_cast<std::uint64_t>(capacity);
-    const std::uint64_t item_words = channel_item_words(item_bytes);
+    const std::uint64_t item_words =
+        blob_bytes != 0 && bytes == 0 ? channel_blob_words(blob_bytes) : channel_item_words(item_bytes);
     if (count > most_channel_words / std::max<std::uint64_t>(1, item_words) || bytes / 8 > most_channel_words)
         refuse("a capacity of " + std::to_string(capacity) + " items takes more than 16 GiB");
     std::uint64_t words = count * item_words;
     if (item_bytes == 0) {
-        words = bytes == 0 ? std::min(count * default_blob_words, most_channel_words)
-                           : std::max<std::uint64_t>(2, (bytes + 7) / 8);
+        if (bytes != 0) words = std::max<std::uint64_t>(2, (bytes + 7) / 8);
+        else if (blob_bytes == 0) words = std::min(count * default_blob_words, most_channel_words);
     }
     return {count, words, static_cast<std::uint32_t>(item_bytes)};
 }

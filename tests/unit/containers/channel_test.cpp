@@ -11,6 +11,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <unistd.h>
@@ -152,6 +153,37 @@ TEST_CASE("a channel of strings is full at its capacity, and where their bytes h
     CHECK(bytes.try_put(std::string(72, 'e')));
     CHECK(broken_channel(bytes) == "");
     CHECK(bytes.get() == std::string(72, 'e'));
+}
+
+TEST_CASE("a channel of structs holds its capacity, however large they are") {
+    const cairn::manager m;
+    const auto fill = [&]<std::size_t Bytes>(std::integral_constant<std::size_t, Bytes>) {
+        using item = std::array<char, Bytes>;
+        const auto c = m.channel<item>("c" + std::to_string(Bytes), 40);
+        for (int round = 0; round < 3; ++round) {
+            for (int i = 0; i < 40; ++i) {
+                item value{};
+                value.back() = static_cast<char>(i);
+                REQUIRE(c.try_put(value));
+            }
+            CHECK(c.full());
+            CHECK_FALSE(c.try_put(item{}));
+            for (int i = 0; i < 40; ++i) REQUIRE(c.get().back() == static_cast<char>(i));
+        }
+        CHECK(broken_channel(c) == "");
+        static_cast<void>(m.channel<item>("c" + std::to_string(Bytes), 40));  // found again
+    };
+    fill(std::integral_constant<std::size_t, 256>());
+    fill(std::integral_constant<std::size_t, 257>());
+    fill(std::integral_constant<std::size_t, 1024>());
+    fill(std::integral_constant<std::size_t, 100'003>());
+    const auto pairs = m.channel<std::tuple<long, double>>("pairs", 1000);
+    for (long i = 0; i < 1000; ++i) REQUIRE(pairs.try_put({i, 0.5}));
+    CHECK_FALSE(pairs.try_put({}));
+    using huge = std::array<char, 1 << 20>;
+    const std::string what = thrown_by<cairn::invalid_argument>(
+        [&] { static_cast<void>(m.channel<huge>("huge", std::int64_t{1} << 20)); });
+    CHECK(contains(what, "takes more than 16 GiB"));
 }
 
 TEST_CASE("a channel is found with the same type and capacity, and nothing else") {

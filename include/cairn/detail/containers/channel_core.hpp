@@ -42,8 +42,9 @@ struct channel_shape {
     std::uint64_t ring_words;
     std::uint32_t item_bytes;
 };
+/// `blob_bytes`: what each blob has, where all have the same size; else 0.
 CAIRN_API channel_shape channel_shape_of(const std::string& what, std::int64_t capacity, std::uint64_t bytes,
-                                         std::size_t item_bytes);
+                                         std::size_t item_bytes, std::uint64_t blob_bytes = 0);
 
 /// A new channel, empty, with nobody at its ends.
 CAIRN_API segment_offset create_channel(root_transaction& tx, const channel_shape& shape);
