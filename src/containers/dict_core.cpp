@@ -273,6 +273,7 @@ void dict_change::erase(std::byte* record) {
     store_counts(header, header.used - (ends_here ? 1 : 0), header.live - 1);
     tx_.store(node_.size, node_.size - 1);
     forget_in_order(word_in(record, 0));
+    if (is_sparse(header.live, entry_groups(entry))) shrink_later(hash);
 }
 
 void dict_change::tidy_up_and_commit() {
@@ -282,11 +283,13 @@ void dict_change::tidy_up_and_commit() {
     few_count_ = 0;
     more_frees_.clear();
     has_erased_ = tx_.has_joined();
-    if (trim_count_ == 0) return;
+    if (trim_count_ == 0) return;  // nothing was erased
     trim_order(tx_, node_, last_trim_);
     for (const std::uint64_t sequence : more_trims_) trim_order(tx_, node_, sequence);
     trim_count_ = 0;
     more_trims_.clear();
+    for (const std::uint64_t hash : sparse_) shrink_table(hash);
+    sparse_.clear();
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

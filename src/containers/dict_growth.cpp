@@ -1,8 +1,14 @@
 // dict_growth.cpp - tables that are built anew, larger or as two, when they have no room left.
 // SPDX-License-Identifier: BSL-1.0
+#include <new>
+
 #include "containers/dict_tables.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {
+
+namespace {
+constexpr std::uint64_t least_most_directory_bytes = 4096;  // chosen freely: so large it may be in any dict
+}
 
 // The table of a hash, with a place for one more record.
 dict_change::roomy_table dict_change::make_room(std::uint64_t hash) {
@@ -25,6 +31,14 @@ dict_change::roomy_table dict_change::make_room(std::uint64_t hash) {
     }
 }
 
+// Hashes that differ by chance need two to four entries for each table. Keys that a split does not part (NaN, which is never equal
+// to what is there, or keys that somebody has made for it) would double the directory with each of them: their table
+// grows instead.
+bool dict_change::may_double_directory() const noexcept {
+    const std::uint64_t bytes = (std::uint64_t{2} << depth_of(node_)) * sizeof(std::uint64_t);
+    return bytes <= least_most_directory_bytes + node_.size * node_.shape.record_bytes() / 4;
+}
+
 // Builds the table of a hash anew, larger or without what was erased, or as two.
 CAIRN_COLD void dict_change::grow_table(std::uint64_t hash, std::uint64_t entry,
                                         const dict_table_header& header) {
@@ -35,7 +49,9 @@ CAIRN_COLD void dict_change::grow_table(std::uint64_t hash, std::uint64_t entry,
     if (depth > depth_of(node_)) throw_damaged(s, tx_.slot());
 
     const bool is_half_erased = header.live <= most_records(groups) / 2;
-    if (is_half_erased || !is_full_size(groups, record_bytes, depth) || depth == largest_directory_depth) {
+    const bool may_split =
+        depth < depth_of(node_) || (depth != largest_directory_depth && may_double_directory());
+    if (is_half_erased || !is_full_size(groups, record_bytes, depth) || !may_split) {
         const std::uint32_t now = is_half_erased ? groups : more_groups(groups, record_bytes);
         if (table_bytes(now, record_bytes) > max_segment_bytes || now >> (64 - entry_offset_bits) != 0)
             throw_damaged(s, tx_.slot());
@@ -50,6 +66,43 @@ CAIRN_COLD void dict_change::grow_table(std::uint64_t hash, std::uint64_t entry,
         replace_entries(hash, depth, dict_entry(zeros, groups), dict_entry(ones, groups));
     }
     free_later(entry_table(entry), table_bytes(groups, record_bytes));
+}
+
+// No memory for the note: the table stays as it is until another erase.
+void dict_change::shrink_later(std::uint64_t hash) noexcept {
+    if (tx_.has_joined()) return;  // blocks that are freed there are used again only after it
+    try {
+        sparse_.push_back(hash);
+    } catch (const std::bad_alloc&) {
+        return;
+    }
+}
+
+// A table that has lost nearly all that it had is built anew, small. A transaction of its own, after that of the erase; what fails
+// in it fails nobody.
+CAIRN_COLD void dict_change::shrink_table(std::uint64_t hash) noexcept {
+    const segment& s = tx_.in();
+    const std::uint32_t record_bytes = node_.shape.record_bytes();
+    try {
+        const std::uint64_t entry = entries_of(s, node_)[entry_index(node_, hash)];
+        const dict_table_header& header = header_of(s, node_, entry);
+        const std::uint32_t groups = entry_groups(entry);
+        const std::uint32_t depth = header.depth;
+        if (!is_sparse(header.live, groups) || depth > depth_of(node_)) return;
+        const std::uint32_t now = groups_for(header.live, record_bytes);
+        if (now >= groups) return;
+        const segment_offset table = build_table(now, depth);
+        rebuild_table(entry, table, now);
+        replace_entries(hash, depth, dict_entry(table, now), dict_entry(table, now));
+        deallocate(tx_, entry_table(entry), table_bytes(groups, record_bytes));
+        tx_.commit();
+    } catch (...) {
+        try {
+            tx_.roll_back();
+        } catch (...) {
+            // Its end does it.
+        }
+    }
 }
 
 // Clears header and tags; nobody reads a record whose tag is not live.

@@ -30,6 +30,21 @@ constexpr bool is_full_size(std::uint32_t groups, std::uint32_t record_bytes, st
     return 2 * std::bit_ceil(table_bytes(groups, record_bytes)) > most;
 }
 
+/// Small ones are not worth it.
+constexpr std::uint32_t least_shrunk_groups = 4;
+
+/// Few enough for a table of a quarter of the size at most, in which they are doubled before it has to grow.
+constexpr bool is_sparse(std::uint32_t live, std::uint32_t groups) noexcept {
+    return groups >= least_shrunk_groups && live < most_records(groups) / 8;
+}
+
+/// Of a table with room for twice as many.
+constexpr std::uint32_t groups_for(std::uint32_t live, std::uint32_t record_bytes) noexcept {
+    std::uint32_t groups = 1;
+    while (most_records(groups) < 2 * live + 1) groups = more_groups(groups, record_bytes);
+    return groups;
+}
+
 inline std::uint32_t depth_of(const dict_node& node) noexcept {
     return 63 - node.shift;
 }

@@ -157,9 +157,25 @@ void add_word_states(keyed_rows<words>& rows) {
     // Full groups whose records were erased: places that searches go past, until the table is built anew.
     const items later = some_items<words>(24, 9000);
     rows.add(
-        "update", "a table that is half erased", some_items<words>(6),
+        "update", "a table that is half erased", some_items<words>(10),
         [=](const words& d) { d.update(later); }, [=](items& v) { append<words>(v, later); },
-        add_and_take(58));
+        add_and_take(55));
+
+    // Tables of 65 and of 527 places that were full, and have an eighth left.
+    auto take_first = [](const words& d) { d.erase(element<long>::make(0)); };
+    auto without_first = [](items& v) { v.erase(v.begin()); };
+    rows.add("erase", "a table that becomes sparse", some_items<words>(9), take_first, without_first,
+             add_and_take(56));
+    rows.add("erase", "a table with pages that becomes sparse", some_items<words>(66), take_first,
+             without_first, add_and_take(461));
+    rows.add(
+        "erase", "a table that becomes sparse in a full segment", some_items<words>(66), take_first,
+        without_first,
+        [=](const cairn::manager& m) {
+            add_and_take(461)(m);
+            fill(0)(m);
+        },
+        smallest_segment());
 
     rows.add(
         "set", "in a full segment", some_items<words>(260), expect_full([](const words& d) { d.set(-5, 7); }),

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -171,6 +173,60 @@ TEST_CASE("dict update of many tables: a NaN, which is not looked for, goes to t
     CHECK(broken_dict(d) == "");
 }
 
+namespace {
+
+// hash_word() read backwards: for somebody who knows the seed.
+std::uint64_t key_of(std::uint64_t hash, std::uint64_t seed) {
+    const auto unshift = [](std::uint64_t v) { return v ^ (v >> 33U); };
+    const auto inverse = [](std::uint64_t of) {
+        std::uint64_t x = of;
+        for (int i = 0; i < 6; ++i) x *= 2 - of * x;
+        return x;
+    };
+    std::uint64_t h = unshift(hash) * inverse(0xc4ceb9fe1a85ec53);
+    h = unshift(h) * inverse(0xff51afd7ed558ccd);
+    return unshift(h) ^ (seed + 0x9e3779b97f4a7c15);
+}
+
+}  // namespace
+
+TEST_CASE("keys that no split of a table parts take memory in proportion to their number") {
+    const cairn::manager m;
+    const auto used = [&] { return m.stats().used_bytes; };
+    const std::uint64_t before = used();
+    SUBCASE("NaN, which is new each time") {
+        const auto s = m.set<double>("s");
+        for (int i = 0; i < 10'000; ++i) s.add(std::nan(""));
+        for (int i = 0; i < 10'000; ++i) s.add(i);
+        CHECK(s.size() == 20'000);
+        CHECK(s.contains(9'999.0));
+        CHECK_FALSE(s.contains(std::nan("")));
+        CHECK(used() - before < 4'000'000);
+        s.clear();
+        CHECK(s.empty());
+    }
+    SUBCASE("keys that were made for it") {
+        const auto d = m.dict<std::uint64_t, long>("d");
+        const auto& node = opened_keyed(d).node_ref();
+        constexpr long count = 20'000;
+        const auto key = [&](long i) {
+            return key_of(0xabcdefULL << 40 | static_cast<std::uint64_t>(i) * 977, node.seed);
+        };
+        REQUIRE(cairn::detail::hash_word(key(3), node.seed) == (0xabcdefULL << 40 | 3 * 977));
+        for (long i = 0; i < count; ++i) d.set(key(i), i);
+        CHECK(used() - before < 4'000'000);
+        for (long i = 0; i < count; ++i) REQUIRE(d.at(key(i)) == i);
+        // Others beside them: the directory may grow now, and the large table is split when it is full.
+        for (long i = 0; i < 10 * count; ++i) d.set(static_cast<std::uint64_t>(i), i);
+        for (long i = count; i < 2 * count; ++i) d.set(key(i), i);
+        for (long i = 0; i < 2 * count; ++i) REQUIRE(d.at(key(i)) == i);
+        CHECK(used() - before < 30'000'000);
+        for (long i = 0; i < 2 * count; ++i) REQUIRE(d.erase(key(i)));
+        CHECK(d.size() == 10 * count);
+        CHECK(broken_dict(d) == "");
+    }
+}
+
 TEST_CASE("dict keys that are structs: padding does not count") {
     const cairn::manager m;
     const auto d = m.dict<padded, long>("d");
@@ -222,6 +278,40 @@ TEST_CASE("a dict may lose pairs while it is iterated over: the others are seen 
     CHECK(cairn::erase_if(d, [](long key, long) { return key > 100; }) == 450);
     CHECK(d.size() == 51);
     CHECK(broken_dict(d) == "");
+}
+
+TEST_CASE_TEMPLATE("what is erased gives its memory back, and tables grow again", C, cairn::dict<long, long>,
+                   cairn::dict<std::string, std::string>, cairn::sharded_dict<long, std::string>) {
+    using K = typename C::key_type;
+    using V = typename C::mapped_type;
+    const auto make = []<typename T>(std::type_identity<T>, long i) {
+        if constexpr (std::is_same_v<T, std::string>) return "number " + std::to_string(i);
+        else return static_cast<T>(i);
+    };
+    const auto key = [&](long i) { return make(std::type_identity<K>(), i); };
+    const auto value = [&](long i) { return make(std::type_identity<V>(), i); };
+    const long count = static_cast<long>(scaled(60'000));
+    const cairn::manager m;
+    const C d = [&] {
+        if constexpr (std::is_same_v<C, cairn::dict<K, V>>) return m.dict<K, V>("d");
+        else return m.sharded_dict<K, V>("d");
+    }();
+    const std::uint64_t empty = m.stats().used_bytes;
+    std::uint64_t full = 0;
+    for (int round = 0; round < 3; ++round) {
+        for (long i = 0; i < count; ++i) d.set(key(i), value(i));
+        const std::uint64_t used = m.stats().used_bytes - empty;
+        if (round == 0) full = used;
+        CHECK(used < full * 5 / 4);
+        for (long i = 0; i < count; ++i)
+            if (i % 1000 != 0) REQUIRE(d.erase(key(i)));
+        CHECK(d.size() == static_cast<std::size_t>((count + 999) / 1000));
+        CHECK(m.stats().used_bytes - empty < full / 8);
+        for (long i = 0; i < count; i += 1000) REQUIRE(d.at(key(i)) == value(i));
+    }
+    for (long i = 0; i < count; i += 1000) REQUIRE(d.erase(key(i)));
+    CHECK(d.empty());
+    MESSAGE("full " << full << " bytes, drained " << m.stats().used_bytes - empty);
 }
 
 TEST_CASE("a dict whose tables split many times still has everything, in order") {

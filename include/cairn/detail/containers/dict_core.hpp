@@ -195,7 +195,7 @@ public:
     void replace(std::byte* record, std::span<const std::byte> value);
     /// Takes a record away. Needs no memory.
     void erase(std::byte* record);
-    /// Frees what was replaced or erased, and commits.
+    /// Frees what was replaced or erased, and commits. Then tables that have got sparse are made smaller, if there is memory.
     CAIRN_INLINE void commit() {
         if (few_count_ == 0 && trim_count_ == 0) [[likely]] {
             tx_.commit();
@@ -225,9 +225,12 @@ private:
     segment_offset build_table(std::uint32_t groups, std::uint32_t depth);
     void rebuild_table(std::uint64_t entry, segment_offset table, std::uint32_t groups);
     void split_table(std::uint64_t entry, std::uint32_t bit, segment_offset zeros, segment_offset ones);
+    [[nodiscard]] bool may_double_directory() const noexcept;
     void double_directory();
     void replace_entries(std::uint64_t hash, std::uint32_t depth, std::uint64_t zeros, std::uint64_t ones);
     void add_to_order(std::uint64_t hash);
+    void shrink_later(std::uint64_t hash) noexcept;
+    void shrink_table(std::uint64_t hash) noexcept;
     void forget_in_order(std::uint64_t sequence);
     void trim_later(std::uint64_t sequence);
 
@@ -241,7 +244,8 @@ private:
     std::uint64_t last_trim_ = 0;
     std::uint64_t trim_count_ = 0;
     std::vector<std::uint64_t> more_trims_;
-    bool has_erased_;  // in this transaction, or perhaps in the one that it has joined
+    std::vector<std::uint64_t> sparse_;  // hashes that lead to tables which may have become so
+    bool has_erased_;                    // in this transaction, or perhaps in the one that it has joined
 };
 
 // Both at once, as the word that they are: one record of the log.
