@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "arena/size_classes.hpp"
+#include "arena/spans.hpp"
 #include "segment/segment_guard.hpp"
 #include <cairn/detail/base/check.hpp>
 
@@ -12,9 +14,8 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-constexpr std::uint32_t span_pages = 16;
-constexpr std::uint64_t most_loose_pages = 16;    // 64 KiB; a larger root has use for whole spans
 constexpr std::uint64_t roomy_extent_pages = 64;  // from here on medium blocks get spans, too
+constexpr std::uint64_t large_root_pages = 512;   // from here on spans are large
 
 arena_header& header_of(root_transaction& tx) {
     return tx.slot().arena;
@@ -47,26 +48,39 @@ span_header& span_at(const root_transaction& tx, std::uint32_t page) {
     return *tx.in().at<span_header>(tx.in().page_offset(page));
 }
 
-// A table, since every allocation looks, and a division takes as long as all else that it does.
+// Tables, since every allocation looks, and a division takes as long as all else that it does.
+template <std::uint32_t Pages>
 constexpr auto blocks_in_spans = [] {
     std::array<std::uint32_t, class_of(largest_small_bytes) + 1> blocks{};
     for (std::uint32_t size_class = 0; size_class < blocks.size(); ++size_class)
-        blocks[size_class] = static_cast<std::uint32_t>((span_pages * page_bytes - sizeof(span_header)) /
-                                                        class_bytes(size_class));
+        blocks[size_class] = blocks_in_span(size_class, Pages);
     return blocks;
 }();
 
-constexpr std::uint32_t blocks_in_span(std::uint32_t size_class) noexcept {
-    return blocks_in_spans[size_class];
+// How many pages a span of that class has which says that it has so many blocks; 0: none has.
+std::uint32_t pages_of_span(std::uint32_t size_class, std::uint32_t block_count) noexcept {
+    if (block_count == blocks_in_spans<large_span_pages>[size_class]) return large_span_pages;
+    return block_count == blocks_in_spans<small_span_pages>[size_class] ? small_span_pages : 0;
 }
 
 // A span whose blocks are all inside: what its header says of them is what it was made with.
 span_header& span_at(const root_transaction& tx, std::uint32_t page, std::uint32_t size_class) {
     span_header& span = span_at(tx, page);
-    if (page % span_pages != 0 || tx.in().committed_pages() - page < span_pages ||
-        span.size_class != size_class || span.block_count != blocks_in_span(size_class))
+    const std::uint32_t pages = pages_of_span(size_class, span.block_count);
+    if (pages == 0 || page % pages != 0 || tx.in().committed_pages() - page < pages ||
+        span.size_class != size_class)
         throw_corrupt(tx.in(), "a span of an arena is not one");
     return span;
+}
+
+// The page that the span of a block begins with, which lies in `page`.
+std::uint32_t first_page_of_span(const segment& s, std::uint32_t page) {
+    for (const std::uint32_t pages : {large_span_pages, small_span_pages}) {
+        const std::uint32_t first = page / pages * pages;
+        const auto order = static_cast<std::uint32_t>(std::countr_zero(pages));
+        if (s.page(first).tag == make_tag(order, extent_state::used, extent_purpose::span)) return first;
+    }
+    throw_corrupt(s, "a block of an object is in no span");
 }
 
 segment_offset block_at(const root_transaction& tx, std::uint32_t page, std::uint32_t index,
@@ -115,11 +129,14 @@ segment_offset take_from_span(root_transaction& tx, std::uint32_t page, std::uin
 }
 
 segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class) {
-    const std::uint32_t page = tx.take_pages(span_pages, extent_purpose::span);
+    const bool is_small =
+        tx.slot().extent_pages < large_root_pages && class_bytes(size_class) <= largest_in_small_span;
+    const std::uint32_t pages = is_small ? small_span_pages : large_span_pages;
+    const std::uint32_t page = tx.take_pages(pages, extent_purpose::span);
     span_header& span = span_at(tx, page);
     zero_shared(&span, sizeof span);
     store_word(span.size_class, size_class);
-    store_word(span.block_count, blocks_in_span(size_class));
+    store_word(span.block_count, blocks_in_span(size_class, pages));
     // New memory: no record for its bytes, and the partial list has no other member of this class.
     CAIRN_CHECK(load_word(header_of(tx).partial_spans[size_class]) == 0,
                 "a new span is made when none has room");
@@ -172,6 +189,10 @@ std::uint32_t pages_for(std::uint64_t bytes) noexcept {
 
 }  // namespace
 
+// Each class that a root uses has a span which is half empty, by chance. So a root has use for them when it is large, and they
+// begin small.
+constinit std::uint64_t most_loose_pages = 64;
+
 std::uint64_t block_bytes(std::uint64_t bytes) noexcept {
     return bytes <= largest_small_bytes ? class_bytes(class_of(bytes))
                                         : std::uint64_t{pages_for(bytes)} * page_bytes;
@@ -220,9 +241,7 @@ void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes)
         push_loose(tx, block, size_class, true);
         return;
     }
-    const std::uint32_t span_page = page / span_pages * span_pages;
-    if (tag_purpose(s.page(span_page).tag) != extent_purpose::span)
-        throw_corrupt(s, "a block of an object is in no span");
+    const std::uint32_t span_page = first_page_of_span(s, page);
     span_header& span = span_at(tx, span_page, size_class);
     const std::uint64_t inside = block - s.page_offset(span_page) - sizeof(span_header);
     if (inside % class_bytes(size_class) != 0 || inside / class_bytes(size_class) >= span.block_count)
@@ -235,7 +254,7 @@ void deallocate(root_transaction& tx, segment_offset block, std::uint64_t bytes)
         arena_header& arena = header_of(tx);
         if (arena.empty_span != 0) {
             unlink_partial(tx, span_page, span, size_class);
-            tx.free_pages(span_page, span_pages);
+            tx.free_pages(span_page, pages_of_span(size_class, span.block_count));
             return;
         }
         tx.store(arena.empty_span, span_page + 1);

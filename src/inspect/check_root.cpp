@@ -10,6 +10,7 @@
 #include <set>
 
 #include "arena/size_classes.hpp"
+#include "arena/spans.hpp"
 #include "base/hash.hpp"
 #include "containers/dict_tables.hpp"
 #include "inspect/channels.hpp"
@@ -28,21 +29,18 @@ namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 namespace {
 
-constexpr std::uint32_t span_order = 4;
-
-std::uint64_t blocks_in_span(std::uint32_t size_class) {
-    return ((page_bytes << span_order) - sizeof(span_header)) / class_bytes(size_class);
-}
-
 // Spans are as the arena makes them, and each that has room is in the list of its class, once.
 std::string check_spans(const segment& s, const root_slot& slot) {
     std::map<std::uint32_t, bool> is_listed;  // by link: spans of this root
     for (std::uint32_t link = slot.extents; link != 0; link = s.page(link - 1).next) {
         const page_entry& entry = s.page(link - 1);
         if (tag_purpose(entry.tag) != extent_purpose::span) continue;
-        if (tag_order(entry.tag) != span_order) return "arena: a span of another size than spans have";
+        const std::uint32_t pages = 1U << tag_order(entry.tag);
+        if (pages != small_span_pages && pages != large_span_pages)
+            return "arena: a span of another size than spans have";
         const auto& span = *s.at<span_header>(s.page_offset(link - 1));
-        if (span.size_class >= small_class_count || span.block_count != blocks_in_span(span.size_class))
+        if (span.size_class >= small_class_count ||
+            span.block_count != blocks_in_span(span.size_class, pages))
             return "arena: the header of a span makes no sense";
         is_listed[link] = false;
     }

@@ -16,8 +16,13 @@
 #include "crash/transaction_rows.hpp"
 #include "support/crash/laboratory.hpp"
 #include "support/crash/write_trap.hpp"
+#include "support/early_spans.hpp"
 
 using namespace cairn_test;
+
+namespace {
+const early_spans in_all_of_this_program;
+}
 
 TEST_CASE("a film of the stores alone shows what stepping through every instruction shows") {
     if (!can_trap_writes() || std::getenv("CAIRN_CRASH_LIST") != nullptr) return;

@@ -14,6 +14,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/early_spans.hpp"
 #include "support/guardian.hpp"
 #include <cairn/inspect.hpp>
 #include <cairn/literals.hpp>
@@ -59,6 +60,7 @@ private:
 
 /// Lists of each form, with spans, large blocks, free blocks and a directory of chunks.
 inline void fill(const cairn::manager& m) {
+    const early_spans here;
     const auto numbers = m.list<long>("numbers");
     for (long i = 0; i < 3000; ++i) numbers.push_back(i * i);
     const auto texts = m.list<std::string>("texts");

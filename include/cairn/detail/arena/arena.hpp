@@ -4,7 +4,8 @@
 //               Small blocks (up to 8 KiB) come in size classes, from three kinds of extents:
 //                 loose   young pages of 4 KiB, cut from front to back for all classes up to 1 KiB: small roots stay
 //                         small. What is freed there is chained by class.
-//                 span    64 KiB for one class; given back when its last block is freed, but for one of them
+//                 span    16 KiB for one class, or 64 in a large root; given back when its last block is freed, but for
+//                         one of them
 //                 large   whole pages for one block
 // Protected by  the root's lock; logged in the root's log.
 // Death         rolled back with the transaction. The link word of a free block is logged when the block is taken, since
