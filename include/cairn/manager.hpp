@@ -50,7 +50,9 @@ struct object_info {
 
 /// What m.stats() says of a segment.
 struct segment_stats {
-    std::uint64_t size_bytes = 0;  // backed by the system
+    std::uint64_t size_bytes = 0;  // committed: the system has promised them
+    std::uint64_t real_bytes =
+        0;  // allocated by the system for its file; as committed where that is not known
     std::uint64_t used_bytes = 0;  // of these, not free
     std::uint64_t max_bytes = 0;
     std::uint32_t object_count = 0;

@@ -16,9 +16,6 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// Holders that one sweep looks after; more processes than that are `refused`.
-constexpr std::size_t most_holders = participant_slot_count;
-
 std::uint64_t record_bytes(const queue_node& node) noexcept {
     return sizeof(lease_record) + node.stride;
 }
@@ -148,7 +145,8 @@ std::vector<std::uint64_t> holders_of_leases(segment& s, root_slot& slot, std::u
             if (record == nullptr) return read_result::torn;
             const std::uint64_t holder = load_word(record->participant);
             if (std::find(holders.begin(), holders.end(), holder) == holders.end()) holders.push_back(holder);
-            if (holders.size() > most_holders) return read_result::torn;
+            // There are no more participants than that.
+            if (holders.size() > s.header().participant_count) return read_result::torn;
             at = load_word(record->next);
         }
         return read_result::done;

@@ -1,6 +1,7 @@
 // check_directory.cpp - control blocks and the names that lead to them.
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "base/names.hpp"
@@ -8,6 +9,8 @@
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
 #include "segment/directory.hpp"
+#include "segment/name_table.hpp"
+#include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
@@ -87,12 +90,35 @@ void check_free_slots(const segment& s, const std::vector<std::uint32_t>& links,
     }
 }
 
+// That there is one where buckets of it are in use, and that its extent is one. Throws corrupt_segment.
+void check_level(const segment& s, std::uint32_t level, std::uint32_t buckets, problem_list& problems) {
+    const std::uint32_t first = name_bucket_count << level;
+    const bool is_used = buckets > first;
+    const std::uint32_t link = s.control().name_levels[level];
+    if (link == 0 && !is_used) return;
+    static_cast<void>(bucket_at(s, first));
+    const auto order =
+        static_cast<std::uint32_t>(std::countr_zero(first * sizeof(std::uint32_t) / page_bytes));
+    const page_entry& entry = s.page(link - 1);
+    if (entry.tag != make_tag(order, extent_state::used, extent_purpose::names) || entry.owner != 0)
+        problems.add("segment: a level of its table of names lies in something else");
+}
+
 void check_names(const segment& s, const std::vector<std::uint32_t>& links, const std::vector<bool>& is_known,
                  problem_list& problems) {
     std::vector<bool> is_named(is_known.size());
-    const auto* buckets = s.at<std::uint32_t>(s.header().buckets_offset);
-    for (std::uint32_t bucket = 0; bucket < s.header().bucket_count && !problems.is_full(); ++bucket) {
-        for (std::uint32_t link = buckets[bucket]; link != 0;) {
+    std::uint32_t buckets = 0;
+    try {
+        buckets = bucket_count(s);
+        for (std::uint32_t level = 0; level < name_level_count; ++level)
+            check_level(s, level, buckets, problems);
+        if (buckets > name_bucket_count) static_cast<void>(bucket_at(s, buckets - 1));
+    } catch (const corrupt_segment&) {
+        problems.add("segment: its table of names makes no sense");
+        return;
+    }
+    for (std::uint32_t bucket = 0; bucket < buckets && !problems.is_full(); ++bucket) {
+        for (std::uint32_t link = bucket_at(s, bucket); link != 0;) {
             if (link >= is_known.size() || !is_known[link] || is_named[link]) {
                 problems.add("segment: a chain of names leads to no object, or has no end");
                 break;
@@ -106,7 +132,7 @@ void check_names(const segment& s, const std::vector<std::uint32_t>& links, cons
             } else if (!is_sane || !object_name_problem(name).empty()) {
                 problems.add(control_block(link) + "has a name that cannot be one");
             } else if (slot.name_hash != hash_name(s, name) ||
-                       slot.name_hash % s.header().bucket_count != bucket) {
+                       bucket_number(slot.name_hash, buckets) != bucket) {
                 problems.add(describe_visible(slot) + ": its name does not lead to it");
             }
             link = slot.next_in_bucket;

@@ -31,9 +31,9 @@ std::string problem_of_head(std::uint32_t page, const page_entry& entry, std::ui
                    ? ""
                    : "a free extent has an owner or a purpose";
     }
-    if (purpose == extent_purpose::none || purpose > extent_purpose::log)
+    if (purpose == extent_purpose::none || purpose > extent_purpose::names)
         return "a used extent has no known purpose";
-    if ((entry.owner == 0) != (purpose == extent_purpose::roots))
+    if ((entry.owner == 0) != (purpose == extent_purpose::roots || purpose == extent_purpose::names))
         return "an extent's owner does not fit its purpose";
     return {};
 }

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "base/hash.hpp"
+#include "segment/backing.hpp"
 #include "segment/directory.hpp"
 #include "segment/extents.hpp"
 #include "segment/internals.hpp"
 #include "segment/lifecycle.hpp"
+#include "segment/name_table.hpp"
 #include "segment/participants.hpp"
 #include "txn/removal.hpp"
 #include <cairn/detail/arena/arena.hpp>
@@ -90,12 +92,42 @@ auto look_without_lock(const root_slot& slot, Look look) {
     }
 }
 
-// Walks the chain of all slots.
+// Chosen freely: chains have one link or two, and nobody makes names for hours.
+constexpr std::uint32_t longest_chain_without_lock = 256;
+constexpr int most_quick_looks = 16;
+
+bool is_called(const root_slot& slot, std::string_view name) {
+    return look_without_lock(slot, [&] { return is_listed(slot) && name_in(slot) == name; });
+}
+
+// Where the name leads to; null when it leads nowhere, which is so if the directory was not changing meanwhile. Nothing:
+// not found out.
+std::optional<root_slot*> find_by_hash(segment& s, std::string_view name) {
+    std::uint32_t link = load_word(bucket_of(s, hash_name(s, name)));
+    for (std::uint32_t steps = 0; link != 0; ++steps) {
+        if (steps == longest_chain_without_lock) return std::nullopt;
+        root_slot& slot = slot_at(s, link);
+        if (is_called(slot, name)) return &slot;
+        link = load_word(slot.next_in_bucket);
+    }
+    return nullptr;
+}
+
 root_slot* find_without_lock(segment& s, std::string_view name) {
+    for (int attempt = 0; attempt < most_quick_looks; ++attempt) {
+        const directory_watch watch(s);
+        try {
+            const std::optional<root_slot*> found = find_by_hash(s, name);
+            if (found && (*found != nullptr || watch.is_unchanged())) return *found;
+        } catch (const corrupt_segment&) {
+            if (watch.is_unchanged()) throw;
+        }
+    }
+    // It changes all the time, or its last writer is dead: along the chain of all slots, which only grows.
     std::uint32_t steps = most_slots(s);
     for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
         root_slot& slot = slot_at(s, link);
-        if (look_without_lock(slot, [&] { return is_listed(slot) && name_in(slot) == name; })) return &slot;
+        if (is_called(slot, name)) return &slot;
         link = load_word(slot.next_slot);
     }
     return nullptr;
@@ -410,12 +442,13 @@ std::vector<object_info> manager::objects() const {
 }
 
 segment_stats manager::stats() const {
-    const segment& s = *segment_;
+    segment& s = *segment_;
     const segment_control& control = s.control();
     segment_stats stats;
     const std::uint64_t map_bytes = s.committed_pages() * sizeof(page_entry);
     stats.size_bytes = s.header().map_offset + map_bytes + s.committed_pages() * page_bytes;
     stats.used_bytes = stats.size_bytes - load_word(control.free_pages) * page_bytes;
+    stats.real_bytes = allocated_bytes(s).value_or(stats.size_bytes);
     stats.max_bytes = s.header().max_bytes;
     stats.object_count = load_word(control.live_root_count);
     stats.process_count = count_live_participants(s);

@@ -68,6 +68,7 @@ file_facts facts_of(const struct stat& status) {
     facts.device = status.st_dev;
     facts.inode = status.st_ino;
     facts.bytes = static_cast<std::uint64_t>(status.st_size);
+    facts.allocated_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512;
     facts.owner = status.st_uid;
     facts.mode = status.st_mode;
     facts.is_regular = S_ISREG(status.st_mode);

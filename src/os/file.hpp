@@ -27,6 +27,7 @@ struct file_facts {
     dev_t device = 0;
     ino_t inode = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t allocated_bytes = 0;
     uid_t owner = 0;
     mode_t mode = 0;
     bool is_regular = false;

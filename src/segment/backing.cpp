@@ -82,6 +82,13 @@ bool is_descriptor_of(int fd, const segment& s) noexcept {
     return !os::describe(fd, facts) && facts.same_file(s.internals().file);
 }
 
+std::optional<std::uint64_t> allocated_bytes(segment& s) {
+    const growth_descriptor descriptor(s);
+    os::file_facts facts;
+    if (descriptor.get() < 0 || os::describe(descriptor.get(), facts)) return std::nullopt;
+    return facts.allocated_bytes;
+}
+
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
     const growth_descriptor descriptor(s);
     const int fd = descriptor.get();

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include <cairn/detail/segment/segment.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -17,6 +20,10 @@ constexpr std::uint32_t most_pages_backed_under_lock = 512;
 /// Without the segment's lock: has the system allocate pages that are not the segment's yet, so that back_pages() finds them. They
 /// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives them back then.
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
+
+/// What the system has allocated for the segment's file: less than what is committed where nobody has written yet, more after a
+/// death in a growth. Nothing where its file cannot be had.
+std::optional<std::uint64_t> allocated_bytes(segment& s);
 
 /// Whether that number is still a descriptor of the segment's file.
 bool is_descriptor_of(int fd, const segment& s) noexcept;

@@ -9,6 +9,7 @@
 #include "base/names.hpp"
 #include "os/identity.hpp"
 #include "segment/extents.hpp"
+#include "segment/name_table.hpp"
 #include <cairn/detail/base/check.hpp>
 #include <cairn/error.hpp>
 
@@ -18,10 +19,6 @@ namespace {
 
 constexpr std::uint32_t slot_extent_pages = 4;
 constexpr std::uint32_t slots_in_extent = slot_extent_pages * page_bytes / root_slot_bytes;
-
-std::uint32_t& bucket_of(segment& s, std::uint64_t hash) {
-    return s.at<std::uint32_t>(s.header().buckets_offset)[hash % s.header().bucket_count];
-}
 
 // A new extent of control blocks, linked in by the segment's log: until the commit they are unreachable.
 void add_slots(segment_guard& guard) {
@@ -155,6 +152,7 @@ root_slot* find_root(const segment_guard& guard, std::string_view name) {
 }
 
 root_slot& begin_root(segment_guard& guard, std::string_view name, object_kind kind) {
+    grow_name_table(guard);
     root_slot& slot = take_slot(guard);
     store_word(slot.kind, static_cast<std::uint32_t>(kind));
     store_word(slot.name_hash, hash_name(guard.in(), name));
@@ -232,7 +230,7 @@ void publish_root(segment_guard& guard, root_slot& slot) {
     const std::uint32_t own_link = s.slot_number(slot) + 1;
     std::uint32_t& bucket = bucket_of(s, slot.name_hash);
     store_word(slot.next_in_bucket, bucket);
-    guard.store(control.last_generation, control.last_generation + 1);
+    const std::uint64_t generation = next_generation(guard);
     // From the last part to the root itself, which is the one that was begun first.
     for (std::uint32_t link = control.pending_slot; link != 0;) {
         root_slot& each = slot_at(s, link);
@@ -240,7 +238,7 @@ void publish_root(segment_guard& guard, root_slot& slot) {
         store_word(each.settled, each.extents);
         // release: pairs with the acquire of a read-only process, which looks for objects without the lock
         std::atomic_thread_fence(std::memory_order_release);
-        guard.store(each.generation, control.last_generation);
+        guard.store(each.generation, generation);
         guard.store(each.state, static_cast<std::uint32_t>(root_state::live));
         link = each.next_free_slot;
     }
@@ -261,11 +259,11 @@ void erase_root(segment_guard& guard, root_slot& slot, std::span<root_slot* cons
         if (*from == 0 || steps-- == 0) throw_corrupt(s, "an object is not in its chain of the directory");
         from = &slot_at(s, *from).next_in_bucket;
     }
+    const std::uint64_t generation = next_generation(guard);
     guard.store(*from, slot.next_in_bucket);
-    guard.store(control.last_generation, control.last_generation + 1);
     std::uint32_t pending = 0;
     const auto end = [&](root_slot& root) {
-        guard.store(root.generation, control.last_generation);
+        guard.store(root.generation, generation);
         guard.store(root.state, static_cast<std::uint32_t>(root_state::erasing));
         guard.store(root.next_free_slot, pending);
         pending = s.slot_number(root) + 1;

@@ -44,10 +44,9 @@ std::uint64_t address_space_limit() noexcept {
 }
 
 // The smallest max_size that has room for the fixed parts and a few pages.
-std::uint64_t least_max_bytes() noexcept {
+std::uint64_t least_max_bytes(std::uint32_t participants) noexcept {
     return round_up(page_bytes + sizeof(segment_control), page_bytes) +
-           participant_slot_count * sizeof(participant_slot) + page_bytes + data_alignment +
-           least_pages * page_bytes;
+           participants * sizeof(participant_slot) + page_bytes + data_alignment + least_pages * page_bytes;
 }
 
 }  // namespace
@@ -65,17 +64,24 @@ std::uint64_t abi_fingerprint() noexcept {
     return hash_bytes(facts, sizeof facts, 0);
 }
 
+std::uint32_t effective_participants(const segment_options& options) {
+    if (options.max_participants == 0) return participant_slot_count;
+    if (options.max_participants <= most_participant_slots) return options.max_participants;
+    throw invalid_argument("create segment: max_participants is " + std::to_string(options.max_participants) +
+                           ", expected 1 to " + std::to_string(most_participant_slots));
+}
+
 std::uint64_t effective_max_bytes(const segment_options& options) {
     std::uint64_t bytes = options.max_size;
+    const std::uint64_t least = least_max_bytes(effective_participants(options));
     if (bytes == 0) {
         bytes = std::min({system_memory_bytes(), os::control_group_memory(), default_most_bytes,
                           address_space_limit() / 4});
-        bytes = std::max(bytes, least_max_bytes());
+        bytes = std::max(bytes, least);
     }
-    if (bytes < least_max_bytes() || bytes > max_segment_bytes) {
+    if (bytes < least || bytes > max_segment_bytes) {
         throw invalid_argument("create segment: max_size is " + std::to_string(bytes) + " bytes, expected " +
-                               std::to_string(least_max_bytes()) + " to " +
-                               std::to_string(max_segment_bytes));
+                               std::to_string(least) + " to " + std::to_string(max_segment_bytes));
     }
     if (options.initial_size > bytes) {
         throw invalid_argument("create segment: initial_size is " + std::to_string(options.initial_size) +
@@ -84,8 +90,8 @@ std::uint64_t effective_max_bytes(const segment_options& options) {
     return round_up(bytes, page_bytes);
 }
 
-segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool persist,
-                           bool remove_when_unused) {
+segment_header make_header(std::string_view name, const segment_options& options, bool remove_when_unused) {
+    const std::uint64_t max_bytes = effective_max_bytes(options);
     segment_header header;
     std::memset(&header, 0, sizeof header);
     header.magic = segment_magic;
@@ -93,7 +99,7 @@ segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool 
     header.header_bytes = sizeof header;
     header.abi = abi_fingerprint();
     header.control_offset = page_bytes;
-    header.participant_count = participant_slot_count;
+    header.participant_count = effective_participants(options);
     header.bucket_count = name_bucket_count;
     header.participants_offset = round_up(header.control_offset + sizeof(segment_control), page_bytes);
     header.buckets_offset = header.participants_offset + header.participant_count * sizeof(participant_slot);
@@ -103,7 +109,7 @@ segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool 
     header.page_limit = static_cast<std::uint32_t>(rest / (page_bytes + sizeof(page_entry)));
     header.data_offset = round_up(header.map_offset + header.page_limit * sizeof(page_entry), data_alignment);
     header.max_bytes = header.data_offset + header.page_limit * page_bytes;
-    header.persist = persist ? 1 : 0;
+    header.persist = options.persist ? 1 : 0;
     header.remove_when_unused = remove_when_unused ? 1 : 0;
     header.hash_algorithm = hash_algorithm_xxh3;
     const std::array<std::uint64_t, 2> boot = os::boot_id();
@@ -165,9 +171,10 @@ void check_header(const segment_header& header, const std::string& what, std::ui
     const bool sane =
         header.control_offset == page_bytes &&
         header.participants_offset == round_up(header.control_offset + sizeof(segment_control), page_bytes) &&
-        header.participant_count == participant_slot_count && header.bucket_count == name_bucket_count &&
+        header.participant_count != 0 && header.participant_count <= most_participant_slots &&
+        header.bucket_count == name_bucket_count &&
         header.buckets_offset ==
-            header.participants_offset + participant_slot_count * sizeof(participant_slot) &&
+            header.participants_offset + header.participant_count * sizeof(participant_slot) &&
         header.map_offset ==
             round_up(header.buckets_offset + name_bucket_count * sizeof(std::uint32_t), page_bytes) &&
         header.page_limit != 0 && header.page_limit <= 1U << max_order &&

@@ -14,9 +14,8 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// Word size, byte order, sizes of what is stored: what must be equal on both sides for a format to mean the same.
 std::uint64_t abi_fingerprint() noexcept;
 
-/// The constant part for a new segment of that size.
-segment_header make_header(std::string_view name, std::uint64_t max_bytes, bool persist,
-                           bool remove_when_unused);
+/// The constant part for a new segment. Throws invalid_argument.
+segment_header make_header(std::string_view name, const segment_options& options, bool remove_when_unused);
 
 /// The options' max_size, or the default: the least of the machine's memory, the control group's, 64 GiB and a quarter of RLIMIT_AS.
 /// Throws invalid_argument.

@@ -12,6 +12,7 @@
 #include "os/child.hpp"
 #include "os/fork_count.hpp"
 #include "os/probe.hpp"
+#include "segment/backing.hpp"
 #include "segment/directory.hpp"
 #include "segment/extents.hpp"
 #include "segment/farewell.hpp"
@@ -75,15 +76,16 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
                    const segment_options& options) {
     const std::string what = "create " + quoted(std::string_view(header.name, header.name_bytes));
     const bool anonymous = path.empty();
-    // A memfd gets its full size at once, so that a program which closes all descriptors can still grow it.
-    if (anonymous) {
-        if (const auto reason = os::set_size(fd, header.max_bytes)) throw_system(what, reason);
-        if (const auto reason = os::seal_against_shrinking(fd)) throw_system(what, reason);
-    }
     if (const auto reason = os::write_zeros(fd.get(), 0, header.map_offset)) throw_system(what, reason);
     os::mapping map;
     if (const auto reason = os::mapping::create(fd.get(), header.max_bytes, os::map_access::read_write, map))
         throw_system(what, reason);
+    // A memfd has its full size from the start, so that a program which closes all descriptors can still grow it. Only once it is
+    // mapped: in a program that has called mlockall(MCL_FUTURE) the system takes memory for all that is there then.
+    if (anonymous) {
+        if (const auto reason = os::set_size(fd, header.max_bytes)) throw_system(what, reason);
+        if (const auto reason = os::seal_against_shrinking(fd)) throw_system(what, reason);
+    }
 
     segment_ptr made(segment_access::make());
     segment_internals& own = made->internals();
@@ -96,6 +98,7 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
     segment_control& control = made->control();
     initialize(control.lock);
     control.committed_bytes = header.data_offset;
+    control.bucket_count = name_bucket_count;
     set_lock_timeout(*made, options.lock_timeout);
     segment_guard guard(*made);
     grow(guard, initial_pages(header, options));
@@ -110,8 +113,9 @@ void require_participant(segment& s, bool is_creator) {
             ": /proc/self/stat cannot be read (no descriptor left, or no /proc), so nobody could tell "
             "whether this process lives");
     }
-    throw refused("attach to " + describe_segment(s) + ": " + std::to_string(participant_slot_count) +
-                  " living processes are attached, which is the most there can be");
+    throw refused("attach to " + describe_segment(s) + ": " + std::to_string(s.header().participant_count) +
+                  " living processes are attached, which is the most there can be; create it with a larger "
+                  "max_participants");
 }
 
 // Under the segment's lock: the name goes if it is still this very file's.
@@ -127,7 +131,13 @@ void retire(segment_guard& guard) {
     os::file_facts named;
     std::error_code reason = os::describe(own.path, named);
     if (!reason && named.same_file(own.file)) reason = os::remove_file(own.path);
-    if (!reason || reason.value() == ENOENT) return;
+    if (!reason || reason.value() == ENOENT) {
+        // 3. Who has closed its descriptors cannot open it by name any more: like a memfd it has its full size from now on, so
+        // that it can grow through the mapping. If not, that is an error of the growth.
+        if (own.descriptor.valid() && is_descriptor_of(own.descriptor.get(), s))
+            static_cast<void>(os::set_size(own.descriptor, s.header().max_bytes));
+        return;
+    }
     // Still there: nobody can have looked at the mark meanwhile, so it may be taken back.
     store_word(guard.control().retired, was_retired);
     throw_system("remove " + describe_segment(s), reason);
@@ -155,7 +165,7 @@ bool join(segment& s, purpose why) {
         return false;
     }
     const bool is_persistent = s.header().persist != 0;
-    if (why != purpose::use && !is_persistent && count_live_participants(s) == 0) {
+    if (why != purpose::use && !is_persistent && !is_anybody_attached(s)) {
         retire(guard);
         return false;
     }
@@ -216,8 +226,7 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
     prepare_to_attach();
     const std::string path = path_of(name);
     const std::string what = "create " + quoted(name);
-    const segment_header header =
-        make_header(name, effective_max_bytes(options), options.persist, policy == removal::when_unused);
+    const segment_header header = make_header(name, options, policy == removal::when_unused);
     // First of all, so that what the dead have left does not take the room that its replacement needs.
     os::file_facts left;
     if (policy == removal::with_creator && !os::describe(path, left)) make_way(name, options);
@@ -252,7 +261,9 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
 segment_ptr create_anonymous(std::string_view name, const segment_options& options) {
     require_segment_name(name);
     prepare_to_attach();
-    const segment_header header = make_header(name, effective_max_bytes(options), false, true);
+    segment_options unnamed = options;
+    unnamed.persist = false;
+    const segment_header header = make_header(name, unnamed, true);
     os::unique_fd fd;
     if (const auto reason = os::create_anonymous("cairn." + std::string(name), fd))
         throw_system("create " + quoted(name), reason);
@@ -395,7 +406,7 @@ bool may_child_arrive(const void* context) noexcept {
 void remove_if_unused(segment& s) {
     if (s.is_anonymous() || s.header().persist != 0) return;
     // Each gives its slot back before it looks, so that the last one sees nobody, and whoever sees another needs no lock.
-    if (count_live_participants(s) != 0) return;
+    if (is_anybody_attached(s)) return;
     const operation_limit limit{.deadline = deadline_after(longest_farewell)};
     const limited_locks in_time(limit);
     // A child that was forked a moment ago is a user as soon as it runs: if there is one on its way, it is waited for
@@ -404,7 +415,7 @@ void remove_if_unused(segment& s) {
         const bool is_complete = has_waited || !os::has_forks_on_their_way();
         {
             segment_guard guard(s);
-            if (load_word(guard.control().retired) != 0 || count_live_participants(s) != 0) return;
+            if (load_word(guard.control().retired) != 0 || is_anybody_attached(s)) return;
             if (is_complete) return retire(guard);
         }
         os::wait_for_arrivals(longest_arrival, may_child_arrive, &s);
@@ -456,7 +467,7 @@ void drop_manager(segment& s) noexcept {
 void take_name_along(segment& s) noexcept {
     segment_internals& own = s.internals();
     if (!s.is_writable() || own.path.empty() || s.header().persist != 0) return;
-    const bool is_last = count_live_participants(s) <= (own.participant.load() != nullptr ? 1U : 0U);
+    const bool is_last = !is_anybody_attached(s, own.participant.load());
     if ((own.is_creator && own.managers.load() != 0) || (is_last && !os::has_forks_on_their_way()))
         unlink_in_destructor(s);
 }

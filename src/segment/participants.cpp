@@ -73,6 +73,19 @@ void unregister_participant(segment& s) noexcept {
     if (slot != nullptr) claim(*slot, own.identity, 0);
 }
 
+bool is_anybody_attached(segment& s, const participant_slot* except) noexcept {
+    const std::uint64_t self = s.internals().identity;
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        participant_slot& slot = participant_at(s, i);
+        const std::uint64_t identity = identity_in(slot);
+        if (identity == 0 || &slot == except) continue;
+        if (identity == self || !is_dead(s, identity)) return true;
+        // It is asked for once only. The claim fails when a newcomer has taken the slot over meanwhile, who lives.
+        if (s.is_writable() && !claim(slot, identity, 0)) return true;
+    }
+    return false;
+}
+
 std::uint32_t count_live_participants(const segment& s) noexcept {
     std::uint32_t alive = 0;
     const std::uint64_t self = s.internals().identity;

@@ -21,7 +21,11 @@ void unregister_participant(segment& s) noexcept;
 /// another time namespace since.
 bool can_tell_who_lives(const segment& s) noexcept;
 
-/// How many living processes are attached, this one included.
+/// Whether a living process is attached, this one or another, in another slot than `except`. Cost: that of asking for one, and once
+/// for each that has died, whose slot it frees.
+bool is_anybody_attached(segment& s, const participant_slot* except = nullptr) noexcept;
+
+/// How many living processes are attached, this one included. Cost: system calls for each.
 std::uint32_t count_live_participants(const segment& s) noexcept;
 
 /// Whether that process is one.

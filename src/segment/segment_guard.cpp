@@ -114,8 +114,8 @@ void segment_guard::log(const void* address, std::uint64_t bytes) {
 }
 
 void segment_guard::commit() noexcept {
-    order_stores();
-    store_word(control().log_bytes, 0);
+    // release: pairs with the acquire of who looks for a name without the lock
+    __atomic_store_n(&control().log_bytes, 0, __ATOMIC_RELEASE);
     order_stores();
 }
 

@@ -88,7 +88,7 @@ bool segment_may_restore(const segment& s, segment_offset offset, std::uint64_t 
         return is_within(offset, bytes, limit + sizeof(std::uint64_t),
                          control + offsetof(segment_control, recovery_count)) ||
                is_within(offset, bytes, control + offsetof(segment_control, building_slot),
-                         control + offsetof(segment_control, reserved_)) ||
+                         control + offsetof(segment_control, log)) ||
                is_within(offset, bytes, header.buckets_offset,
                          header.buckets_offset + header.bucket_count * sizeof(std::uint32_t)) ||
                // Also of pages beyond the end: an earlier recovery may have died after it took that back.
@@ -97,6 +97,8 @@ bool segment_may_restore(const segment& s, segment_offset offset, std::uint64_t 
     }
     std::uint32_t end = 0;
     const page_entry* extent = extent_around(s, s.page_of(offset), end);
+    if (extent != nullptr && tag_purpose(extent->tag) == extent_purpose::names)
+        return extent->owner == 0 && bytes == sizeof(std::uint32_t) && offset % bytes == 0;
     if (extent != nullptr && tag_purpose(extent->tag) != extent_purpose::roots)
         return is_owned(s, offset, bytes, 0);
     // A slot, or what was one before an earlier recovery took its extent back, and died.

@@ -4,6 +4,8 @@
 
 #include "crash/list_rows.hpp"
 #include "segment/directory.hpp"
+#include "segment/name_table.hpp"
+#include "support/opened.hpp"
 
 namespace cairn_test {
 
@@ -53,23 +55,45 @@ void use_up_slots(const cairn::manager& m) {
     for (int i = 1; i < 8; ++i) static_cast<void>(m.list<long>("filler " + std::to_string(i)));
 }
 
-// Names that share the bucket of `name` in the directory.
-std::vector<std::string> names_beside(const cairn::manager& m, const char* name, std::size_t count) {
-    // The bucket is the segment's affair: it has its own seed. The manager is asked by way of a list's segment.
-    struct opened : cairn::list<long> {
-        explicit opened(cairn::list<long> l) : cairn::list<long>(std::move(l)) {}
-        using cairn::list<long>::in;
-    };
-    const opened any(m.list<long>(bystander_name));
-    const std::uint32_t buckets = any.in().header().bucket_count;
+// So many names with hashes that are wanted. Hashes are the segment's affair, which has its own seed; it is asked by way of a list.
+std::vector<std::string> names_by_hash(const cairn::manager& m, std::size_t count,
+                                       const std::function<bool(std::uint64_t hash)>& is_wanted) {
+    const opened_list<long> any(m.list<long>(bystander_name));
     std::vector<std::string> names;
     for (int i = 0; names.size() < count; ++i) {
         std::string candidate = "beside " + std::to_string(i);
-        if (cairn::detail::hash_name(any.in(), candidate) % buckets ==
-            cairn::detail::hash_name(any.in(), name) % buckets)
-            names.push_back(std::move(candidate));
+        if (is_wanted(cairn::detail::hash_name(any.in(), candidate))) names.push_back(std::move(candidate));
     }
     return names;
+}
+
+// Names that share the bucket of `name`.
+std::vector<std::string> names_beside(const cairn::manager& m, const char* name, std::size_t count) {
+    const opened_list<long> any(m.list<long>(bystander_name));
+    const std::uint64_t bucket = cairn::detail::hash_name(any.in(), name) % cairn::detail::name_bucket_count;
+    return names_by_hash(
+        m, count, [&](std::uint64_t hash) { return hash % cairn::detail::name_bucket_count == bucket; });
+}
+
+// Each object that is made has one bucket of names more made.
+class names_are_many {
+public:
+    names_are_many() noexcept { cairn::detail::name_table_haste = cairn::detail::most_name_buckets; }
+    names_are_many(const names_are_many&) = delete;
+    names_are_many& operator=(const names_are_many&) = delete;
+    ~names_are_many() { cairn::detail::name_table_haste = 0; }
+};
+
+// In the first two buckets, which are the first to be divided: names that stay, and names that move.
+void make_names_to_divide(const cairn::manager& m) {
+    make_bystander(m);
+    for (const std::uint64_t bucket : {0U, 1024U, 0U, 1025U, 1U, 1024U}) {
+        const auto in_it = [&](std::uint64_t hash) { return hash % 2048 == bucket; };
+        std::size_t count = 1;
+        std::vector<std::string> names = names_by_hash(m, count, in_it);
+        while (m.contains(names.back())) names = names_by_hash(m, ++count, in_it);
+        static_cast<void>(m.list<long>(names.back()));
+    }
 }
 
 void add_creating(experiment_table& table) {
@@ -96,6 +120,20 @@ void add_creating(experiment_table& table) {
              for (const std::string& name : names_beside(m, subject_name, 2))
                  static_cast<void>(m.list<long>(name));
          }});
+    auto make_one_of_many = [](const cairn::manager& m, std::optional<cairn::list<long>>& l) {
+        const names_are_many here;
+        l = m.list<long>(subject_name);
+    };
+    add<long>(
+        table, "int64",
+        {"list", "with a level of names", std::nullopt, longs{}, make_one_of_many, make_names_to_divide});
+    add<long>(table, "int64",
+              {"list", "with a bucket of names", std::nullopt, longs{}, make_one_of_many,
+               [](const cairn::manager& m) {
+                   make_names_to_divide(m);
+                   const names_are_many here;
+                   static_cast<void>(m.list<long>("another"));
+               }});
     add<long>(table, "int64", {"list", "that is there", longs{4, 5}, longs{4, 5}, make_list, make_bystander});
     add<long>(table, "int64",
               {"list", "under a generated name", std::nullopt, longs{},

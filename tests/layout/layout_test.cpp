@@ -1,4 +1,4 @@
-// layout_test.cpp - format 3, by number.
+// layout_test.cpp - format 4, by number.
 //
 // Programs of other versions, other compilers and other machines read the same bytes, so the numbers here are the same for
 // all of them: x86-64 and AArch64, GCC and Clang. A number that has to change is a new format: raise segment_format.
@@ -57,7 +57,7 @@ void check_layout(std::size_t pinned_bytes, std::initializer_list<field> fields)
 #define AT(type, name, pinned)                                                                               \
     { #name, offsetof(type, name), sizeof(type::name), pinned }
 
-TEST_CASE("a stored mutex has its size and its fields where format 3 has them") {
+TEST_CASE("a stored mutex has its size and its fields where format 4 has them") {
     check_layout<stored_mutex>(40, {
                                        AT(stored_mutex, word, 0),
                                        AT(stored_mutex, holder, 8),
@@ -69,7 +69,7 @@ TEST_CASE("a stored mutex has its size and its fields where format 3 has them") 
                                    });
 }
 
-TEST_CASE("the header of a segment has its size and its fields where format 3 has them") {
+TEST_CASE("the header of a segment has its size and its fields where format 4 has them") {
     check_layout<segment_header>(368, {
                                           AT(segment_header, magic, 0),
                                           AT(segment_header, format, 8),
@@ -99,7 +99,7 @@ TEST_CASE("the header of a segment has its size and its fields where format 3 ha
                                       });
 }
 
-TEST_CASE("an entry of the page map has its size and its fields where format 3 has them") {
+TEST_CASE("an entry of the page map has its size and its fields where format 4 has them") {
     check_layout<page_entry>(16, {
                                      AT(page_entry, tag, 0),
                                      AT(page_entry, owner, 4),
@@ -108,7 +108,7 @@ TEST_CASE("an entry of the page map has its size and its fields where format 3 h
                                  });
 }
 
-TEST_CASE("the control block of a segment has its size and its fields where format 3 has them") {
+TEST_CASE("the control block of a segment has its size and its fields where format 4 has them") {
     check_layout<segment_control>(8512, {
                                             AT(segment_control, lock, 0),
                                             AT(segment_control, log_bytes, 40),
@@ -126,13 +126,13 @@ TEST_CASE("the control block of a segment has its size and its fields where form
                                             AT(segment_control, free_heads, 112),
                                             AT(segment_control, recovery_count, 240),
                                             AT(segment_control, building_slot, 248),
-                                            AT(segment_control, reserved_, 252),
-                                            AT(segment_control, reserved_too_, 256),
+                                            AT(segment_control, bucket_count, 252),
+                                            AT(segment_control, name_levels, 256),
                                             AT(segment_control, log, 320),
                                         });
 }
 
-TEST_CASE("a participant's slot has its size and its fields where format 3 has them") {
+TEST_CASE("a participant's slot has its size and its fields where format 4 has them") {
     check_layout<participant_slot>(64, {
                                            AT(participant_slot, identity, 0),
                                            AT(participant_slot, number, 8),
@@ -142,14 +142,14 @@ TEST_CASE("a participant's slot has its size and its fields where format 3 has t
                                        });
 }
 
-TEST_CASE("an event count has its size and its fields where format 3 has them") {
+TEST_CASE("an event count has its size and its fields where format 4 has them") {
     check_layout<stored_event_count>(8, {
                                             AT(stored_event_count, sequence, 0),
                                             AT(stored_event_count, waiters, 4),
                                         });
 }
 
-TEST_CASE("an unfinished operation has its size and its fields where format 3 has them") {
+TEST_CASE("an unfinished operation has its size and its fields where format 4 has them") {
     check_layout<stored_operation>(64, {
                                            AT(stored_operation, kind, 0),
                                            AT(stored_operation, phase, 4),
@@ -159,7 +159,7 @@ TEST_CASE("an unfinished operation has its size and its fields where format 3 ha
                                        });
 }
 
-TEST_CASE("the words of an arena has its size and its fields where format 3 has them") {
+TEST_CASE("the words of an arena has its size and its fields where format 4 has them") {
     check_layout<arena_header>(320, {
                                         AT(arena_header, bump, 0),
                                         AT(arena_header, bump_end, 8),
@@ -171,7 +171,7 @@ TEST_CASE("the words of an arena has its size and its fields where format 3 has 
                                     });
 }
 
-TEST_CASE("the control block of a root has its size and its fields where format 3 has them") {
+TEST_CASE("the control block of a root has its size and its fields where format 4 has them") {
     check_layout<root_slot>(2024, {
                                       AT(root_slot, lock, 0),
                                       AT(root_slot, log_head, 40),
@@ -226,7 +226,7 @@ TEST_CASE("the control block of a root has its size and its fields where format 
     CHECK(make_thread_token(3, 5) == 0xc00005);
 }
 
-TEST_CASE("the node of an object in parts has its size and its fields where format 3 has them") {
+TEST_CASE("the node of an object in parts has its size and its fields where format 4 has them") {
     check_layout<parts_node>(8, {
                                     AT(parts_node, count, 0),
                                     AT(parts_node, reserved_, 4),
@@ -241,7 +241,7 @@ TEST_CASE("the node of an object in parts has its size and its fields where form
     CHECK(shard_of(0x123456789abcdef5, 1) == 0);
 }
 
-TEST_CASE("the node of a list has its size and its fields where format 3 has them") {
+TEST_CASE("the node of a list has its size and its fields where format 4 has them") {
     check_layout<list_node>(64, {
                                     AT(list_node, size, 0),
                                     AT(list_node, limit, 8),
@@ -255,7 +255,7 @@ TEST_CASE("the node of a list has its size and its fields where format 3 has the
                                 });
 }
 
-TEST_CASE("the node of a dict has its size and its fields where format 3 has them") {
+TEST_CASE("the node of a dict has its size and its fields where format 4 has them") {
     check_layout<dict_shape>(8, {
                                     AT(dict_shape, key_form, 0),
                                     AT(dict_shape, value_form, 1),
@@ -279,7 +279,7 @@ TEST_CASE("the node of a dict has its size and its fields where format 3 has the
                                 });
 }
 
-TEST_CASE("the beginning of a table has its size and its fields where format 3 has them") {
+TEST_CASE("the beginning of a table has its size and its fields where format 4 has them") {
     check_layout<dict_table_header>(32, {
                                             AT(dict_table_header, used, 0),
                                             AT(dict_table_header, live, 4),
@@ -288,7 +288,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 3 h
                                         });
 }
 
-TEST_CASE("the node of a queue and its chunks have their size and their fields where format 3 has them") {
+TEST_CASE("the node of a queue and its chunks have their size and their fields where format 4 has them") {
     check_layout<queue_node>(200, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
@@ -354,14 +354,14 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
     CHECK(static_cast<int>(queue_state::shut) == 2);
 }
 
-TEST_CASE("the slot of a blob has its size and its fields where format 3 has them") {
+TEST_CASE("the slot of a blob has its size and its fields where format 4 has them") {
     check_layout<blob_slot>(16, {
                                     AT(blob_slot, first, 0),
                                     AT(blob_slot, last, 8),
                                 });
 }
 
-TEST_CASE("the beginning of a span has its size and its fields where format 3 has them") {
+TEST_CASE("the beginning of a span has its size and its fields where format 4 has them") {
     check_layout<span_header>(64, {
                                       AT(span_header, state, 0),
                                       AT(span_header, next_partial, 8),
@@ -372,22 +372,22 @@ TEST_CASE("the beginning of a span has its size and its fields where format 3 ha
                                   });
 }
 
-TEST_CASE("the beginning of a spilled log has its size and its fields where format 3 has them") {
+TEST_CASE("the beginning of a spilled log has its size and its fields where format 4 has them") {
     check_layout<log_area_header>(16, {
                                           AT(log_area_header, previous_head, 0),
                                           AT(log_area_header, bytes, 8),
                                       });
 }
 
-TEST_CASE("a block that waits to be given back has its size and its fields where format 3 has them") {
+TEST_CASE("a block that waits to be given back has its size and its fields where format 4 has them") {
     check_layout<pending_block>(16, {
                                         AT(pending_block, next, 0),
                                         AT(pending_block, page_count, 8),
                                     });
 }
 
-TEST_CASE("the parts of a segment begin where format 3 has them") {
-    const segment_header h = make_header("layout", 1 << 20, false, false);
+TEST_CASE("the parts of a segment begin where format 4 has them") {
+    const segment_header h = make_header("layout", {.max_size = 1 << 20}, false);
     CHECK(h.control_offset == 4096);
     CHECK(h.participants_offset == 16384);
     CHECK(h.buckets_offset == 81920);
@@ -399,7 +399,7 @@ TEST_CASE("the parts of a segment begin where format 3 has them") {
     CHECK(h.bucket_count == 1024);
 }
 
-TEST_CASE("numbers that are stored mean what format 3 says") {
+TEST_CASE("numbers that are stored mean what format 4 says") {
     CHECK(segment_magic == 0x314E524941430A89);
     CHECK(segment_format == 3);
     CHECK(page_bytes == 4096);
@@ -413,6 +413,7 @@ TEST_CASE("numbers that are stored mean what format 3 says") {
     CHECK(static_cast<int>(extent_state::used) == 2);
     CHECK(static_cast<int>(extent_purpose::none) == 0);
     CHECK(static_cast<int>(extent_purpose::roots) == 1);
+    CHECK(static_cast<int>(extent_purpose::names) == 6);
     CHECK(static_cast<int>(extent_purpose::loose) == 2);
     CHECK(static_cast<int>(extent_purpose::span) == 3);
     CHECK(static_cast<int>(extent_purpose::large) == 4);
@@ -449,7 +450,7 @@ TEST_CASE("the hash of stored names is XXH3 with the segment's seed") {
     CHECK(hash_bytes("results", 7, 1) == 0xfd386a946e12d99c);
 }
 
-TEST_CASE("elements of a list are where format 3 has them") {
+TEST_CASE("elements of a list are where format 4 has them") {
     const list_geometry words(stride_for(8));
     CHECK(words.base_log2 == 4);    // 16 elements in the first chunk
     CHECK(words.chunk_log2 == 17);  // 1 MiB in the largest

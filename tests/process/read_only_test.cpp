@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include "segment/name_table.hpp"
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include "support/values.hpp"
@@ -126,6 +127,37 @@ TEST_CASE("a read-only process gives up on a writer that is stopped in the middl
               CHILD_CHECK(cairn::manager::open(name, cairn::open_mode::read_only).list<long>("l").size() ==
                           3);
           }) == 0);
+}
+
+TEST_CASE("a read-only process finds what is there, and nothing else, while the directory never rests") {
+    const scratch_name name;
+    const cairn::manager m(name);
+    static_cast<void>(m.list<long>("there", {1}));
+    child writer([&] {
+        name_table_haste = most_name_buckets;  // each new object divides a bucket
+        for (long i = 0;; ++i) {
+            static_cast<void>(m.list<long>("l" + std::to_string(i)));
+            if (i >= 20) m.remove("l" + std::to_string(i - 20));
+        }
+    });
+    child reader([&] {
+        const cairn::manager r = cairn::manager::open(name, cairn::open_mode::read_only);
+        for (int i = 0; i < 20'000; ++i) {
+            CHILD_CHECK(r.contains("there"));
+            CHILD_CHECK(!r.contains("never there"));
+        }
+        CHILD_CHECK(r.list<long>("there").at(0) == 1);
+    });
+    CHECK(reader.join() == 0);
+    writer.kill();
+    CHECK(writer.join() == -SIGKILL);
+    // Also when the last writer has died in the middle.
+    child late([&] {
+        const cairn::manager r = cairn::manager::open(name, cairn::open_mode::read_only);
+        CHILD_CHECK(r.contains("there"));
+        CHILD_CHECK(!r.contains("never there"));
+    });
+    CHECK(late.join() == 0);
 }
 
 }  // namespace read_only_test

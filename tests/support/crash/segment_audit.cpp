@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "segment/directory.hpp"
+#include "segment/name_table.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/channel_core.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
@@ -113,6 +114,13 @@ private:
                 ++extent;
                 continue;
             }
+            if (tag_purpose(entry.tag) == extent_purpose::names) {
+                const auto* const end = control_.name_levels + name_level_count;
+                require(std::find(control_.name_levels, end, extent->first + 1) != end,
+                        "the extent at page " + number(extent->first) + " is no level of the table of names");
+                extent = used_.erase(extent);
+                continue;
+            }
             require(tag_purpose(entry.tag) == extent_purpose::roots,
                     "the extent at page " + number(extent->first) + " has no owner");
             for (std::uint32_t i = 0; i < (slots_in_page << extent->second); ++i, ++count)
@@ -149,15 +157,16 @@ private:
 
     void walk_buckets() {
         std::set<std::uint32_t> found;
-        const auto* buckets = s_.at<std::uint32_t>(s_.header().buckets_offset);
-        for (std::uint32_t bucket = 0; bucket < s_.header().bucket_count; ++bucket) {
-            for (std::uint32_t link = buckets[bucket]; link != 0; link = s_.slot(link - 1).next_in_bucket) {
+        const std::uint32_t buckets = bucket_count(s_);
+        for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+            for (std::uint32_t link = bucket_at(s_, bucket); link != 0;
+                 link = s_.slot(link - 1).next_in_bucket) {
                 require(named_.contains(link - 1),
                         "the directory leads to a slot that is not live, or is a part");
                 require(found.insert(link - 1).second, "the directory leads twice to one root");
                 const root_slot& slot = s_.slot(link - 1);
                 require(slot.name_hash == hash_name(s_, std::string_view(slot.name, slot.name_bytes)) &&
-                            slot.name_hash % s_.header().bucket_count == bucket,
+                            bucket_number(slot.name_hash, buckets) == bucket,
                         "a root is in the wrong chain of the directory");
                 require(slot.generation != 0 && slot.generation <= control_.last_generation,
                         "a root has a generation that was never given");

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "segment/directory.hpp"
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <unordered_set>
@@ -11,9 +12,11 @@
 #include <doctest/doctest.h>
 
 #include "segment/internals.hpp"
+#include "segment/name_table.hpp"
 #include "support/opened.hpp"
 #include "support/opened_sharded_dict.hpp"
 #include "support/scratch.hpp"
+#include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
 
 namespace directory_test {
@@ -27,6 +30,21 @@ std::uint64_t used_pages(const cairn::manager& m) {
     const cairn::segment_stats stats = m.stats();
     return (stats.used_bytes - stats.size_bytes % 4096) / 4096;
 }
+
+std::string problems_of(const scratch_name& name) {
+    std::string text;
+    for (const std::string& each : cairn::inspection(name.get()).verify().problems) text += each + "\n";
+    return text;
+}
+
+/// Each object that is made has one bucket more made.
+class haste {
+public:
+    haste() noexcept { name_table_haste = most_name_buckets; }
+    haste(const haste&) = delete;
+    haste& operator=(const haste&) = delete;
+    ~haste() { name_table_haste = 0; }
+};
 
 }  // namespace
 
@@ -74,6 +92,64 @@ TEST_CASE("names that share a bucket are told apart, whichever is erased first")
         }
         for (const std::string& name : names) static_cast<void>(m.remove(name));
     }
+}
+
+TEST_CASE("the table of names grows with their number, one bucket at a time, and stays whole") {
+    const scratch_name segment_name;
+    const cairn::manager m(segment_name);
+    segment& s = opened_list<long>(m.list<long>("l")).in();
+    constexpr std::uint32_t count = 2500;  // two levels
+    const auto name_of = [](std::uint32_t i) { return "name " + std::to_string(i); };
+    std::uint32_t before = bucket_count(s);
+    CHECK(before == name_bucket_count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        static_cast<void>(m.list<long>(name_of(i)));
+        REQUIRE(bucket_count(s) - before <= 1);
+        before = bucket_count(s);
+    }
+    CHECK(before == count);  // with the first list there was one object more than that before the last came
+    CHECK(s.control().name_levels[1] != 0);
+    CHECK(problems_of(segment_name) == "");
+
+    std::uint32_t longest = 0;
+    for (std::uint32_t bucket = 0; bucket < before; ++bucket) {
+        std::uint32_t length = 0;
+        for (std::uint32_t link = bucket_at(s, bucket); link != 0; link = s.slot(link - 1).next_in_bucket)
+            ++length;
+        longest = std::max(longest, length);
+    }
+    CHECK(longest < 16);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        REQUIRE(m.contains(name_of(i)));
+        REQUIRE_FALSE(m.contains("no " + name_of(i)));
+    }
+    for (std::uint32_t i = 0; i < count; i += 2) REQUIRE(m.remove(name_of(i)));
+    for (std::uint32_t i = 0; i < count; ++i) REQUIRE(m.contains(name_of(i)) == (i % 2 == 1));
+    CHECK(bucket_count(s) == before);
+    CHECK(problems_of(segment_name) == "");
+}
+
+TEST_CASE("where there is no memory for more of the table of names, objects are made all the same") {
+    const haste here;
+    const scratch_name segment_name;
+    const cairn::manager m(segment_name, {.max_size = 1 << 20});
+    segment& s = opened_list<long>(m.list<long>("l")).in();
+    // All but what a list needs.
+    const auto filler = m.list<std::string>("filler");
+    try {
+        for (;;) filler.push_back(std::string(4096, 'x'));
+    } catch (const cairn::segment_full&) {}
+    const std::uint32_t buckets = bucket_count(s);
+    CHECK(s.control().name_levels[0] != 0);
+    REQUIRE(buckets > name_bucket_count);
+    m.remove("filler");
+    long made = 0;
+    try {
+        for (;; ++made) static_cast<void>(m.list<long>("l" + std::to_string(made)));
+    } catch (const cairn::segment_full&) {}
+    CHECK(made > 20);
+    for (long i = 0; i < made; ++i) REQUIRE(m.contains("l" + std::to_string(i)));
+    CHECK(problems_of(segment_name) == "");
 }
 
 TEST_CASE("a control block that is used again has a new generation, so that old handles stay gone for ever") {

@@ -1,8 +1,9 @@
-// segment_layout.hpp - format 2: everything that is stored in a segment, outside the arenas of the roots.
+// segment_layout.hpp - format 4: everything that is stored in a segment, outside the arenas of the roots.
 //
 //   0            4096          (header)    (header)      (header)      (header)
 //   | header     | control     | participant | buckets   | page map    | data: extents ...        -> max_bytes
-//   | constant   | lock, log   | slots       | of names  | sparse      | first extents: root slots
+//   | constant   | lock, log   | slots       | of names, | sparse      | first extents: root slots
+//   |            |             |             | the first |             |
 //
 // The file is sparse: of the page map only the part that describes committed pages is backed. Pages of the data area
 // are numbered from 0; extents are power-of-two runs of them, aligned to their size by page number (a buddy system).
@@ -25,7 +26,7 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-constexpr std::uint32_t segment_format = 3;
+constexpr std::uint32_t segment_format = 4;
 constexpr std::uint64_t segment_magic = 0x314E524941430A89;  // "\x89\nCAIRN1": text tools damage it visibly
 constexpr std::uint64_t page_bytes = 4096;                   // unit of extents, whatever the system's page is
 constexpr std::size_t cache_line_bytes = 64;
@@ -33,9 +34,10 @@ constexpr std::uint32_t max_order = 27;  // 2^27 pages = 512 GiB; max_bytes is l
 constexpr std::uint64_t max_segment_bytes = page_bytes << max_order;
 constexpr std::size_t max_segment_name_bytes = 200;
 constexpr std::size_t max_object_name_bytes = 255;
-constexpr std::uint32_t name_bucket_count =
-    1024;  // chosen freely: 4 KiB of heads; chains stay short up to 10 000 roots
-constexpr std::uint32_t participant_slot_count = 1024;  // chosen freely: 64 KiB; more processes are `refused`
+constexpr std::uint32_t name_bucket_count = 1024;        // to begin with; chosen freely: 4 KiB of heads
+constexpr std::uint32_t name_level_count = 12;           // each doubles them: 4 194 304 at most
+constexpr std::uint32_t participant_slot_count = 1024;   // unless told; chosen freely: 64 KiB
+constexpr std::uint32_t most_participant_slots = 65536;  // more processes are `refused`
 
 /// Page 0. Written once before the segment gets a name, then constant.
 struct segment_header {
@@ -67,10 +69,18 @@ struct segment_header {
     std::uint64_t checksum;  // XXH3 of all bytes before it
 };
 static_assert(std::is_standard_layout_v<segment_header> && sizeof(segment_header) == 368);
-static_assert(offsetof(segment_header, checksum) == 360);  // format 3; a change needs a new format number
+static_assert(offsetof(segment_header, checksum) == 360);  // a change needs a new format number
 
 /// What the bytes of an extent are for.
-enum class extent_purpose : std::uint32_t { none = 0, roots = 1, loose = 2, span = 3, large = 4, log = 5 };
+enum class extent_purpose : std::uint32_t {
+    none = 0,
+    roots = 1,  // the segment's, as names
+    loose = 2,
+    span = 3,
+    large = 4,
+    log = 5,
+    names = 6
+};
 
 /// One for each data page; only the entry of an extent's first page says anything (tag 0: inside an extent).
 /// Written under the segment's lock, logged there.
@@ -123,8 +133,8 @@ struct segment_control {
     std::uint64_t recovery_count;  // not logged
     std::uint32_t
         building_slot;  // 1 + slot: the same of those that are built without it, under their own locks
-    std::uint32_t reserved_;
-    std::uint64_t reserved_too_[8];
+    std::uint32_t bucket_count;     // of names, in use: see src/segment/name_table.hpp
+    std::uint32_t name_levels[16];  // 1 + first page of an extent of more buckets; name_level_count of them
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);
