@@ -288,7 +288,9 @@ void dict_change::tidy_up_and_commit() {
     for (const std::uint64_t sequence : more_trims_) trim_order(tx_, node_, sequence);
     trim_count_ = 0;
     more_trims_.clear();
-    for (const std::uint64_t hash : sparse_) shrink_table(hash);
+    // Where one cannot be, the others cannot either, or would take as long to find that out.
+    for (const std::uint64_t hash : sparse_)
+        if (!shrink_table(hash)) break;
     sparse_.clear();
 }
 

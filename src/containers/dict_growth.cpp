@@ -79,8 +79,8 @@ void dict_change::shrink_later(std::uint64_t hash) noexcept {
 }
 
 // A table that has lost nearly all that it had is built anew, small. A transaction of its own, after that of the erase; what fails
-// in it fails nobody.
-CAIRN_COLD void dict_change::shrink_table(std::uint64_t hash) noexcept {
+// in it fails nobody. False when it has failed.
+CAIRN_COLD bool dict_change::shrink_table(std::uint64_t hash) noexcept {
     const segment& s = tx_.in();
     const std::uint32_t record_bytes = node_.shape.record_bytes();
     try {
@@ -88,21 +88,23 @@ CAIRN_COLD void dict_change::shrink_table(std::uint64_t hash) noexcept {
         const dict_table_header& header = header_of(s, node_, entry);
         const std::uint32_t groups = entry_groups(entry);
         const std::uint32_t depth = header.depth;
-        if (!is_sparse(header.live, groups) || depth > depth_of(node_)) return;
+        if (!is_sparse(header.live, groups) || depth > depth_of(node_)) return true;
         const std::uint32_t now = groups_for(header.live, record_bytes);
-        if (now >= groups) return;
+        if (now >= groups) return true;
         const segment_offset table = build_table(now, depth);
         rebuild_table(entry, table, now);
         replace_entries(hash, depth, dict_entry(table, now), dict_entry(table, now));
         deallocate(tx_, entry_table(entry), table_bytes(groups, record_bytes));
         tx_.commit();
+        return true;
     } catch (...) {
         try {
             tx_.roll_back();
         } catch (...) {
-            // Its end does it.
+            // Whatever is logged next does it first, or the end of the transaction.
         }
     }
+    return false;
 }
 
 // Clears header and tags; nobody reads a record whose tag is not live.

@@ -145,8 +145,8 @@ std::vector<std::uint64_t> holders_of_leases(segment& s, root_slot& slot, std::u
             if (record == nullptr) return read_result::torn;
             const std::uint64_t holder = load_word(record->participant);
             if (std::find(holders.begin(), holders.end(), holder) == holders.end()) holders.push_back(holder);
-            // There are no more participants than that.
-            if (holders.size() > s.header().participant_count) return read_result::torn;
+            // More have died since the last sweep than can live: the next one looks for the rest.
+            if (holders.size() == most_participant_slots) return read_result::done;
             at = load_word(record->next);
         }
         return read_result::done;

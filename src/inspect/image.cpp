@@ -127,8 +127,9 @@ bool image::load_structure() {
     for (std::uint32_t page = 0; page < page_count(); ++page) {
         const page_entry* at = entry(page + 1);
         if (at == nullptr) return false;
-        if (tag_state(at->tag) == extent_state::used && tag_purpose(at->tag) == extent_purpose::roots &&
-            !load_extent(page, tag_order(at->tag)))
+        const extent_purpose purpose = tag_purpose(at->tag);
+        const bool is_segments = purpose == extent_purpose::roots || purpose == extent_purpose::names;
+        if (tag_state(at->tag) == extent_state::used && is_segments && !load_extent(page, tag_order(at->tag)))
             return false;
     }
     return true;

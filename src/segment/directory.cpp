@@ -229,8 +229,8 @@ void publish_root(segment_guard& guard, root_slot& slot) {
     segment_control& control = guard.control();
     const std::uint32_t own_link = s.slot_number(slot) + 1;
     std::uint32_t& bucket = bucket_of(s, slot.name_hash);
-    store_word(slot.next_in_bucket, bucket);
     const std::uint64_t generation = next_generation(guard);
+    store_word(slot.next_in_bucket, bucket);
     // From the last part to the root itself, which is the one that was begun first.
     for (std::uint32_t link = control.pending_slot; link != 0;) {
         root_slot& each = slot_at(s, link);

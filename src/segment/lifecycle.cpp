@@ -135,7 +135,7 @@ void retire(segment_guard& guard) {
         // 3. Who has closed its descriptors cannot open it by name any more: like a memfd it has its full size from now on, so
         // that it can grow through the mapping. If not, that is an error of the growth.
         if (own.descriptor.valid() && is_descriptor_of(own.descriptor.get(), s))
-            static_cast<void>(os::set_size(own.descriptor, s.header().max_bytes));
+            static_cast<void>(os::set_size(own.descriptor, own.map.bytes()));
         return;
     }
     // Still there: nobody can have looked at the mark meanwhile, so it may be taken back.

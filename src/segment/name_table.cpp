@@ -45,6 +45,8 @@ bool add_level(segment_guard& guard, std::uint32_t level) {
         reserve_run(guard, pages, pages);
     } catch (const segment_full&) {
         return false;
+    } catch (const system_failure&) {
+        return false;  // the object, too, will say so, if it needs pages
     }
     const std::uint32_t page = take_run(guard, nullptr, pages, extent_purpose::names);
     zero_shared(s.at<std::byte>(s.page_offset(page)), pages * page_bytes);
@@ -119,28 +121,31 @@ void grow_name_table(segment_guard& guard) {
 }
 
 std::uint64_t next_generation(segment_guard& guard) {
-    segment_control& control = guard.control();
-    guard.store(control.last_generation, control.last_generation + 1);
+    std::uint64_t& last = guard.control().last_generation;
+    guard.log(&last, sizeof last);
+    // release: who sees this generation sees that there is something in the log
+    __atomic_store_n(&last, load_word(last) + 1, __ATOMIC_RELEASE);
     // release: who looks without the lock and sees a later store sees this one, too
     std::atomic_thread_fence(std::memory_order_release);
-    return control.last_generation;
+    return last;
 }
 
+// A look that begins inside a commit finds the generation, and then the log that was begun before it, or the commit, and with that
+// all of its stores. (The other way round the whole commit could lie between the two.)
 directory_watch::directory_watch(const segment& s) noexcept
     : in_(s),
-      // acquire: pairs with the release of the commit; what was changed by then is seen
-      log_bytes_(__atomic_load_n(&s.control().log_bytes, __ATOMIC_ACQUIRE)),
-      last_generation_(load_word(s.control().last_generation)),
-      recovery_count_(load_word(s.control().recovery_count)) {
-    std::atomic_thread_fence(std::memory_order_acquire);  // the look comes after
-}
+      // acquire: pairs with the releases of next_generation(), of a rollback and of a commit
+      last_generation_(__atomic_load_n(&s.control().last_generation, __ATOMIC_ACQUIRE)),
+      rolled_back_count_(__atomic_load_n(&s.control().rolled_back_count, __ATOMIC_ACQUIRE)),
+      log_bytes_(__atomic_load_n(&s.control().log_bytes, __ATOMIC_ACQUIRE)) {}
 
 bool directory_watch::is_unchanged() const noexcept {
     std::atomic_thread_fence(std::memory_order_acquire);  // the look comes before
     const segment_control& control = in_.control();
-    return log_bytes_ == 0 && load_word(control.log_bytes) == 0 &&
+    // acquire: who sees the end of a rollback sees its number
+    return log_bytes_ == 0 && __atomic_load_n(&control.log_bytes, __ATOMIC_ACQUIRE) == 0 &&
            load_word(control.last_generation) == last_generation_ &&
-           load_word(control.recovery_count) == recovery_count_;
+           load_word(control.rolled_back_count) == rolled_back_count_;
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

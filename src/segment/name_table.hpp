@@ -7,7 +7,7 @@
 // Invariants    a name is in bucket h mod 2m if that is in use, else in bucket h mod m, where m is the largest
 //               name_bucket_count * 2^k that is not above the number of buckets.
 // Protected by  the segment's lock. Who has none (a read-only process) believes what it finds, and that there is nothing only
-//               when no commit has come in between: look_for_changes.
+//               when no commit has come in between: directory_watch.
 // Commit        a level and a split are commits of their own; names come and go with those of directory.cpp.
 //
 // SPDX-License-Identifier: BSL-1.0
@@ -47,9 +47,9 @@ public:
 
 private:
     const segment& in_;
-    std::uint64_t log_bytes_;
     std::uint64_t last_generation_;
-    std::uint64_t recovery_count_;
+    std::uint32_t rolled_back_count_;
+    std::uint64_t log_bytes_;
 };
 
 /// Under the lock, first of all in a commit that changes chains: directory_watch notices it. Returns the new generation.

@@ -80,8 +80,8 @@ bool is_anybody_attached(segment& s, const participant_slot* except) noexcept {
         const std::uint64_t identity = identity_in(slot);
         if (identity == 0 || &slot == except) continue;
         if (identity == self || !is_dead(s, identity)) return true;
-        // It is asked for once only. The claim fails when a newcomer has taken the slot over meanwhile, who lives.
-        if (s.is_writable() && !claim(slot, identity, 0)) return true;
+        // It is asked for once only. The claim fails when somebody else has freed it, or a newcomer has it, who lives.
+        if (s.is_writable() && !claim(slot, identity, 0) && identity_in(slot) != 0) return true;
     }
     return false;
 }

@@ -67,9 +67,8 @@ segment_guard::segment_guard(segment& s) : segment_(s) {
 segment_guard::~segment_guard() {
     if (is_inert) return;  // the parent's: neither log nor lock are this forked process's
     if (!is_clean()) {
-        replay_backwards(segment_, segment_log(segment_));
-        order_stores();
-        store_word(control().log_bytes, 0);
+        static_cast<void>(undo());
+        forget_log();
     }
     leave();
 }
@@ -93,9 +92,22 @@ void segment_guard::recover() {
 }
 
 void segment_guard::roll_back() {
-    if (replay_backwards(segment_, segment_log(segment_)) < 0) throw_corrupt(segment_, "its undo log");
+    if (!undo()) throw_corrupt(segment_, "its undo log");
+    forget_log();
+}
+
+bool segment_guard::undo() noexcept {
+    // release: who looks without the lock, and finds the end of the log, finds that something was taken back, too
+    __atomic_store_n(&control().rolled_back_count, load_word(control().rolled_back_count) + 1,
+                     __ATOMIC_RELEASE);
     order_stores();
-    store_word(control().log_bytes, 0);
+    return replay_backwards(segment_, segment_log(segment_)) >= 0;
+}
+
+void segment_guard::forget_log() noexcept {
+    order_stores();
+    // release: pairs with the acquire of who looks for a name without the lock
+    __atomic_store_n(&control().log_bytes, 0, __ATOMIC_RELEASE);
     order_stores();
 }
 
@@ -114,9 +126,7 @@ void segment_guard::log(const void* address, std::uint64_t bytes) {
 }
 
 void segment_guard::commit() noexcept {
-    // release: pairs with the acquire of who looks for a name without the lock
-    __atomic_store_n(&control().log_bytes, 0, __ATOMIC_RELEASE);
-    order_stores();
+    forget_log();
 }
 
 page_entry& segment_guard::entry(std::uint32_t link) const {

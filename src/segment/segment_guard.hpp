@@ -49,6 +49,8 @@ public:
 
 private:
     void recover();
+    bool undo() noexcept;
+    void forget_log() noexcept;
     void leave() noexcept;
     void forget() noexcept;
 

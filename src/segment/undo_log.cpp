@@ -88,7 +88,7 @@ bool segment_may_restore(const segment& s, segment_offset offset, std::uint64_t 
         return is_within(offset, bytes, limit + sizeof(std::uint64_t),
                          control + offsetof(segment_control, recovery_count)) ||
                is_within(offset, bytes, control + offsetof(segment_control, building_slot),
-                         control + offsetof(segment_control, log)) ||
+                         control + offsetof(segment_control, rolled_back_count)) ||
                is_within(offset, bytes, header.buckets_offset,
                          header.buckets_offset + header.bucket_count * sizeof(std::uint32_t)) ||
                // Also of pages beyond the end: an earlier recovery may have died after it took that back.

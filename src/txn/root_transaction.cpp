@@ -491,12 +491,22 @@ void root_transaction::roll_back() {
     if (!unsettled_) return;
     try {
         settle_in_any_case();
+    } catch (const limit_reached&) {
+        be_overdue();
+        throw;
     } catch (const timeout_error&) {
+        be_overdue();
         throw;
     } catch (const error&) {
         if (is_live(slot_)) poison(poisoned_extents);
         throw;
     }
+}
+
+// Whatever is logged next comes to log_slowly(), and there to require_settled().
+void root_transaction::be_overdue() noexcept {
+    overdue_ = true;
+    area_bytes_ = 0;
 }
 
 void root_transaction::poison(std::uint64_t reason) noexcept {
@@ -541,12 +551,10 @@ void root_transaction::settle() {
     try {
         settle_in_any_case();
     } catch (const limit_reached&) {
-        overdue_ = true;
+        be_overdue();
     } catch (const timeout_error&) {
-        overdue_ = true;
+        be_overdue();
     }
-    // Whatever is logged next comes to log_slowly(), and there to require_settled().
-    if (overdue_) area_bytes_ = 0;
 }
 
 void root_transaction::require_settled() {

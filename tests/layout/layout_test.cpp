@@ -128,6 +128,8 @@ TEST_CASE("the control block of a segment has its size and its fields where form
                                             AT(segment_control, building_slot, 248),
                                             AT(segment_control, bucket_count, 252),
                                             AT(segment_control, name_levels, 256),
+                                            AT(segment_control, rolled_back_count, 304),
+                                            AT(segment_control, reserved_, 308),
                                             AT(segment_control, log, 320),
                                         });
 }
@@ -401,7 +403,7 @@ TEST_CASE("the parts of a segment begin where format 4 has them") {
 
 TEST_CASE("numbers that are stored mean what format 4 says") {
     CHECK(segment_magic == 0x314E524941430A89);
-    CHECK(segment_format == 3);
+    CHECK(segment_format == 4);
     CHECK(page_bytes == 4096);
     CHECK(root_slot_bytes == 2048);
     CHECK(root_log_bytes == 1024);

@@ -109,9 +109,10 @@ TEST_CASE("strings of random sizes come and go: memory stays bounded, and goes b
     const auto l = m.list<std::string>("l");
     const auto d = m.dict<long, std::string>("d");
     std::mt19937 random(20261130);  // NOLINT: the same each time
-    const auto size = [&] {
-        const unsigned kind = random() % 100;
-        return random() % (kind < 80 ? 400 : kind < 98 ? 8000 : 100'000);
+    const auto size = [&]() -> std::size_t {
+        const std::size_t kind = random() % 100;
+        if (kind < 80) return random() % 400;
+        return random() % (kind < 98 ? std::size_t{8000} : std::size_t{100'000});
     };
     std::uint64_t early = 0;
     const int rounds = static_cast<int>(scaled(40));

@@ -119,6 +119,19 @@ TEST_CASE("join looks after leases of the dead, in an ordinary queue, a shut one
     }
 }
 
+TEST_CASE("more workers die between two sweeps than may be attached at a time: their items come back") {
+    const cairn::manager m({.max_participants = 3});
+    const auto q = m.queue<long>("q");
+    constexpr long count = 12;
+    for (long n = 0; n < count; ++n) q.put(n);
+    for (long n = 0; n < count; ++n) lease_and_die(q);
+    std::vector<long> back;
+    while (back.size() < count) back.push_back(q.get());
+    std::sort(back.begin(), back.end());
+    for (long n = 0; n < count; ++n) CHECK(back[static_cast<std::size_t>(n)] == n);
+    CHECK(q.leased() == 0);
+}
+
 TEST_CASE("who waits for dead letters gets the item of a dead worker") {
     const cairn::manager m;
     const auto q = m.queue<long>("q", cairn::queue_options{.maxsize = 0, .max_deliveries = 1});

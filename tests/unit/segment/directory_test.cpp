@@ -107,7 +107,7 @@ TEST_CASE("the table of names grows with their number, one bucket at a time, and
         REQUIRE(bucket_count(s) - before <= 1);
         before = bucket_count(s);
     }
-    CHECK(before == count);  // with the first list there was one object more than that before the last came
+    CHECK(before == count + 1);  // with the first list
     CHECK(s.control().name_levels[1] != 0);
     CHECK(problems_of(segment_name) == "");
 
@@ -129,26 +129,33 @@ TEST_CASE("the table of names grows with their number, one bucket at a time, and
     CHECK(problems_of(segment_name) == "");
 }
 
-TEST_CASE("where there is no memory for more of the table of names, objects are made all the same") {
-    const haste here;
+TEST_CASE("where there is no memory for more of the table of names, it stays as it is") {
     const scratch_name segment_name;
     const cairn::manager m(segment_name, {.max_size = 1 << 20});
     segment& s = opened_list<long>(m.list<long>("l")).in();
-    // All but what a list needs.
-    const auto filler = m.list<std::string>("filler");
-    try {
-        for (;;) filler.push_back(std::string(4096, 'x'));
-    } catch (const cairn::segment_full&) {}
-    const std::uint32_t buckets = bucket_count(s);
-    CHECK(s.control().name_levels[0] != 0);
-    REQUIRE(buckets > name_bucket_count);
-    m.remove("filler");
     long made = 0;
     try {
         for (;; ++made) static_cast<void>(m.list<long>("l" + std::to_string(made)));
     } catch (const cairn::segment_full&) {}
+    REQUIRE(s.control().free_pages == 0);
+    {
+        const haste here;
+        segment_guard guard(s);
+        grow_name_table(guard);
+        CHECK(guard.is_clean());
+    }
+    CHECK(bucket_count(s) == name_bucket_count);
+    CHECK(s.control().name_levels[0] == 0);
     CHECK(made > 20);
     for (long i = 0; i < made; ++i) REQUIRE(m.contains("l" + std::to_string(i)));
+    // With a page, it grows.
+    REQUIRE(m.remove("l0"));
+    {
+        const haste here;
+        segment_guard guard(s);
+        grow_name_table(guard);
+    }
+    CHECK(bucket_count(s) == name_bucket_count + 1);
     CHECK(problems_of(segment_name) == "");
 }
 

@@ -230,7 +230,7 @@ private:
     void replace_entries(std::uint64_t hash, std::uint32_t depth, std::uint64_t zeros, std::uint64_t ones);
     void add_to_order(std::uint64_t hash);
     void shrink_later(std::uint64_t hash) noexcept;
-    void shrink_table(std::uint64_t hash) noexcept;
+    bool shrink_table(std::uint64_t hash) noexcept;
     void forget_in_order(std::uint64_t sequence);
     void trim_later(std::uint64_t sequence);
 

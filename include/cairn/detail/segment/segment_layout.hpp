@@ -133,8 +133,10 @@ struct segment_control {
     std::uint64_t recovery_count;  // not logged
     std::uint32_t
         building_slot;  // 1 + slot: the same of those that are built without it, under their own locks
-    std::uint32_t bucket_count;     // of names, in use: see src/segment/name_table.hpp
-    std::uint32_t name_levels[16];  // 1 + first page of an extent of more buckets; name_level_count of them
+    std::uint32_t bucket_count;                   // of names, in use: see src/segment/name_table.hpp
+    std::uint32_t name_levels[name_level_count];  // 1 + first page of an extent of more buckets
+    std::uint32_t rolled_back_count;              // of the segment's log; not logged
+    std::uint32_t reserved_[3];
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);

@@ -173,6 +173,7 @@ private:
     void settle_in_any_case();
     void settle_under(segment_guard& guard);
     void require_settled();
+    void be_overdue() noexcept;
     void poison(std::uint64_t reason) noexcept;
     void ensure_log_is_open();
     void spill(std::uint64_t bytes);
@@ -186,7 +187,7 @@ private:
     std::uint64_t area_bytes_ = root_log_bytes;
     bool changing_ = false;   // version is odd by us
     bool unsettled_ = false;  // extents were taken or are to be given back
-    bool overdue_ = false;    // so since a commit: nothing more is logged before it is done
+    bool overdue_ = false;    // so since a commit or a rollback: nothing more is logged before it is done
     role role_ = role::alone;
     joining joining_;  // left alone by those that are alone: an operation has no time for it
 };
