@@ -73,7 +73,8 @@ void after_fork_in_child() {
             own.identity == 0
                 ? "/proc/self/stat cannot be read (no descriptor left?), so nobody could tell whether this "
                   "process lives; have one free at the fork"
-                : "1024 living processes are attached, which is the most there can be");
+                : "as many living processes are attached as there can be; create it with a larger "
+                  "max_participants");
     }
     os::count_arrival();
     // Anew rather than unlocked: a recursive mutex knows its owner by thread id, which is another one in the child, and

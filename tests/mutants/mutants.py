@@ -354,4 +354,18 @@ MUTANTS = [
         "new": "    if (now != 0) return false;\n",
         "program": "process", "cases": "an item of a dead worker comes back also*",
     },
+    {
+        "name": "a name that moves to another bucket without its record",
+        "file": "src/segment/name_table.cpp",
+        "old": "        guard.store(*link, slot.next_in_bucket);\n",
+        "new": "        store_word(*link, slot.next_in_bucket);\n",
+        "program": "crash", "rows": "with a level of names",
+    },
+    {
+        "name": "a sparse table that is not given back",
+        "file": "src/containers/dict_growth.cpp",
+        "old": "        deallocate(tx_, entry_table(entry), table_bytes(groups, record_bytes));\n        tx_.commit();\n",
+        "new": "        tx_.commit();\n",
+        "program": "crash", "rows": "a table that becomes sparse",
+    },
 ]

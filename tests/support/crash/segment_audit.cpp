@@ -280,6 +280,8 @@ page_use count_pages(const segment& s) {
     use.committed = s.committed_pages();
     use.free = static_cast<std::uint32_t>(s.control().free_pages);
     use.slots = static_cast<std::uint32_t>(s.control().slot_count * root_slot_bytes / page_bytes);
+    for (const std::uint32_t link : s.control().name_levels)
+        if (link != 0) use.names += 1U << tag_order(s.page(link - 1).tag);
     return use;
 }
 

@@ -133,10 +133,16 @@ TEST_CASE("where there is no memory for more of the table of names, it stays as 
     const scratch_name segment_name;
     const cairn::manager m(segment_name, {.max_size = 1 << 20});
     segment& s = opened_list<long>(m.list<long>("l")).in();
+    const auto filler = m.list<std::string>("filler");
     long made = 0;
-    try {
+    const auto make_all = [&] {
         for (;; ++made) static_cast<void>(m.list<long>("l" + std::to_string(made)));
-    } catch (const cairn::segment_full&) {}
+    };
+    CHECK_THROWS_AS(make_all(), cairn::segment_full);
+    const auto fill_up = [&] {
+        for (;;) filler.push_back(std::string(1000, 'x'));  // page by page
+    };
+    CHECK_THROWS_AS(fill_up(), cairn::segment_full);
     REQUIRE(s.control().free_pages == 0);
     {
         const haste here;
