@@ -142,7 +142,8 @@ TEST_CASE("a segment of another format is a version_mismatch that names both for
     const segment_file file;
     file.put<std::uint32_t>(offsetof(segment_header, format),
                             7);  // checked before the checksum, which may be elsewhere
-    check_refused<cairn::version_mismatch>(file.name(), "format 7, this library reads " + std::to_string(segment_format));
+    check_refused<cairn::version_mismatch>(file.name(),
+                                           "format 7, this library reads " + std::to_string(segment_format));
 }
 
 TEST_CASE("any byte of the header that has changed is noticed") {
