@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Extents between a segment and its roots: src/segment/extents.cpp, directory.cpp, src/txn/root_transaction.cpp.
+"""Extents between a segment and its roots: src/segment/extents.cpp, directory.cpp, src/txn/root_recovery.cpp.
 
 Two extents, two roots (Q, R), the segment's lock S. What is modelled, with the names of the code:
 

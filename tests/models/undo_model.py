@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 """A writer, its recovery, and readers without the lock: include/cairn/detail/txn/root_transaction.hpp (the order of a
-writer's steps), src/txn/root_transaction.cpp (recover, repair), src/segment/undo_log.cpp, src/arena/arena.cpp (free
+writer's steps), src/txn/root_recovery.cpp (recover, repair), src/segment/undo_log.cpp, src/arena/arena.cpp (free
 blocks), include/cairn/detail/txn/reading.hpp.
 
 One root with at most one element, which lies in one of two blocks of two words. What is modelled:

@@ -10,6 +10,7 @@
   always    done by every run
 """
 ROOT_TRANSACTION = "src/txn/root_transaction.cpp"
+ROOT_RECOVERY = "src/txn/root_recovery.cpp"
 ROOT_TRANSACTION_HEADER = "include/cairn/detail/txn/root_transaction.hpp"
 READERS_TEST = "tests/unit/containers/list_readers_test.cpp"
 
@@ -87,14 +88,14 @@ MUTANTS = [
     },
     {
         "name": "a recovery that leaves the version odd",
-        "file": ROOT_TRANSACTION,
+        "file": ROOT_RECOVERY,
         "old": "    wake_everyone(slot_);\n    make_even(slot_);\n    changing_ =",
         "new": "    wake_everyone(slot_);\n    changing_ =",
         "program": "crash", "rows": "list<str> pop, a long one",
     },
     {
         "name": "a stored operation that nobody finishes",
-        "file": ROOT_TRANSACTION,
+        "file": ROOT_RECOVERY,
         "old": "            const unlimited_locks however_long;\n            finish_stored_operation(*this);\n",
         "new": "",
         "program": "crash", "rows": "list<char> erase, a range across chunks",
@@ -130,21 +131,21 @@ MUTANTS = [
     # -- extents ------------------------------------------------------------------------------------------------------------
     {
         "name": "an extent in doubt that is kept", "always": True,
-        "file": ROOT_TRANSACTION,
+        "file": ROOT_RECOVERY,
         "old": "        while (load_word(slot_.extents) != load_word(slot_.settled)) {\n",
         "new": "        while (false) {\n",
         "program": "crash", "rows": "list<str> set, pages to pages",
     },
     {
         "name": "a rollback that does not say so before the log goes",
-        "file": ROOT_TRANSACTION,
+        "file": ROOT_RECOVERY,
         "old": "            store_word(slot_.rolling_back, 1);\n",
         "new": "",
         "program": "crash", "rows": "list<str> set, pages to pages",
     },
     {
         "name": "unlinked pages that are not given back",
-        "file": ROOT_TRANSACTION,
+        "file": ROOT_RECOVERY,
         "old": "    while (slot_.pending_free != 0) {\n",
         "new": "    while (false) {\n",
         "program": "crash", "rows": "list<str> set, pages to short",

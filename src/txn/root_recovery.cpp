@@ -1,0 +1,399 @@
+// root_recovery.cpp - a root_transaction's log: how it is written, undone by its process or another, and how the pages that were in
+// doubt are settled.
+//
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "cairn/detail/txn/root_transaction.hpp"
+#include "os/futex.hpp"
+#include "os/identity.hpp"
+#include "os/mapping.hpp"
+#include "segment/backing.hpp"
+#include "segment/extents.hpp"
+#include "segment/lock_timeout.hpp"
+#include "segment/segment_guard.hpp"
+#include "txn/operation.hpp"
+#include "txn/root_state.hpp"
+#include <cairn/error.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+namespace {
+
+constexpr std::uint32_t least_mapped_ahead_pages = 8;
+constexpr std::uint32_t least_spill_pages = 16;
+constexpr std::uint32_t most_spill_pages = 16384;  // 64 MiB a piece
+
+// All waiters of a root look again; flags may be cleared since every sleeper is up.
+void wake_everyone(root_slot& slot) noexcept {
+    for (stored_event_count& event : slot.events) {
+        __atomic_fetch_add(&event.sequence, 1, __ATOMIC_RELAXED);
+        os::futex_wake(&event.sequence, std::numeric_limits<int>::max());
+        store_word(event.waiters, 0);
+    }
+}
+
+// What was begun under a limit is finished a little later rather than left to the next locker, if that is a matter of a
+// moment; and not under a lock that somebody holds for long.
+class last_grace {
+public:
+    last_grace() noexcept : before_(this_thread.limit) {
+        if (before_ == nullptr) return;
+        extended_ = *before_;
+        const steady_time end = std::chrono::steady_clock::now() + lock_grace;
+        if (extended_.stop != nullptr && extended_.stop->stop_requested()) {
+            extended_.stop = nullptr;
+            extended_.deadline = end;
+        } else if (extended_.deadline != no_deadline && extended_.deadline != at_once) {
+            extended_.deadline = std::max(extended_.deadline, end);
+        } else {
+            return;
+        }
+        this_thread.limit = &extended_;
+    }
+    last_grace(const last_grace&) = delete;
+    last_grace& operator=(const last_grace&) = delete;
+    ~last_grace() { this_thread.limit = before_; }
+
+private:
+    const operation_limit* before_;
+    operation_limit extended_;
+};
+
+}  // namespace
+
+// ---- recovery --------------------------------------------------------------------------------------------------
+
+void root_transaction::recover(bool owner_died) {
+    {
+        // First of all: a remover that died between its stores and its commit has left the slot's state and generation
+        // in the segment's log. Until the guard has put them back, the object looks gone, and is not.
+        const segment_guard guard(segment_);
+    }
+    const std::uint64_t version = load_word(slot_.version);
+    if (!is_live(slot_)) {
+        // Erased or being built: there is nothing to replay into, its pages may be somebody else's by now.
+        store_word(slot_.log_head, 0);
+        head_ = 0;
+        if (!is_poisoned(slot_)) make_even(slot_);
+        return;
+    }
+    if (owner_died && load_word(slot_.lock.holder) != 0) {  // 0: left unfinished by one who lives
+        store_word(slot_.recovery_count, load_word(slot_.recovery_count) + 1);
+        store_word(slot_.last_dead_thread, thread_of(load_word(slot_.lock.holder)));
+        store_word(slot_.last_recovery_nanoseconds, os::now_since_epoch_nanoseconds());
+        store_word(slot_.last_operation, load_word(slot_.operation.kind));
+    }
+    store_word(slot_.version, version | 1);
+    std::atomic_thread_fence(std::memory_order_release);  // as in begin_change()
+    undo_log_of_root();
+    try {
+        if (needs_settling()) {
+            segment_guard guard(segment_);
+            settle_under(guard);
+            unsettled_ = false;
+        }
+        if (load_word(slot_.operation.kind) != 0) {
+            const unlimited_locks however_long;
+            finish_stored_operation(*this);
+        }
+    } catch (const timeout_error&) {
+        throw;
+    } catch (const error&) {
+        if (is_live(slot_)) poison(poisoned_operation);
+        throw;
+    }
+    wake_everyone(slot_);
+    make_even(slot_);
+    changing_ =
+        false;  // the stored operation had set it; what the caller changes next needs a version of its own
+}
+
+// Old bytes back; which pages are to be given back is known afterwards. Needs no lock but the root's.
+void root_transaction::undo_log_of_root() {
+    if (load_word(slot_.log_head) != 0) {
+        // 1. Old bytes back. A death here: done again, from the same log.
+        if (load_word(slot_.rolling_back) == 0) {
+            const std::int64_t undone = replay_backwards(segment_, root_log(slot_));
+            if (undone < 0) {
+                poison(poisoned_log);
+                throw_gone(segment_, slot_);
+            }
+            // release: who looks without the lock and sees this number sees the old bytes
+            __atomic_store_n(&slot_.rolled_back_count, load_word(slot_.rolled_back_count) + 1,
+                             __ATOMIC_RELEASE);
+            store_word(slot_.last_undone_bytes, static_cast<std::uint64_t>(undone));
+            order_stores();
+            // 2. Said so, before the log goes: the extents in doubt are to be given back, not kept.
+            store_word(slot_.rolling_back, 1);
+            order_stores();
+        }
+        // 3. Nothing in the log any more: it must not be replayed into pages that somebody else may get in settle_under().
+        store_word(slot_.log_head, 0);
+        order_stores();
+    }
+    head_ = 0;
+    area_ = slot_.log;
+    area_bytes_ = root_log_bytes;
+    unsettled_ = true;
+    if (load_word(slot_.rolling_back) != 0 && load_word(slot_.extents) == load_word(slot_.settled)) {
+        store_word(slot_.rolling_back, 0);
+        order_stores();
+    }
+    if (!needs_settling()) unsettled_ = false;
+}
+
+bool root_transaction::needs_settling() const noexcept {
+    return load_word(slot_.rolling_back) != 0 || load_word(slot_.extents) != load_word(slot_.settled) ||
+           load_word(slot_.pending_free) != 0;
+}
+
+void root_transaction::roll_back() {
+    if (role_ == role::building) return;
+    if (role_ == role::joined) return roll_back_to(joining_.saved);
+    if (head_ == 0) return;
+    begin_change();
+    undo_log_of_root();
+    if (!unsettled_) return;
+    try {
+        settle_in_any_case();
+    } catch (const limit_reached&) {
+        be_overdue();
+        throw;
+    } catch (const timeout_error&) {
+        be_overdue();
+        throw;
+    } catch (const error&) {
+        if (is_live(slot_)) poison(poisoned_extents);
+        throw;
+    }
+}
+
+// Whatever is logged next comes to log_slowly(), and there to require_settled().
+void root_transaction::be_overdue() noexcept {
+    overdue_ = true;
+    area_bytes_ = 0;
+}
+
+void root_transaction::poison(std::uint64_t reason) noexcept {
+    store_word(slot_.poison_reason, reason);
+    order_stores();
+    store_word(slot_.state, static_cast<std::uint32_t>(root_state::poisoned));
+    // The version stays odd: readers come to the lock, and learn it there.
+    wake_everyone(slot_);
+    head_ = 0;
+    changing_ = false;  // by whoever leaves it
+}
+
+// ---- extents ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A run was taken as power-of-two pieces, largest first as its alignment allows: where the last one of them begins.
+std::uint32_t last_piece(std::uint32_t page, std::uint32_t count) noexcept {
+    std::uint32_t last = 0;
+    std::uint32_t order = 0;
+    while (last + (1U << (order = first_piece_order(page + last, count - last))) < count) last += 1U << order;
+    return last;
+}
+
+void give_back_run(segment_guard& guard, root_slot& slot, std::uint32_t page, std::uint32_t count) {
+    while (count != 0) {
+        count = last_piece(page, count);
+        give_back_extent(guard, &slot, page + count);
+        guard.commit();
+    }
+}
+
+}  // namespace
+
+// After a commit: what was asked for is done, so this must not fail because it is late.
+void root_transaction::settle() {
+    if (load_word(slot_.operation.kind) != 0) {
+        // Its next steps cannot be left out.
+        const unlimited_locks however_long;
+        return settle_in_any_case();
+    }
+    try {
+        settle_in_any_case();
+    } catch (const limit_reached&) {
+        be_overdue();
+    } catch (const timeout_error&) {
+        be_overdue();
+    }
+}
+
+void root_transaction::require_settled() {
+    if (!overdue_) return;
+    settle_in_any_case();
+    overdue_ = false;
+    area_bytes_ = root_log_bytes;
+}
+
+void root_transaction::settle_in_any_case() {
+    const last_grace grace;
+    segment_guard guard(segment_);
+    settle_under(guard);
+    unsettled_ = false;
+}
+
+void root_transaction::settle_under(segment_guard& guard) {
+    // Extents in doubt back to the segment, one commit each.
+    if (load_word(slot_.rolling_back) != 0) {
+        while (load_word(slot_.extents) != load_word(slot_.settled)) {
+            give_back_extent(guard, &slot_, slot_.extents - 1);
+            guard.commit();
+        }
+        store_word(slot_.rolling_back, 0);
+        order_stores();
+    }
+    // Extents that the transaction took are the root's now; those of its log are not needed any more.
+    std::uint32_t steps = segment_.committed_pages();
+    for (std::uint32_t link = slot_.extents; link != slot_.settled;) {
+        if (steps-- == 0) throw_corrupt(segment_, "the chain of an object's extents has no end");
+        const page_entry entry = guard.entry(link);
+        if (tag_purpose(entry.tag) == extent_purpose::log) {
+            give_back_extent(guard, &slot_, link - 1);
+            guard.commit();
+        }
+        link = entry.next;
+    }
+    store_word(slot_.settled, slot_.extents);
+    order_stores();
+    // Runs that it unlinked, piece by piece from their end: first page and count say which pieces are left.
+    while (slot_.pending_free != 0) {
+        const std::uint32_t link = slot_.pending_free;
+        static_cast<void>(guard.entry(link));
+        auto& block = *segment_.at<pending_block>(segment_.page_offset(link - 1));
+        const auto count = static_cast<std::uint32_t>(block.page_count);
+        if (count == 0 || count > segment_.committed_pages() - (link - 1))
+            throw_corrupt(segment_, "a block that waits to be freed has no size");
+        const std::uint32_t last = last_piece(link - 1, count);
+        if (last == 0) guard.store(slot_.pending_free, static_cast<std::uint32_t>(block.next));
+        else guard.store(block.page_count, last);
+        give_back_extent(guard, &slot_, link - 1 + last);
+        guard.commit();
+    }
+}
+
+namespace {
+
+// A block finds its span by arithmetic, so a span begins at a multiple of its size.
+std::uint32_t alignment_of(std::uint32_t count, extent_purpose purpose) noexcept {
+    return purpose == extent_purpose::span ? count : 1;
+}
+
+}  // namespace
+
+std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
+    if (role_ == role::building && building_ != nullptr) {
+        reserve_run(*building_, count, alignment_of(count, purpose));
+        const std::uint32_t page = take_run(*building_, &slot_, count, purpose);
+        building_->commit();
+        return page;
+    }
+    if (role_ == role::alone || role_ == role::joined) {
+        // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
+        ensure_log_is_open();
+        unsettled_ = true;
+    }
+    const std::uint32_t page = take_run_of(count, purpose);
+    // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
+    if (count >= least_mapped_ahead_pages)
+        os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);
+    return page;
+}
+
+// Under the segment's lock only what is quickly done: nobody waits for a gigabyte that somebody else puts in.
+std::uint32_t root_transaction::take_run_of(std::uint32_t count, extent_purpose purpose) {
+    const std::uint32_t alignment = alignment_of(count, purpose);
+    for (bool is_backed = false;; is_backed = true) {
+        missing_pages missing;
+        {
+            segment_guard guard(segment_);
+            missing = missing_for_run(guard, count, alignment);
+            if (is_backed || missing.count() <= most_pages_backed_under_lock) {
+                reserve_run(guard, count, alignment);
+                const std::uint32_t page = take_run(guard, &slot_, count, purpose);
+                guard.commit();
+                return page;
+            }
+        }
+        back_ahead(segment_, missing.from, missing.to);
+    }
+}
+
+void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
+    if (role_ == role::building) {
+        // Nobody can see the root, and whoever finds its builder dead gives back all extents that are still its own.
+        if (building_ != nullptr) return give_back_run(*building_, slot_, page, count);
+        segment_guard guard(segment_);
+        return give_back_run(guard, slot_, page, count);
+    }
+    auto& block = *segment_.at<pending_block>(segment_.page_offset(page));
+    log(&block, sizeof block);
+    store_word(block.next, slot_.pending_free);
+    store_word(block.page_count, count);
+    store(slot_.pending_free, page + 1);
+    unsettled_ = true;
+}
+
+// ---- log -------------------------------------------------------------------------------------------------------
+
+void root_transaction::ensure_log_is_open() {
+    if (head_ == 0) store(slot_.pending_free, load_word(slot_.pending_free));
+}
+
+void root_transaction::log(void* address, std::uint64_t bytes) {
+    if (role_ == role::building) return;
+    if (open_transaction::is_inert) throw_inert(segment_, slot_);
+    auto* from = static_cast<unsigned char*>(address);
+    while (bytes > log_record_max_bytes) {
+        log_slowly(from, log_record_max_bytes);
+        from += log_record_max_bytes;
+        bytes -= log_record_max_bytes;
+    }
+    if (bytes != 0) log_slowly(from, bytes);
+}
+
+void root_transaction::log_slowly(void* address, std::uint64_t bytes) {
+    if (open_transaction::is_inert) throw_inert(segment_, slot_);
+    require_settled();
+    const std::uint64_t padded = round_up(bytes, 8);
+    if ((head_ & 0xffffffff) + padded + 8 > area_bytes_) spill(padded + 8);
+    const std::uint64_t used = head_ & 0xffffffff;
+    unsigned char* to = area_ + used;
+    copy_across(to, address, bytes);  // a spilled log lies where a stale reader may look
+    const std::uint64_t record = log_record_word(segment_.offset_of(address), bytes);
+    copy_in_fixed<8>(to + padded, &record);
+    head_ += padded + 8;
+    order_stores();  // the record is whole before it counts
+    store_word(slot_.log_head, head_);
+    order_stores();  // and counts before the bytes change
+}
+
+// Goes on in an extent of its own: never in a block of the arena, which the replay would destroy.
+void root_transaction::spill(std::uint64_t bytes) {
+    const std::uint64_t needed = (bytes + sizeof(log_area_header) + page_bytes - 1) / page_bytes;
+    std::uint32_t pages = std::clamp(static_cast<std::uint32_t>(std::bit_ceil(4 * area_bytes_) / page_bytes),
+                                     least_spill_pages, most_spill_pages);
+    pages = std::max(pages, static_cast<std::uint32_t>(needed));
+    unsettled_ = true;
+    // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and there is always
+    // room for one record in the built-in log.
+    if (head_ == 0) ensure_log_is_open();
+    const std::uint32_t page = take_run_of(pages, extent_purpose::log);
+    auto& header = *segment_.at<log_area_header>(segment_.page_offset(page));
+    store_word(header.previous_head, head_);
+    store_word(header.bytes, pages * page_bytes);
+    head_ = (std::uint64_t{page} + 1) << 32 | sizeof(log_area_header);
+    area_ = reinterpret_cast<unsigned char*>(&header);
+    area_bytes_ = header.bytes;
+    order_stores();
+    store_word(slot_.log_head, head_);
+    order_stores();
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail
