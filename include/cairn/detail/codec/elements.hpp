@@ -120,7 +120,7 @@ struct decoded_by_library_trait : std::bool_constant<is_decoded_by_library<T>()>
 template <typename T>
 constexpr bool is_decoded_by_library() {
     if constexpr (std::is_array_v<T>) return is_decoded_by_library<std::remove_extent_t<T>>();
-    else if constexpr (stored_as_is<T>) return true;
+    else if constexpr (stored_as_is<T>) return true;  // NOLINT(bugprone-branch-clone)
     else if constexpr (!requires { typename codec<T>::is_of_library; }) return false;
     else if constexpr (shape_of<T> != shape::other) return all_parts<decoded_by_library_trait>(parts_of<T>{});
     else if constexpr (has_fields<T>)
