@@ -43,6 +43,13 @@ std::uint64_t address_space_limit() noexcept {
     return limit.rlim_cur;
 }
 
+std::uint32_t effective_participants(const segment_options& options) {
+    if (options.max_participants == 0) return participant_slot_count;
+    if (options.max_participants <= most_participant_slots) return options.max_participants;
+    throw invalid_argument("create segment: max_participants is " + std::to_string(options.max_participants) +
+                           ", expected 1 to " + std::to_string(most_participant_slots));
+}
+
 // The smallest max_size that has room for the fixed parts and a few pages.
 std::uint64_t least_max_bytes(std::uint32_t participants) noexcept {
     return round_up(page_bytes + sizeof(segment_control), page_bytes) +
@@ -62,13 +69,6 @@ std::uint64_t abi_fingerprint() noexcept {
         sizeof(segment_control),
     };
     return hash_bytes(facts, sizeof facts, 0);
-}
-
-std::uint32_t effective_participants(const segment_options& options) {
-    if (options.max_participants == 0) return participant_slot_count;
-    if (options.max_participants <= most_participant_slots) return options.max_participants;
-    throw invalid_argument("create segment: max_participants is " + std::to_string(options.max_participants) +
-                           ", expected 1 to " + std::to_string(most_participant_slots));
 }
 
 std::uint64_t effective_max_bytes(const segment_options& options) {
