@@ -369,4 +369,11 @@ MUTANTS = [
         "new": "        tx_.commit();\n",
         "program": "crash", "rows": "a table that becomes sparse",
     },
+    {
+        "name": "more dead holders of leases than participants, taken for damage",
+        "file": "src/containers/queue_leases.cpp",
+        "old": "            if (holders.size() == most_participant_slots) return read_result::done;",
+        "new": "            if (holders.size() > s.header().participant_count) return read_result::torn;",
+        "program": "process", "cases": "more workers die between*",
+    },
 ]
