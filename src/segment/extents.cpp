@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include "segment/backing.hpp"
 #include <cairn/detail/base/check.hpp>
@@ -79,21 +80,38 @@ void for_each_piece(std::uint32_t page, std::uint32_t count, Visit visit) {
     }
 }
 
-// The first page of the free run that ends where the committed part ends; the number of committed pages if none does.
-std::uint32_t first_free_tail_page(const segment& s) {
-    std::uint32_t first = s.committed_pages();
-    for (bool found = true; found && first != 0;) {
-        found = false;
-        for (std::uint32_t order = 0; order <= max_order && (1U << order) <= first; ++order) {
-            const std::uint32_t page = first - (1U << order);
-            if (page % (1U << order) == 0 && s.page(page).tag == make_tag(order, extent_state::free)) {
-                first = page;
-                found = true;
-                break;
-            }
+// The first page of the free extents that end, one beside the other, at page `end`; `end` if none does. Goes back no further than
+// it must for `most` pages.
+std::uint32_t first_of_free_run(const segment& s, std::uint32_t end, std::uint32_t most) {
+    std::uint32_t first = end;
+    for (std::uint32_t order = 0; end - first < most && order <= max_order && (1U << order) <= first;) {
+        const std::uint32_t page = first - (1U << order);
+        const std::uint32_t tag = page % (1U << order) == 0 ? s.page(page).tag : 0;
+        if (tag_state(tag) == extent_state::inside || tag_order(tag) != order) {
+            ++order;
+            continue;
         }
+        if (tag_state(tag) != extent_state::free) break;
+        first = page;
+        order = 0;
     }
     return first;
+}
+
+// Whether `count` pages from `first` on, where an extent begins, are free extents one beside the other.
+bool is_free_run(const segment& s, std::uint32_t first, std::uint32_t count) {
+    const std::uint32_t committed = s.committed_pages();
+    if (count > committed - first) return false;
+    for (const std::uint32_t end = first + count; first < end;) {
+        const std::uint32_t tag = s.page(first).tag;
+        if (tag_state(tag) != extent_state::free || !can_be_extent(s, first, tag_order(tag))) return false;
+        first += 1U << tag_order(tag);
+    }
+    return true;
+}
+
+std::uint32_t first_free_tail_page(const segment& s) {
+    return first_of_free_run(s, s.committed_pages(), s.committed_pages());
 }
 
 // The smallest order with a free extent of at least `pages`, or max_order + 1.
@@ -101,6 +119,56 @@ std::uint32_t fitting_order(const segment_control& control, std::uint32_t pages)
     std::uint32_t order = ceil_order(pages);
     while (order <= max_order && load_word(control.free_heads[order]) == 0) ++order;
     return order;
+}
+
+constexpr std::uint32_t no_page = std::numeric_limits<std::uint32_t>::max();
+
+// Extents that are looked at before a larger one is broken up, and before a segment is said to be full: some 50 ns each.
+constexpr std::uint32_t few_looks = 8;
+constexpr std::uint32_t many_looks = 16384;
+
+// A free run of `pages` around one of the free extents of that order.
+std::uint32_t run_around_extents(const segment_guard& guard, std::uint32_t pages, std::uint32_t order,
+                                 std::uint32_t looks) {
+    const segment& s = guard.in();
+    std::uint32_t link = load_word(guard.control().free_heads[order]);
+    for (; link != 0 && looks != 0; --looks) {
+        const std::uint32_t next = guard.entry(link).next;
+        // What is free before it is part of the run, so that no crumbs are left there.
+        const std::uint32_t first = first_of_free_run(s, link - 1, pages);
+        if (is_free_run(s, first, pages)) return first;
+        link = next;
+    }
+    return no_page;
+}
+
+// The smallest order of which each free run of so many pages has an extent.
+std::uint32_t least_order_in_run(std::uint32_t pages) noexcept {
+    return static_cast<std::uint32_t>(std::bit_width(pages + 1)) - 2;
+}
+
+// Extents need not be buddies to be a run together: else strings of five pages would take eight each.
+std::uint32_t run_of_several(const segment_guard& guard, std::uint32_t pages, std::uint32_t looks) {
+    for (std::uint32_t order = ceil_order(pages); order-- > least_order_in_run(pages);)
+        if (const std::uint32_t first = run_around_extents(guard, pages, order, looks); first != no_page)
+            return first;
+    return no_page;
+}
+
+// Where a run begins that can be had without growing. With an `alignment`: one extent.
+std::uint32_t find_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
+    const bool fits_an_extent = std::has_single_bit(pages);
+    if (!fits_an_extent) {
+        if (const std::uint32_t first = run_of_several(guard, pages, few_looks); first != no_page) return first;
+    }
+    if (const std::uint32_t order = fitting_order(guard.control(), pages); order <= max_order) {
+        const std::uint32_t link = load_word(guard.control().free_heads[order]);
+        static_cast<void>(guard.entry(link));
+        return fits_an_extent ? link - 1 : first_of_free_run(guard.in(), link - 1, pages - 1);
+    }
+    if (alignment != 1) return no_page;
+    const std::uint32_t tail = first_free_tail_page(guard.in());
+    return guard.in().committed_pages() - tail >= pages ? tail : no_page;
 }
 
 [[noreturn]] void throw_full(const segment& s, std::uint32_t pages) {
@@ -145,13 +213,16 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
 missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
     const segment& s = guard.in();
     if (pages == 0 || pages > s.header().page_limit) throw_full(s, pages);
-    if (fitting_order(guard.control(), pages) <= max_order) return {};
+    if (find_run(guard, pages, alignment) != no_page) return {};
     const std::uint32_t committed = s.committed_pages();
     // An aligned run is one extent, which the free list of its order will have once enough of the tail is free: buddies
     // are always joined.
     const std::uint64_t first = round_up(first_free_tail_page(s), alignment);
     if (first + pages <= committed) return {};
-    if (first + pages > s.header().page_limit) throw_full(s, pages);
+    if (first + pages > s.header().page_limit) {
+        if (alignment == 1 && run_of_several(guard, pages, many_looks) != no_page) return {};
+        throw_full(s, pages);
+    }
     return {committed, static_cast<std::uint32_t>(first + pages)};
 }
 
@@ -171,28 +242,22 @@ void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignm
     }
 }
 
-std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose) {
+std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose,
+                       std::uint32_t alignment) {
     segment& s = guard.in();
     segment_control& control = guard.control();
-    std::uint32_t first = 0;
+    std::uint32_t first = find_run(guard, pages, alignment);
+    if (first == no_page && alignment == 1) first = run_of_several(guard, pages, many_looks);
+    if (first == no_page || !is_free_run(s, first, pages))
+        throw_corrupt(s, "its lists of free extents are not what they were a moment ago");
     std::uint32_t available = 0;
-    if (const std::uint32_t order = fitting_order(control, pages); order <= max_order) {
-        first = control.free_heads[order] - 1;
-        static_cast<void>(guard.entry(first + 1));
-        available = 1U << order;
-        remove_free(guard, first, order);
-    } else {
-        first = first_free_tail_page(s);
-        available = s.committed_pages() - first;
-        if (available < pages)
-            throw_corrupt(s, "its lists of free extents are not what they were a moment ago");
-        for (std::uint32_t page = first; page < first + available;) {
-            const std::uint32_t piece = tag_order(s.page(page).tag);
-            remove_free(guard, page, piece);
-            // Perhaps inside the run: a later look for the free tail must not take its old tag for a free extent.
-            store_entry(guard, page, {0, 0, 0, 0});
-            page += 1U << piece;
-        }
+    while (available < pages) {
+        const std::uint32_t page = first + available;
+        const std::uint32_t order = tag_order(s.page(page).tag);
+        remove_free(guard, page, order);
+        // Perhaps inside the run: a later look for the free tail must not take its old tag for a free extent.
+        store_entry(guard, page, {0, 0, 0, 0});
+        available += 1U << order;
     }
     const std::uint32_t owner_link = owner == nullptr ? 0 : s.slot_number(*owner) + 1;
     std::uint32_t chain = owner == nullptr ? 0 : load_word(owner->extents);

@@ -30,8 +30,9 @@ struct missing_pages {
 };
 missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment = 1);
 
-/// Takes a run that reserve_run() has made sure of; `owner` null: the segment itself. Returns its first page.
-std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose);
+/// Takes a run that reserve_run() has made sure of, with the same alignment; `owner` null: the segment itself. Returns its first page.
+std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose,
+                       std::uint32_t alignment = 1);
 
 /// Frees one extent, joining it with its free neighbours; takes it out of its owner's chain.
 void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page);

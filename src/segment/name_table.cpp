@@ -48,7 +48,7 @@ bool add_level(segment_guard& guard, std::uint32_t level) {
     } catch (const system_failure&) {
         return false;  // the object, too, will say so, if it needs pages
     }
-    const std::uint32_t page = take_run(guard, nullptr, pages, extent_purpose::names);
+    const std::uint32_t page = take_run(guard, nullptr, pages, extent_purpose::names, pages);
     zero_shared(s.at<std::byte>(s.page_offset(page)), pages * page_bytes);
     guard.store(guard.control().name_levels[level], page + 1);
     guard.commit();

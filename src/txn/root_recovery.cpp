@@ -290,7 +290,8 @@ std::uint32_t alignment_of(std::uint32_t count, extent_purpose purpose) noexcept
 std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
     if (role_ == role::building && building_ != nullptr) {
         reserve_run(*building_, count, alignment_of(count, purpose));
-        const std::uint32_t page = take_run(*building_, &slot_, count, purpose);
+        const std::uint32_t page =
+            take_run(*building_, &slot_, count, purpose, alignment_of(count, purpose));
         building_->commit();
         return page;
     }
@@ -316,7 +317,7 @@ std::uint32_t root_transaction::take_run_of(std::uint32_t count, extent_purpose 
             missing = missing_for_run(guard, count, alignment);
             if (is_backed || missing.count() <= most_pages_backed_under_lock) {
                 reserve_run(guard, count, alignment);
-                const std::uint32_t page = take_run(guard, &slot_, count, purpose);
+                const std::uint32_t page = take_run(guard, &slot_, count, purpose, alignment);
                 guard.commit();
                 return page;
             }

@@ -376,4 +376,11 @@ MUTANTS = [
         "new": "            if (holders.size() > s.header().participant_count) return read_result::torn;",
         "program": "process", "cases": "more workers die between*",
     },
+    {
+        "name": "a run that leaves crumbs before it",
+        "file": "src/segment/extents.cpp",
+        "old": "        const std::uint32_t first = first_of_free_run(s, link - 1, pages);\n",
+        "new": "        const std::uint32_t first = link - 1;\n",
+        "program": "unit", "cases": "runs of any length fill*",
+    },
 ]

@@ -200,6 +200,64 @@ TEST_CASE("all pages of a segment can be used, one by one") {
     CHECK(broken_map(s) == "");
 }
 
+TEST_CASE("runs of any length fill a segment nearly whole") {
+    // Buddies alone would give eight pages for five: 62 %.
+    for (const std::uint32_t length : {3U, 5U, 9U, 33U, 65U}) {
+        const cairn::manager m(cairn::segment_options{.max_size = 16 << 20});
+        segment& s = inside_of(m);
+        segment_guard guard(s);
+        std::uint32_t pages = 0;
+        try {
+            for (;; pages += length) {
+                reserve_run(guard, length);
+                static_cast<void>(take_run(guard, nullptr, length, extent_purpose::large));
+                guard.commit();
+            }
+        } catch (const cairn::segment_full&) {}
+        CHECK(broken_map(s) == "");
+        CHECK_MESSAGE(100 * pages > 94 * s.header().page_limit, length, " pages each: ", pages, " of ",
+                      s.header().page_limit);
+    }
+}
+
+TEST_CASE("a full segment still has the runs that lie across its extents") {
+    const cairn::manager m(cairn::segment_options{.max_size = 8 << 20});
+    segment& s = inside_of(m);
+    segment_guard guard(s);
+    std::vector<std::uint32_t> all;
+    try {
+        for (;;) {
+            reserve_run(guard, 1);
+            all.push_back(take_run(guard, nullptr, 1, extent_purpose::large));
+            guard.commit();
+        }
+    } catch (const cairn::segment_full&) {}
+    std::sort(all.begin(), all.end());
+    // Six pages that no extent of four lies in: an odd page, a pair, a pair, a page.
+    std::uint32_t first = all[all.size() / 2] / 8 * 8 + 1;
+    for (const std::uint32_t page : {first, first + 1, first + 2}) {
+        give_back_extent(guard, nullptr, page);
+        guard.commit();
+    }
+    CHECK_THROWS_AS(reserve_run(guard, 4), cairn::segment_full);
+    reserve_run(guard, 3);
+    CHECK(take_run(guard, nullptr, 3, extent_purpose::large) == first);
+    guard.commit();
+    CHECK(broken_map(s) == "");
+    CHECK_THROWS_AS(reserve_run(guard, 1), cairn::segment_full);
+    // Four of them, where one extent would be two: only what need not be aligned gets them.
+    first += 5;
+    for (std::uint32_t page = first; page < first + 4; ++page) {
+        give_back_extent(guard, nullptr, page);
+        guard.commit();
+    }
+    CHECK_THROWS_AS(reserve_run(guard, 4, 4), cairn::segment_full);
+    reserve_run(guard, 4);
+    CHECK(take_run(guard, nullptr, 4, extent_purpose::large) == first);
+    guard.commit();
+    CHECK(broken_map(s) == "");
+}
+
 TEST_CASE("a page of another owner cannot be given back") {
     const cairn::manager m;
     segment& s = inside_of(m);
