@@ -377,15 +377,26 @@ void root_transaction::log_slowly(void* address, std::uint64_t bytes) {
 
 // Goes on in an extent of its own: never in a block of the arena, which the replay would destroy.
 void root_transaction::spill(std::uint64_t bytes) {
-    const std::uint64_t needed = (bytes + sizeof(log_area_header) + page_bytes - 1) / page_bytes;
+    const auto needed =
+        static_cast<std::uint32_t>((bytes + sizeof(log_area_header) + page_bytes - 1) / page_bytes);
     std::uint32_t pages = std::clamp(static_cast<std::uint32_t>(std::bit_ceil(4 * area_bytes_) / page_bytes),
                                      least_spill_pages, most_spill_pages);
-    pages = std::max(pages, static_cast<std::uint32_t>(needed));
+    pages = std::max(pages, needed);
     unsettled_ = true;
     // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and there is always
     // room for one record in the built-in log.
     if (head_ == 0) ensure_log_is_open();
-    const std::uint32_t page = take_run_of(pages, extent_purpose::log);
+    std::uint32_t page = 0;
+    for (bool is_taken = false; !is_taken;) {
+        try {
+            page = take_run_of(pages, extent_purpose::log);
+            is_taken = true;
+        } catch (const segment_full&) {
+            // There may be as much in smaller pieces.
+            if (pages == needed) throw;
+            pages = std::max(pages / 2, needed);
+        }
+    }
     auto& header = *segment_.at<log_area_header>(segment_.page_offset(page));
     store_word(header.previous_head, head_);
     store_word(header.bytes, pages * page_bytes);

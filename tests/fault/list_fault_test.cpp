@@ -1,7 +1,9 @@
 // list_fault_test.cpp - operations of a list that must grow its segment, when the system says no at each call.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <cerrno>
 #include <functional>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -131,6 +133,25 @@ TEST_CASE("an operation that cannot grow says what it needed and what the system
         CHECK(contains(text, "--shm-size"));
         CHECK(bed.list().size() == 300);
     }
+}
+
+TEST_CASE("a log that fits is written in pieces as small as there are") {
+    // 8 MiB of elements, as much of log, which by itself would begin its last piece with 16 MiB.
+    const cairn::manager m({.max_size = 17'500'000});
+    const auto l = m.list<long>("l");
+    std::vector<long> descending(1'000'000);
+    std::iota(descending.rbegin(), descending.rend(), 0);
+    l.extend(descending);
+    l.sort();
+    CHECK(l.at(0) == 0);
+    CHECK(l.at(999'999) == 999'999);
+    const std::vector<long> sorted = l.snapshot();
+    CHECK(std::is_sorted(sorted.begin(), sorted.end()));
+    // Whole or not at all, where it does not fit.
+    const auto filler = m.list<char>("filler", std::vector<char>(3'000'000));
+    CHECK_THROWS_AS(l.sort(std::greater<>()), cairn::segment_full);
+    CHECK(l.at(0) == 0);
+    CHECK(l.at(999'999) == 999'999);
 }
 
 TEST_CASE("operations that only take away need nothing from the system") {
