@@ -270,6 +270,19 @@ public:
     bool remove(std::string_view name) const;
     [[nodiscard]] std::vector<object_info> objects() const;
     [[nodiscard]] segment_stats stats() const;
+    /// Gives pages that hold nothing back to the system, for instance after a large object has shrunk or was removed. They stay the
+    /// segment's, which takes them from the system again when it needs them.
+    ///
+    /// Of anonymous segments only, as a rule: in /dev/shm, or any other file system of a fixed size, a process that reads without
+    /// the lock must not come upon a page that is gone. There it does nothing.
+    ///
+    /// An operation that fails gives back by itself, under the same conditions, what the segment has grown by for it.
+    ///
+    /// @return  about how many bytes went back
+    /// @throws  permission_denied or refused in a process that may only read; would_deadlock inside an operation
+    /// Cost     about 1 us for each page that goes; others wait no longer than for 512 of them
+    /// Safety   thread-safe; a process that is killed in it leaves the segment whole
+    std::uint64_t trim() const;
     /// The segment's name; of an anonymous one a generated name.
     [[nodiscard]] const std::string& name() const noexcept;
     [[nodiscard]] bool is_anonymous() const noexcept;

@@ -16,6 +16,7 @@
 #include "segment/lifecycle.hpp"
 #include "segment/name_table.hpp"
 #include "segment/participants.hpp"
+#include "segment/trimming.hpp"
 #include "txn/removal.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/error.hpp>
@@ -371,7 +372,13 @@ root_reference manager::find_or_build(std::string_view name, const request& want
 
 root_reference manager::create_root(std::string_view name, const request& wanted,
                                     const object_plan& plan) const {
-    return repaired(find_or_build(name, wanted, plan));
+    const std::uint32_t pages_before = segment_->committed_pages();
+    try {
+        return repaired(find_or_build(name, wanted, plan));
+    } catch (const segment_full&) {
+        give_back_growth(*segment_, pages_before);
+        throw;
+    }
 }
 
 root_reference manager::create_in_parts(std::string_view name, const request& wanted,
@@ -382,7 +389,7 @@ root_reference manager::create_in_parts(std::string_view name, const request& wa
         store_word(tx.in().at<parts_node>(at)->reserved_, 0);
         return at;
     };
-    return repaired(find_or_build(name, wanted, plan));
+    return create_root(name, wanted, plan);
 }
 
 std::string manager::describe_wanted(std::string_view name, object_kind kind) const {
@@ -454,6 +461,12 @@ segment_stats manager::stats() const {
     stats.process_count = count_live_participants(s);
     stats.recovery_count = load_word(control.recovery_count);
     return stats;
+}
+
+std::uint64_t manager::trim() const {
+    require_no_open_operation("trim", *segment_);
+    require_writable(*segment_, name());
+    return trim_segment(*segment_);
 }
 
 const std::string& manager::name() const noexcept {

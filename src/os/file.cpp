@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -198,6 +199,15 @@ std::error_code punch(int fd, std::uint64_t offset, std::uint64_t bytes) {
         return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                            static_cast<off_t>(bytes));
     }));
+}
+
+bool may_have_holes(int fd) noexcept {
+    struct statfs status = {};
+    if (::fstatfs(fd, &status) != 0 || status.f_type != TMPFS_MAGIC || status.f_blocks != 0) return false;
+    // 2: the system counts what could ever be touched, and refuses at the touch.
+    const unique_fd policy(::open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC));
+    char value = '0';
+    return policy.valid() && ::read(policy.get(), &value, 1) == 1 && value != '2';
 }
 
 std::error_code list_directory(const std::string& path, std::vector<std::string>& names) {

@@ -65,6 +65,10 @@ std::error_code set_size(const unique_fd& fd, std::uint64_t bytes);
 std::error_code seal_against_shrinking(const unique_fd& fd);
 /// Gives the pages of the range back; they read as zero afterwards.
 std::error_code punch(int fd, std::uint64_t offset, std::uint64_t bytes);
+/// Whether a hole of the file costs nobody more than memory: it reads as zeros through a mapping, and a page is there as long as the
+/// machine has memory. Not in a tmpfs of a fixed size (/dev/shm), nor on a disk, nor where the system does not overcommit: a touch
+/// there may be SIGBUS.
+bool may_have_holes(int fd) noexcept;
 /// Names of all entries of a directory.
 std::error_code list_directory(const std::string& path, std::vector<std::string>& names);
 /// Free bytes of the file system that holds `path`; 0 when not known.

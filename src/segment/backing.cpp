@@ -13,39 +13,6 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// A descriptor of the segment's file for as long as the growth takes. The one from the attach, unless the program has
-// closed it (daemons close everything) and perhaps opened something else under its number; then by name; then by the
-// mapping itself, which wants privileges.
-class growth_descriptor {
-public:
-    explicit growth_descriptor(segment& s) {
-        segment_internals& own = s.internals();
-        if (own.descriptor.valid() && is_descriptor_of(own.descriptor.get(), s)) {
-            fd_ = own.descriptor.get();
-            return;
-        }
-        if (!own.path.empty() && !os::open_existing(own.path, true, reopened_) &&
-            is_descriptor_of(reopened_.get(), s)) {
-            fd_ = reopened_.get();
-            return;
-        }
-        char range[64];
-        std::snprintf(range, sizeof range, "/proc/self/map_files/%lx-%lx",
-                      reinterpret_cast<unsigned long>(s.base()),
-                      reinterpret_cast<unsigned long>(s.base() + own.map.bytes()));
-        reopened_ = open_link(range);
-        if (reopened_.valid() && is_descriptor_of(reopened_.get(), s)) fd_ = reopened_.get();
-    }
-
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-private:
-    static os::unique_fd open_link(const char* path) { return os::open_following(path); }
-
-    os::unique_fd reopened_;
-    int fd_ = -1;
-};
-
 std::error_code write_pages(int fd, std::uint64_t offset, std::uint64_t bytes) {
     const std::uint64_t hole = os::first_hole(fd, offset);
     const std::error_code reason = os::write_zeros(fd, offset, bytes);
@@ -77,20 +44,39 @@ std::error_code write_pages(int fd, std::uint64_t offset, std::uint64_t bytes) {
 
 }  // namespace
 
+backing_file::backing_file(segment& s) {
+    const segment_internals& own = s.internals();
+    if (own.descriptor.valid() && is_descriptor_of(own.descriptor.get(), s)) {
+        fd_ = own.descriptor.get();
+        return;
+    }
+    if (!own.path.empty() && !os::open_existing(own.path, true, reopened_) &&
+        is_descriptor_of(reopened_.get(), s)) {
+        fd_ = reopened_.get();
+        return;
+    }
+    char range[64];
+    std::snprintf(range, sizeof range, "/proc/self/map_files/%lx-%lx",
+                  reinterpret_cast<unsigned long>(s.base()),
+                  reinterpret_cast<unsigned long>(s.base() + own.map.bytes()));
+    reopened_ = os::open_following(range);
+    if (reopened_.valid() && is_descriptor_of(reopened_.get(), s)) fd_ = reopened_.get();
+}
+
 bool is_descriptor_of(int fd, const segment& s) noexcept {
     os::file_facts facts;
     return !os::describe(fd, facts) && facts.same_file(s.internals().file);
 }
 
 std::optional<std::uint64_t> allocated_bytes(segment& s) {
-    const growth_descriptor descriptor(s);
+    const backing_file descriptor(s);
     os::file_facts facts;
     if (descriptor.get() < 0 || os::describe(descriptor.get(), facts)) return std::nullopt;
     return facts.allocated_bytes;
 }
 
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
-    const growth_descriptor descriptor(s);
+    const backing_file descriptor(s);
     const int fd = descriptor.get();
     if (fd < 0) return;  // by the mapping, then, under the lock
     // In pieces, so that another process's growth does not wait for the whole: the system grows a file under a lock of its own.
@@ -108,13 +94,23 @@ void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
     }
 }
 
+void back_holes(segment& s, std::uint32_t from, std::uint32_t to) {
+    const std::uint64_t pages = s.page_offset(from);
+    const std::uint64_t bytes = s.page_offset(to) - pages;
+    const backing_file descriptor(s);
+    std::error_code reason;
+    if (const int fd = descriptor.get(); fd < 0) reason = s.internals().map.populate(pages, bytes);
+    else if (os::first_hole(fd, pages) < pages + bytes) reason = os::allocate(fd, pages, bytes);
+    if (reason) throw_not_backed(s, s.page_offset(to), reason);
+}
+
 void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
     const segment_header& header = s.header();
     const std::uint64_t entries = header.map_offset + from * sizeof(page_entry);
     const std::uint64_t entry_bytes = (to - from) * sizeof(page_entry);
     const std::uint64_t pages = s.page_offset(from);
     const std::uint64_t bytes = s.page_offset(to) - pages;
-    const growth_descriptor descriptor(s);
+    const backing_file descriptor(s);
     std::error_code reason;
     if (const int fd = descriptor.get(); fd >= 0) {
         reason = os::allocate(fd, entries, entry_bytes);

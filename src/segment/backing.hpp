@@ -5,9 +5,24 @@
 #include <cstdint>
 #include <optional>
 
+#include "os/unique_fd.hpp"
 #include <cairn/detail/segment/segment.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
+
+/// A descriptor of the segment's file for as long as this lives. The one from the attach, unless the program has closed it (daemons
+/// close everything) and perhaps opened something else under its number; then by name; then by the mapping itself, which
+/// wants privileges.
+class backing_file {
+public:
+    explicit backing_file(segment& s);
+    /// -1 when there is none.
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+private:
+    os::unique_fd reopened_;
+    int fd_ = -1;
+};
 
 /// Backs the data pages [from, to) and their entries in the page map. Throws segment_full (no room in the file
 /// system, no memory), system_failure. Pages that were backed before a throw are given
@@ -20,6 +35,9 @@ constexpr std::uint32_t most_pages_backed_under_lock = 512;
 /// Without the segment's lock: has the system allocate pages that are not the segment's yet, so that back_pages() finds them. They
 /// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives them back then.
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
+
+/// Backs pages of the segment that may be holes. Throws as back_pages(); what was backed by then stays.
+void back_holes(segment& s, std::uint32_t from, std::uint32_t to);
 
 /// What the system has allocated for the segment's file: less than what is committed where nobody has written yet, more after a
 /// death in a growth. Nothing where its file cannot be had.

@@ -125,7 +125,7 @@ constexpr std::uint32_t no_page = std::numeric_limits<std::uint32_t>::max();
 
 // Extents that are looked at before a larger one is broken up, and before a segment is said to be full: some 50 ns each.
 constexpr std::uint32_t few_looks = 8;
-constexpr std::uint32_t many_looks = 16384;
+constexpr std::uint32_t many_looks = 4096;
 
 // A free run of `pages` around one of the free extents of that order.
 std::uint32_t run_around_extents(const segment_guard& guard, std::uint32_t pages, std::uint32_t order,
@@ -159,7 +159,8 @@ std::uint32_t run_of_several(const segment_guard& guard, std::uint32_t pages, st
 std::uint32_t find_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
     const bool fits_an_extent = std::has_single_bit(pages);
     if (!fits_an_extent) {
-        if (const std::uint32_t first = run_of_several(guard, pages, few_looks); first != no_page) return first;
+        if (const std::uint32_t first = run_of_several(guard, pages, few_looks); first != no_page)
+            return first;
     }
     if (const std::uint32_t order = fitting_order(guard.control(), pages); order <= max_order) {
         const std::uint32_t link = load_word(guard.control().free_heads[order]);
@@ -179,6 +180,28 @@ std::uint32_t find_run(const segment_guard& guard, std::uint32_t pages, std::uin
                        std::to_string(s.header().max_bytes) + " bytes; create it with a larger max_size");
 }
 
+// A run that is there, or how far the segment has to grow for it.
+struct run_plan {
+    std::uint32_t first = no_page;
+    std::uint32_t grown_to = 0;
+};
+
+run_plan plan_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
+    const segment& s = guard.in();
+    if (pages == 0 || pages > s.header().page_limit) throw_full(s, pages);
+    if (const std::uint32_t first = find_run(guard, pages, alignment); first != no_page)
+        return {.first = first};
+    // An aligned run is one extent, which the free list of its order will have once enough of the tail is free: buddies
+    // are always joined.
+    const std::uint64_t end = std::uint64_t{round_up(first_free_tail_page(s), alignment)} + pages;
+    if (end <= s.header().page_limit) return {.grown_to = static_cast<std::uint32_t>(end)};
+    if (alignment == 1) {
+        if (const std::uint32_t first = run_of_several(guard, pages, many_looks); first != no_page)
+            return {.first = first};
+    }
+    throw_full(s, pages);
+}
+
 }  // namespace
 
 void require_possible(const segment& s, std::uint64_t bytes) {
@@ -192,6 +215,17 @@ std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcep
     const auto by_count = static_cast<std::uint32_t>(std::bit_width(count)) - 1;
     const auto by_page = page == 0 ? max_order : static_cast<std::uint32_t>(std::countr_zero(page));
     return std::min({by_count, by_page, max_order});
+}
+
+page_stretch stretch_at(const segment& s, std::uint32_t page) noexcept {
+    const std::uint32_t left = s.committed_pages() - page;
+    for (std::uint32_t order = 0; order <= max_order; ++order) {
+        const std::uint32_t first = page >> order << order;
+        const std::uint32_t tag = load_word(s.page(first).tag);
+        if (tag_state(tag) == extent_state::inside || tag_order(tag) != order) continue;
+        return {tag_state(tag) == extent_state::free, std::min(left, (1U << order) - (page - first))};
+    }
+    return {false, 1};  // damaged
 }
 
 void grow(segment_guard& guard, std::uint32_t new_page_count) {
@@ -211,43 +245,39 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
 }
 
 missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
-    const segment& s = guard.in();
-    if (pages == 0 || pages > s.header().page_limit) throw_full(s, pages);
-    if (find_run(guard, pages, alignment) != no_page) return {};
-    const std::uint32_t committed = s.committed_pages();
-    // An aligned run is one extent, which the free list of its order will have once enough of the tail is free: buddies
-    // are always joined.
-    const std::uint64_t first = round_up(first_free_tail_page(s), alignment);
-    if (first + pages <= committed) return {};
-    if (first + pages > s.header().page_limit) {
-        if (alignment == 1 && run_of_several(guard, pages, many_looks) != no_page) return {};
-        throw_full(s, pages);
-    }
-    return {committed, static_cast<std::uint32_t>(first + pages)};
+    const run_plan plan = plan_run(guard, pages, alignment);
+    if (plan.first == no_page) return {guard.in().committed_pages(), plan.grown_to};
+    if (load_word(guard.control().holes_from) == 0) return {};
+    return {plan.first, plan.first + pages};
 }
 
 void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {
     segment& s = guard.in();
-    const std::uint32_t needed = missing_for_run(guard, pages, alignment).to;
-    if (needed == 0) return;
-    const std::uint32_t committed = s.committed_pages();
-    const std::uint32_t slack = std::clamp(committed / 4, least_growth_pages, most_slack_pages);
-    const std::uint32_t wanted = std::min(s.header().page_limit, std::max(needed, committed + slack));
-    try {
-        grow(guard, wanted);
-    } catch (const segment_full&) {
-        // The file system is nearly full: what is needed may still be there.
-        if (wanted == needed) throw;
-        grow(guard, needed);
+    run_plan plan = plan_run(guard, pages, alignment);
+    if (plan.first == no_page) {
+        const std::uint32_t committed = s.committed_pages();
+        const std::uint32_t slack = std::clamp(committed / 4, least_growth_pages, most_slack_pages);
+        const std::uint32_t wanted =
+            std::min(s.header().page_limit, std::max(plan.grown_to, committed + slack));
+        try {
+            grow(guard, wanted);
+        } catch (const segment_full&) {
+            // The file system is nearly full: what is needed may still be there.
+            if (wanted == plan.grown_to) throw;
+            grow(guard, plan.grown_to);
+        }
+        plan = plan_run(guard, pages, alignment);
     }
+    // Before the run is taken: no memory is an error of the operation, which has changed nothing yet.
+    if (plan.first != no_page && load_word(guard.control().holes_from) != 0)
+        back_holes(s, plan.first, plan.first + pages);
 }
 
 std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose,
                        std::uint32_t alignment) {
     segment& s = guard.in();
     segment_control& control = guard.control();
-    std::uint32_t first = find_run(guard, pages, alignment);
-    if (first == no_page && alignment == 1) first = run_of_several(guard, pages, many_looks);
+    const std::uint32_t first = plan_run(guard, pages, alignment).first;
     if (first == no_page || !is_free_run(s, first, pages))
         throw_corrupt(s, "its lists of free extents are not what they were a moment ago");
     std::uint32_t available = 0;

@@ -22,7 +22,7 @@ void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignm
 /// Throws segment_full where so many bytes have no room even in an empty segment. Before memory is taken for a part of them.
 void require_possible(const segment& s, std::uint64_t bytes);
 
-/// Pages [from, to) that the segment would have to grow by for that; none where it need not. Throws segment_full.
+/// Pages [from, to) that have to be backed for that: the segment would grow by them, or they may be holes. Throws segment_full.
 struct missing_pages {
     std::uint32_t from = 0;
     std::uint32_t to = 0;
@@ -39,6 +39,14 @@ void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page
 
 /// Size in pages of the piece that a run of `count` pages from `page` begins with.
 std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcept;
+
+/// What a walk over all pages comes upon at `page`: so many from there on are free, or are not. Under the lock. The walk may have begun
+/// when the extents were others.
+struct page_stretch {
+    bool are_free;
+    std::uint32_t count;
+};
+page_stretch stretch_at(const segment& s, std::uint32_t page) noexcept;
 
 /// Backs [committed, committed + bytes) and publishes the new limit. Exposed for creation and tests.
 void grow(segment_guard& guard, std::uint32_t new_page_count);

@@ -290,15 +290,14 @@ std::uint32_t alignment_of(std::uint32_t count, extent_purpose purpose) noexcept
 std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose purpose) {
     if (role_ == role::building && building_ != nullptr) {
         reserve_run(*building_, count, alignment_of(count, purpose));
-        const std::uint32_t page =
-            take_run(*building_, &slot_, count, purpose, alignment_of(count, purpose));
+        const std::uint32_t page = take_run(*building_, &slot_, count, purpose, alignment_of(count, purpose));
         building_->commit();
         return page;
     }
     if (role_ == role::alone || role_ == role::joined) {
         // The log is not empty while extents are in doubt: that is how recovery knows them from the root's own.
         ensure_log_is_open();
-        unsettled_ = true;
+        be_unsettled();
     }
     const std::uint32_t page = take_run_of(count, purpose);
     // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
@@ -338,7 +337,13 @@ void root_transaction::free_pages(std::uint32_t page, std::uint32_t count) {
     store_word(block.next, slot_.pending_free);
     store_word(block.page_count, count);
     store(slot_.pending_free, page + 1);
+    be_unsettled();
+}
+
+void root_transaction::be_unsettled() noexcept {
+    if (unsettled_) return;
     unsettled_ = true;
+    pages_before_ = segment_.committed_pages();
 }
 
 // ---- log -------------------------------------------------------------------------------------------------------
@@ -382,7 +387,7 @@ void root_transaction::spill(std::uint64_t bytes) {
     std::uint32_t pages = std::clamp(static_cast<std::uint32_t>(std::bit_ceil(4 * area_bytes_) / page_bytes),
                                      least_spill_pages, most_spill_pages);
     pages = std::max(pages, needed);
-    unsettled_ = true;
+    be_unsettled();
     // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and there is always
     // room for one record in the built-in log.
     if (head_ == 0) ensure_log_is_open();

@@ -9,6 +9,7 @@
 #include "segment/extents.hpp"
 #include "segment/lock_timeout.hpp"
 #include "segment/segment_guard.hpp"
+#include "segment/trimming.hpp"
 #include "txn/root_state.hpp"
 #include <cairn/detail/base/check.hpp>
 #include <cairn/error.hpp>
@@ -159,6 +160,7 @@ void root_transaction::leave_slowly() noexcept {
     }
     if (role_ == role::joined) return leave_joined();
     bool is_finished = true;
+    const bool gives_back = head_ != 0 && unsettled_;
     try {
         if (is_poisoned(slot_)) {
             // What is left of it is not followed.
@@ -181,6 +183,7 @@ void root_transaction::leave_slowly() noexcept {
     }
     order_stores();
     this_thread.open = outer;
+    if (gives_back && is_finished) give_back_growth(segment_, pages_before_);
 }
 
 void root_transaction::throw_inert(const segment& s, const root_slot& slot) {
@@ -234,6 +237,7 @@ bool root_transaction::join(std::uint64_t generation) {
     area_ = around.area_;
     area_bytes_ = around.area_bytes_;
     unsettled_ = around.unsettled_;
+    pages_before_ = around.pages_before_;
     joining_.around = &around;
     joining_.freed = around.joining_.freed;
     joining_.began = joining_.saved = here();
@@ -254,6 +258,7 @@ void root_transaction::leave_joined() noexcept {
     around.area_ = area_;
     around.area_bytes_ = area_bytes_;
     around.unsettled_ = unsettled_;
+    around.pages_before_ = pages_before_;
     if (is_poisoned(slot_)) around.changing_ = false;  // the version stays odd
     order_stores();
     this_thread.open = outer;

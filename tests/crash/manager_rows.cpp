@@ -238,11 +238,51 @@ void add_removing(experiment_table& table) {
                make_bystander});
 }
 
+void add_trimming(experiment_table& table) {
+    using longs = std::vector<long>;
+    const longs contents{1, 2, 3};
+    const auto trim = [](const cairn::manager& m, const auto&) { m.trim(); };
+    const auto make_room = [](const cairn::manager& m) {
+        make_bystander(m);
+        m.list<long>("former").extend(element<long>::some(20'000));
+    };
+    add<long>(table, "int64",
+              {"trim", "with pages free at its end", contents, contents, trim,
+               [make_room](const cairn::manager& m) {
+                   make_room(m);
+                   m.remove("former");
+               },
+               roomy_segment()});
+    add<long>(table, "int64",
+              {"trim", "with pages free in the middle", contents, contents, trim,
+               [make_room](const cairn::manager& m) {
+                   make_room(m);
+                   m.list<std::string>("behind", {std::string(70'000, 'x')});
+                   m.remove("former");
+               },
+               roomy_segment()});
+    longs grown = contents;
+    const longs more = element<long>::some(5000);
+    grown.insert(grown.end(), more.begin(), more.end());
+    add<long>(table, "int64",
+              {"trim", "and growth after it", contents, grown,
+               [more](const cairn::manager& m, const auto& l) {
+                   m.trim();
+                   l->extend(more);
+               },
+               [make_room](const cairn::manager& m) {
+                   make_room(m);
+                   m.remove("former");
+               },
+               roomy_segment()});
+}
+
 }  // namespace
 
 void add_manager_rows(experiment_table& table) {
     add_creating(table);
     add_removing(table);
+    add_trimming(table);
 }
 
 }  // namespace cairn_test

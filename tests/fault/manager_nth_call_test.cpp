@@ -73,6 +73,11 @@ TEST_CASE("a manager finds and tells what there is, whatever the system says") {
         {"contains", [&] { return m.contains("l") && !m.contains("nothing"); }},
         {"objects", [&] { return m.objects().size() == 2; }},
         {"stats", [&] { return m.stats().object_count == 2 && m.stats().process_count == 1; }},
+        {"trim",
+         [&] {
+             m.trim();
+             return audit_segment(opened_list<long>(l).in()).empty();
+         }},
         {"the manager of a handle", [&] { return l.manager().name() == name.get(); }},
         {"copies", [&] { return cairn::manager(m).contains("l"); }},
     };

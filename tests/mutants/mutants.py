@@ -376,6 +376,21 @@ MUTANTS = [
         "new": "            if (holders.size() > s.header().participant_count) return read_result::torn;",
         "program": "process", "cases": "more workers die between*",
     },
+    # -- pages that go back ------------------------------------------------------------------------------------------------
+    {
+        "name": "holes that are handed out as they are",
+        "file": "src/segment/extents.cpp",
+        "old": "    if (plan.first != no_page && load_word(guard.control().holes_from) != 0)\n",
+        "new": "    if (plan.first != no_page && s.page_offset(0) == 0)\n",
+        "program": "process", "cases": "what was given back is there again*",
+    },
+    {
+        "name": "growth of a failed operation that is kept",
+        "file": "src/txn/root_transaction.cpp",
+        "old": "    if (gives_back && is_finished) give_back_growth(segment_, pages_before_);\n",
+        "new": "",
+        "program": "process", "cases": "what a segment has grown by*",
+    },
     {
         "name": "a run that leaves crumbs before it",
         "file": "src/segment/extents.cpp",

@@ -258,6 +258,28 @@ TEST_CASE("a full segment still has the runs that lie across its extents") {
     CHECK(broken_map(s) == "");
 }
 
+TEST_CASE("a walk over all pages comes upon each once, also when it begins inside an extent") {
+    const cairn::manager m(cairn::segment_options{.max_size = 8 << 20});
+    segment& s = inside_of(m);
+    segment_guard guard(s);
+    reserve_run(guard, 37);
+    const std::uint32_t page = take_run(guard, nullptr, 37, extent_purpose::large);
+    guard.commit();
+    for (const std::uint32_t from : {0U, page + 5, page + 36, page + 37}) {
+        std::uint64_t free = 0;
+        std::uint32_t at = from;
+        while (at < s.committed_pages()) {
+            const page_stretch found = stretch_at(s, at);
+            REQUIRE(found.count > 0);
+            if (at >= page && at < page + 37) CHECK_FALSE(found.are_free);
+            if (found.are_free) free += found.count;
+            at += found.count;
+        }
+        CHECK(at == s.committed_pages());
+        if (from == 0) CHECK(free == s.control().free_pages);
+    }
+}
+
 TEST_CASE("a page of another owner cannot be given back") {
     const cairn::manager m;
     segment& s = inside_of(m);

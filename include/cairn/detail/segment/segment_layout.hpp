@@ -136,7 +136,9 @@ struct segment_control {
     std::uint32_t bucket_count;                   // of names, in use: see src/segment/name_table.hpp
     std::uint32_t name_levels[name_level_count];  // 1 + first page of an extent of more buckets
     std::uint32_t rolled_back_count;              // of the segment's log; not logged
-    std::uint32_t reserved_[3];
+    std::uint32_t
+        holes_from;  // 1 + page: free extents from there on may be holes; 0: none is; not logged, only falls
+    std::uint32_t reserved_[2];
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);

@@ -169,6 +169,7 @@ private:
     void recover(bool owner_died);
     std::uint32_t take_run_of(std::uint32_t count, extent_purpose purpose);
     void undo_log_of_root();
+    void be_unsettled() noexcept;
     [[nodiscard]] bool needs_settling() const noexcept;
     void settle_in_any_case();
     void settle_under(segment_guard& guard);
@@ -189,7 +190,8 @@ private:
     bool unsettled_ = false;  // extents were taken or are to be given back
     bool overdue_ = false;    // so since a commit or a rollback: nothing more is logged before it is done
     role role_ = role::alone;
-    joining joining_;  // left alone by those that are alone: an operation has no time for it
+    std::uint32_t pages_before_;  // of the segment, before it has grown for this; if unsettled_
+    joining joining_;             // left alone by those that are alone: an operation has no time for it
 };
 
 /// A writer whose whole change is one store of one word (an append, a set of an integer): root_transaction without log and

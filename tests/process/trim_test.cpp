@@ -1,0 +1,227 @@
+// trim_test.cpp - pages that a segment does not need go back to the system, and are there again when they are needed.
+// SPDX-License-Identifier: BSL-1.0
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "os/fault.hpp"
+#include "segment/extents.hpp"
+#include "segment/segment_guard.hpp"
+#include "support/crash/segment_audit.hpp"
+#include "support/opened.hpp"
+#include "support/scratch.hpp"
+#include <cairn/manager.hpp>
+
+namespace trim_test {
+
+using namespace cairn_test;
+using namespace cairn::detail;
+
+namespace {
+
+constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
+const std::vector<long> eight_mebibytes(mebibyte, 7);
+
+// The segment is as it was: eight more mebibytes fit and are what they should be.
+void use_again(const cairn::manager& m) {
+    const auto l = m.list<long>("again");
+    l.extend(eight_mebibytes);
+    CHECK(l.snapshot() == eight_mebibytes);
+    CHECK(m.remove("again"));
+}
+
+}  // namespace
+
+TEST_CASE("trim gives back what a removed object had, in the middle and at the end") {
+    const cairn::manager m;
+    const auto before = m.list<std::string>("before", {"one"});
+    m.list<long>("large").extend(eight_mebibytes);
+    const auto behind = m.list<std::string>("behind", {std::string(100'000, 'x')});
+    CHECK(m.remove("large"));
+    const std::uint64_t real = m.stats().real_bytes;
+    REQUIRE(real > 8 * mebibyte);
+    CHECK(m.trim() >= 8 * mebibyte);
+    CHECK(m.stats().real_bytes < mebibyte);
+    CHECK(before.at(0) == "one");
+    CHECK(behind.at(0) == std::string(100'000, 'x'));
+    use_again(m);
+}
+
+TEST_CASE("what was given back is there again for whoever needs it, or that is full") {
+    const cairn::manager m({.max_size = 64 * mebibyte});
+    const opened_list<long> any(m.list<long>("any", {1}));
+    segment& s = any.in();
+    m.list<long>("large").extend(eight_mebibytes);
+    CHECK(m.remove("large"));
+    CHECK(m.trim() >= 8 * mebibyte);
+    CHECK(audit_segment(s) == "");
+    const std::uint64_t trimmed = m.stats().real_bytes;
+    {
+        // Backed before they are handed out: nobody has touched them.
+        segment_guard guard(s);
+        reserve_run(guard, 1000);
+        static_cast<void>(take_run(guard, nullptr, 1000, extent_purpose::large));
+        CHECK(m.stats().real_bytes >= trimmed + 1000 * page_bytes);
+    }
+    for (const int error : {ENOSPC, ENOMEM}) {
+        CHECK(m.trim() >= 1000 * page_bytes);
+        static int refused;
+        refused = error;
+        const auto l = m.list<long>("l");
+        cairn::detail::os::fault.store(
+            [](const char* call) noexcept { return std::string_view(call) == "fallocate" ? refused : 0; });
+        CHECK_THROWS_AS(l.extend(eight_mebibytes), cairn::segment_full);
+        cairn::detail::os::fault.store(nullptr);
+        CHECK(l.empty());
+        CHECK(m.remove("l"));
+        use_again(m);
+    }
+    CHECK(audit_segment(s) == "");
+}
+
+TEST_CASE("trim leaves a named segment in a file system of a fixed size as it is") {
+    // A look at a page that is gone takes another one there; where there is none, it is SIGBUS.
+    const scratch_name name;
+    const cairn::manager m(name);
+    m.list<long>("large").extend(eight_mebibytes);
+    CHECK(m.remove("large"));
+    const std::uint64_t real = m.stats().real_bytes;
+    CHECK(m.trim() == 0);
+    CHECK(m.stats().real_bytes == real);
+    use_again(m);
+    CHECK(m.stats().real_bytes < real + mebibyte);
+}
+
+TEST_CASE("what a segment has grown by for an operation that fails goes back by itself") {
+    constexpr std::uint64_t most = 32 * mebibyte;
+    const auto try_all = [](const cairn::manager& m) {
+        const auto l = m.list<std::string>("l", {"one"});
+        const cairn::segment_stats before = m.stats();
+        const std::vector<std::string> too_many(400, std::string(100'000, 'x'));
+        const auto is_as_before = [&] {
+            const cairn::segment_stats after = m.stats();
+            CHECK(after.real_bytes < before.real_bytes + mebibyte);
+            CHECK(l.snapshot() == std::vector<std::string>{"one"});
+        };
+        CHECK_THROWS_AS(l.extend(too_many), cairn::segment_full);
+        is_as_before();
+        CHECK_THROWS_AS(m.list<std::string>("with contents", too_many), cairn::segment_full);
+        is_as_before();
+        CHECK_THROWS_AS(l.transaction([&](auto& tx) {
+            for (const std::string& each : too_many) tx.push_back(each);
+        }),
+                        cairn::segment_full);
+        is_as_before();
+        struct my_own {};
+        CHECK_THROWS_AS(l.transaction([&](auto& tx) {
+            for (int i = 0; i < 100; ++i) tx.push_back(too_many[0]);
+            throw my_own();
+        }),
+                        my_own);
+        is_as_before();
+    };
+    SUBCASE("from the beginning") {
+        try_all(cairn::manager({.max_size = most}));
+    }
+    SUBCASE("but not what it was made with") {
+        const cairn::manager m({.max_size = most, .initial_size = 16 * mebibyte});
+        const std::uint64_t real = m.stats().real_bytes;
+        REQUIRE(real > 15 * mebibyte);
+        CHECK_THROWS_AS(
+            m.list<std::string>("l").extend(std::vector<std::string>(400, std::string(100'000, 'x'))),
+            cairn::segment_full);
+        CHECK(m.stats().real_bytes >= real);
+        CHECK(m.stats().real_bytes < real + mebibyte);
+    }
+}
+
+TEST_CASE("trim gives back what a killed process had grown the segment by") {
+    const cairn::manager m;
+    const auto l = m.list<long>("l", {1});
+    CHECK(in_child([&] {
+              l.transaction([&](auto& tx) {
+                  tx.extend(eight_mebibytes);
+                  ::_exit(0);
+              });
+          }) == 0);
+    CHECK(l.size() == 1);
+    l.push_back(2);
+    CHECK(m.trim() >= 8 * mebibyte);
+    CHECK(l.snapshot() == std::vector<long>{1, 2});
+}
+
+TEST_CASE("handles of what was removed say so after a trim") {
+    const cairn::manager m;
+    const auto l = m.list<std::string>("l", {std::string(5000, 'x')});
+    const auto d = m.dict<std::string, long>("d");
+    d.set("a", 1);
+    const auto q = m.queue<long>("q");
+    q.put(1);
+    const auto leased =
+        m.queue<std::string>("leased", cairn::queue_options{.maxsize = 3, .max_deliveries = 2});
+    const auto c = m.channel<long>("c", 100);
+    c.put(1);
+    for (const char* const name : {"l", "d", "q", "leased", "c"}) CHECK(m.remove(name));
+    CHECK(m.trim() > 0);
+    CHECK_THROWS_AS(static_cast<void>(l.at(0)), cairn::object_gone);
+    CHECK_THROWS_AS(static_cast<void>(d.at("a")), cairn::object_gone);
+    CHECK_THROWS_AS(static_cast<void>(q.get()), cairn::object_gone);
+    CHECK_THROWS_AS(static_cast<void>(q.size()), cairn::object_gone);
+    CHECK_THROWS_AS(static_cast<void>(leased.lease_for(std::chrono::milliseconds(1))), cairn::object_gone);
+    CHECK_THROWS_AS(leased.put(""), cairn::object_gone);
+    CHECK_THROWS_AS(static_cast<void>(c.get()), cairn::object_gone);
+    CHECK_THROWS_AS(c.put(1), cairn::object_gone);
+}
+
+TEST_CASE("readers without the lock live through trims, and see whole values") {
+    const cairn::manager m({.max_size = 64 * mebibyte});
+    const auto l = m.list<std::string>("l");
+    for (int i = 0; i < 10; ++i) l.push_back(std::string(3000, 'a'));
+    gate stop;
+    child reader([&] {
+        std::uint64_t sum = 0;
+        for (int i = 0; i < static_cast<int>(scaled(200'000)); ++i) {
+            const std::string text = l.at(static_cast<std::size_t>(i) % 10);
+            CHILD_CHECK(text.size() >= 3000);
+            CHILD_CHECK(text.find_first_not_of(text[0]) == std::string::npos);
+            sum += text.size();
+            if (i % 64 == 0) ::usleep(1);
+        }
+        CHILD_CHECK(sum > 0);
+    });
+    int status = 0;
+    std::uint64_t back = 0;
+    for (int i = 0; ::waitpid(reader.pid(), &status, WNOHANG) == 0; ++i) {
+        for (std::size_t at = 0; at < 10; ++at)
+            l.set(at, std::string(i % 2 == 0 ? 23'000 : 3000, static_cast<char>('a' + i % 26)));
+        back += m.trim();
+    }
+    CHECK(status == 0);
+    CHECK(back > 0);
+}
+
+TEST_CASE("trim says why it cannot be") {
+    const scratch_name name;
+    const cairn::manager m(name);
+    const auto l = m.list<long>("l", {1});
+    CHECK(in_child([&] {
+              const cairn::manager r = cairn::manager::open(name, cairn::open_mode::read_only);
+              const std::string text = thrown_by<cairn::permission_denied>([&] { r.trim(); });
+              CHILD_CHECK(contains(text, name));
+          }) == 0);
+    l.update(0, [&](long& value) {
+        ++value;
+        CHECK_THROWS_AS(m.trim(), cairn::would_deadlock);
+    });
+    CHECK(l.at(0) == 2);
+}
+
+}  // namespace trim_test
