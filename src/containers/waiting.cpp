@@ -11,7 +11,7 @@ namespace {
 // About what a sleep and a wake cost across cores of a virtual machine (30-70 us); on bare metal less, and then it is
 // learnt.
 constexpr std::chrono::microseconds longest_spin{20};
-constexpr int pauses_before_yielding = 64;  // about 2 us: the other side is on another processor, and at it
+constexpr int spin_pauses = 64;  // about 2 us: the other side is on another processor, and at it
 constexpr std::uint8_t most_halvings = 4;
 constexpr std::uint8_t skips_between_trials = 32;
 
@@ -24,7 +24,7 @@ bool has_changed(const std::uint64_t& word, std::uint64_t seen) noexcept {
 }
 
 bool spin(const std::uint64_t& word, std::uint64_t seen, steady_time deadline) noexcept {
-    for (int i = 0; i < pauses_before_yielding; ++i) {
+    for (int i = 0; i < spin_pauses; ++i) {
         pause_reader();
         if (has_changed(word, seen)) return true;
     }

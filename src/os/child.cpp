@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <ctime>
-#include <utility>
 
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/checked_call.hpp"
 #include "os/fault.hpp"
 #include "os/uncancellable.hpp"
 
@@ -27,37 +27,6 @@ constexpr auto by_pidfd = static_cast<idtype_t>(3);  // P_PIDFD, which older C l
 // Enough for a loop of system calls, with room for the C library's thread data. A program with much static
 // thread-local data needs more; it gets the default stack then.
 constexpr std::size_t quiet_stack_bytes = std::size_t{256} * 1024;
-
-std::error_code from_errno(int error) noexcept {
-    return {error, std::generic_category()};
-}
-
-// Runs a call that returns -1 and sets errno; asks the fault hook first, retries on EINTR.
-template <typename Call>
-long checked_call(const char* name, Call call) noexcept {
-    const uncancellable in_one_piece;
-    for (;;) {
-        if (const int error = injected_fault(name); error != 0) {
-            if (error == EINTR) continue;
-            errno = error;
-            return -1;
-        }
-        const long result = call();
-        if (result >= 0 || errno != EINTR) return result;
-    }
-}
-
-std::error_code outcome(long result) noexcept {
-    return result < 0 ? from_errno(errno) : std::error_code{};
-}
-
-std::error_code take_over(long opened, unique_fd& fd) noexcept {
-    if (opened < 0) return outcome(opened);
-    unique_fd kept = above_standard(static_cast<int>(opened));
-    if (!kept.valid()) return from_errno(errno);
-    fd = std::move(kept);
-    return {};
-}
 
 std::error_code try_reap(idtype_t kind, id_t id, child_status& status) noexcept {
     siginfo_t info = {};  // si_pid stays 0 when nobody has ended

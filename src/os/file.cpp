@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <climits>
 #include <limits>
-#include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,43 +17,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "os/checked_call.hpp"
 #include "os/fault.hpp"
 #include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
 
 namespace {
-
-std::error_code from_errno(int error) {
-    return {error, std::generic_category()};
-}
-
-// Runs a call that returns -1 and sets errno; asks the fault hook first, retries on EINTR.
-template <typename Call>
-int checked_call(const char* name, Call call) {
-    const uncancellable in_one_piece;
-    for (;;) {
-        if (const int error = injected_fault(name); error != 0) {
-            if (error == EINTR) continue;
-            errno = error;
-            return -1;
-        }
-        const int result = call();
-        if (result >= 0 || errno != EINTR) return result;
-    }
-}
-
-std::error_code outcome(int result) {
-    return result < 0 ? from_errno(errno) : std::error_code{};
-}
-
-std::error_code take_over(int opened, unique_fd& fd) {
-    if (opened < 0) return outcome(opened);
-    unique_fd kept = above_standard(opened);
-    if (!kept.valid()) return from_errno(errno);
-    fd = std::move(kept);
-    return {};
-}
 
 // Beyond the limit of a file's size (ulimit -f) the system does not only say EFBIG: SIGXFSZ ends the program. So it is not
 // asked. Another thread that lowers the limit in between gets what it wanted.

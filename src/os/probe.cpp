@@ -12,18 +12,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "os/checked_call.hpp"
 #include "os/fault.hpp"
 #include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
-
-namespace {
-
-std::error_code from_errno(int error) {
-    return {error, std::generic_category()};
-}
-
-}  // namespace
 
 std::string read_small_file(const std::string& path) {
     const uncancellable in_one_piece;

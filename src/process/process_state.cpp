@@ -22,8 +22,8 @@ using std::chrono::nanoseconds;
 // A wait on the descriptor is woken by the kernel; the tick is for a number that was closed and reused just before.
 constexpr nanoseconds longest_wait = milliseconds(250);
 // Without a descriptor the child is looked at, at first often: the longest nap is what an end may be noticed late.
-constexpr nanoseconds shortest_nap = microseconds(100);
-constexpr nanoseconds longest_nap = milliseconds(10);
+constexpr nanoseconds shortest_child_nap = microseconds(100);
+constexpr nanoseconds longest_child_nap = milliseconds(10);
 
 bool is_no_child(const std::error_code& error) noexcept {
     return error.value() == ECHILD;
@@ -133,7 +133,7 @@ bool process_state::has_ended(const std::lock_guard<std::mutex>& lock) {
 }
 
 bool process_state::wait_until(steady_time deadline) {
-    nanoseconds nap = shortest_nap;
+    nanoseconds nap = shortest_child_nap;
     for (;;) {
         int fd = -1;
         {
@@ -154,7 +154,7 @@ bool process_state::wait_until(steady_time deadline) {
             if (has_ended(lock)) return true;
         }
         os::sleep_for(std::min(left, nap));
-        nap = std::min(nap * 2, longest_nap);
+        nap = std::min(nap * 2, longest_child_nap);
     }
 }
 

@@ -15,7 +15,7 @@ namespace cairn::inline CAIRN_ABI::detail {
 namespace {
 
 // Neither deadline nor patience, and not taken for "no limit is set", to which the manager's applies.
-constexpr operation_limit however_long{};
+constexpr operation_limit no_limit{};
 
 std::string in_seconds(std::chrono::nanoseconds time) {
     std::array<char, 32> text{};
@@ -36,7 +36,7 @@ std::string describe_holder(std::uint32_t thread) {
 }  // namespace
 
 unlimited_locks::unlimited_locks() noexcept : before_(this_thread.limit) {
-    this_thread.limit = &however_long;
+    this_thread.limit = &no_limit;
 }
 
 unlimited_locks::~unlimited_locks() {
@@ -45,7 +45,7 @@ unlimited_locks::~unlimited_locks() {
 
 lock_limit limit_in(const segment& s) noexcept {
     lock_limit limit;
-    if (this_thread.limit == &however_long) return limit;
+    if (this_thread.limit == &no_limit) return limit;
     if (const operation_limit* own = this_thread.limit; own != nullptr) {
         if (own->deadline == at_once) limit.patience = try_lock_patience;
         else limit.deadline = own->deadline;

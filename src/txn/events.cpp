@@ -12,13 +12,13 @@ namespace {
 
 // A waiter can be killed with a wake in its hand, which nobody else then gets: everyone looks again this often. All of the
 // machine do so together: who is woken when the processor is awake anyway costs half of one who has to wake it.
-constexpr std::chrono::milliseconds tick{125};
+constexpr std::chrono::milliseconds sleeper_tick{125};
 constexpr std::chrono::milliseconds shortest{25};
 
 std::chrono::steady_clock::time_point next_tick() noexcept {
     const auto now = std::chrono::steady_clock::now();
     const auto since = now.time_since_epoch();
-    return now + (tick - (since + shortest) % tick) + shortest;
+    return now + (sleeper_tick - (since + shortest) % sleeper_tick) + shortest;
 }
 
 }  // namespace

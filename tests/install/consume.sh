@@ -135,7 +135,7 @@ if get_option('default_library') == 'both'
 endif
 MESON
     CXX="$*" quietly meson setup "$program/build" "$program" \
-        --buildtype=plain -Ddefault_library="$libraries" -Dprefix=/usr/local -Dlibdir=lib
+        --buildtype=plain -Ddefault_library="$libraries" -Dprefix=/usr/local -Dlibdir=lib -Dcairn:joined_library=true
     quietly ninja -C "$program/build"
     [[ -e $program/build/subprojects/cairn/tools/shmctl/shmctl ]] && fail "a subproject builds shmctl without being asked"
     only_ours <(cd "$program/build" && ninja -t deps consumer.p/consumer.cpp.o)

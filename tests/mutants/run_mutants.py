@@ -45,30 +45,35 @@ class Build:
         self.links = {}
 
     def compilation(self, source, program):
-        """(command, output) of the compilation of `source` that the program consists of. For a file of tests that is compiled
-        with others, it is theirs: the program then has this one only, which is enough."""
+        """(command, output, joined) of the compilation of `source` that the program consists of. `joined` is the file of the
+        build folder that includes it, when it is compiled with others, else None."""
         wanted = os.path.join(self.source, source)
-        joined = f'#include "{source.removeprefix("tests/")}"\n'
         found = []
         for entry in self.commands:
             path = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
-            if path != wanted and not self.contains(path, joined):
+            joined = path if path != wanted else None
+            if joined and not self.line_that_includes(joined, source):
                 continue
             output = entry["output"]
             if output.startswith("src/libcairn.a.p/") and os.path.exists(os.path.join(self.folder, "src/libcairn.so")):
                 continue  # of the shared library's objects the tests are made
             if output.startswith("src/") or output in self.link(program):
-                found.append((shlex.split(entry["command"]), output))
+                found.append((shlex.split(entry["command"]), output, joined))
         if len(found) != 1:
             raise Problem(f"{source} is compiled {len(found)} times for {program}_tests, expected once")
         return found[0]
 
-    def contains(self, path, line):
-        """Whether it is a file of the build folder that has the line."""
+    def line_that_includes(self, path, source):
+        """The line by which a file of the build folder includes the source, or None. Meson's own have whole paths."""
         if not path.startswith(self.folder + os.sep):
-            return False
+            return None
+        wanted = (os.path.join(self.source, source), source.removeprefix("tests/"))
         with open(path, encoding="utf-8") as file:
-            return line in file
+            for line in file:
+                included = re.match(r'#include ?[<"](.*)[>"]$', line)
+                if included and os.path.normpath(included.group(1)) in wanted:
+                    return line
+        return None
 
     def link(self, program):
         if program not in self.links:
@@ -168,6 +173,16 @@ def break_file(build, mutant, folder):
     return path
 
 
+def break_joined(build, joined, path, folder):
+    """A copy of a file that includes several, with the changed one; its path, relative to `folder`."""
+    with open(joined, encoding="utf-8") as file:
+        text = file.read()
+    copy = os.path.basename(joined)
+    with open(os.path.join(folder, copy), "w", encoding="utf-8") as file:
+        file.write(text.replace(build.line_that_includes(joined, path), f'#include "{path}"\n'))
+    return copy
+
+
 def build_mutant(build, mutant, folder):
     """The broken program; its path."""
     path = break_file(build, mutant, folder)
@@ -176,12 +191,18 @@ def build_mutant(build, mutant, folder):
     program = mutant["program"]
     link = build.link(program)
     own_objects = []
+    object_path_of = {}
     for number, source in enumerate(mutant["compile"] if is_header else [path]):
-        command, output = build.compilation(source, program)
+        command, output, joined = build.compilation(source, program)
         object_path = os.path.join(folder, f"{number}.o")
+        if object_path_of.setdefault(output, object_path) != object_path:
+            continue  # compiled with one before
         # The path of the broken file is relative, so that the compiler's cache knows it again.
         command = absolute(command, build.folder, include)
         from_path = os.path.join(build.source, source) if is_header else path
+        # Of files of tests that are compiled as one the program has this one only, which is enough. The library needs all.
+        if joined and source.startswith("src/"):
+            from_path = joined if is_header else break_joined(build, joined, path, folder)
         result = subprocess.run(command + ["-o", object_path, "-c", from_path], cwd=folder, capture_output=True,
                                 text=True, check=False)
         if result.returncode != 0:
