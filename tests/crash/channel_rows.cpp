@@ -1,5 +1,7 @@
 // channel_rows.cpp - what a channel does, with a neighbour that waits at its other end.
 // SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+
 #include "crash/channel_experiment.hpp"
 #include "crash/elements.hpp"
 

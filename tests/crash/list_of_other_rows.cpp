@@ -1,5 +1,6 @@
 // list_of_other_rows.cpp - packed elements of a byte or two, structs that are no word, and the widest.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <stdexcept>
 
 #include "crash/list_rows.hpp"

@@ -3,6 +3,8 @@
 // Chunks of 16-byte slots end at 8, 24, 56, 120, 248. Young pages serve the first 64 KiB, then spans.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+
 #include "crash/list_rows.hpp"
 
 namespace cairn_test {

@@ -4,6 +4,7 @@
 // 1008 on is the first that has pages of its own.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <numeric>
 
 #include "crash/list_rows.hpp"

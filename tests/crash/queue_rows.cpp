@@ -3,6 +3,8 @@
 // The first chunk of a queue of words has 126 slots, the next one 254; of strings 63 and 127; of `wide` 3, 7 and 15.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+
 #include "crash/queue_experiment.hpp"
 #include "os/identity.hpp"
 #include "segment/participants.hpp"

@@ -1,5 +1,7 @@
 // set_rows.cpp - set<long> and set<std::string>: what a dict does without values, and the operations with ranges.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+
 #include "crash/dict_experiment.hpp"
 
 namespace cairn_test {
