@@ -8,7 +8,9 @@
 #include <cairn/codec.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/error.hpp>
+#include <cairn/executor.hpp>
 #include <cairn/fields.hpp>
+#include <cairn/future.hpp>
 #include <cairn/inspect.hpp>
 #include <cairn/list.hpp>
 #include <cairn/literals.hpp>
@@ -19,4 +21,6 @@
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
+#include <cairn/task.hpp>
+#include <cairn/thread_pool_executor.hpp>
 #include <cairn/version.hpp>

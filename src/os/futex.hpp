@@ -1,4 +1,4 @@
-// futex.hpp - sleeping and waking across processes (FUTEX_WAIT and FUTEX_WAKE without PRIVATE).
+// futex.hpp - sleeping and waking, across processes (FUTEX_WAIT and FUTEX_WAKE without PRIVATE) and inside one.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -16,5 +16,10 @@ CAIRN_API void futex_wait(std::uint32_t* word, std::uint32_t expected,
 
 /// Wakes up to `count` sleepers; returns how many.
 CAIRN_API int futex_wake(std::uint32_t* word, int count) noexcept;
+
+/// The same among the threads of this process alone, which costs the kernel less.
+void futex_wait_private(std::uint32_t* word, std::uint32_t expected,
+                        std::chrono::steady_clock::time_point deadline) noexcept;
+int futex_wake_private(std::uint32_t* word, int count) noexcept;
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

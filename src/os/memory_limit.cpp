@@ -7,6 +7,7 @@
 #include <limits>
 #include <new>
 
+#include "os/control_group.hpp"
 #include "os/probe.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
@@ -23,35 +24,14 @@ std::uint64_t limit_in(const std::string& file) {
                                                                                             : no_limit;
 }
 
-// Of a group and all around it.
-std::uint64_t least_limit(const std::string& root, std::string group, const char* file) {
-    std::uint64_t least = no_limit;
-    for (;;) {
-        least = std::min(least, limit_in(root + group + "/" + file));
-        const std::size_t parent = group.rfind('/');
-        if (group.empty() || parent == std::string::npos) return least;
-        group.resize(parent);
-    }
-}
-
 }  // namespace
 
 std::uint64_t control_group_memory(const std::string& groups, const std::string& mounted) {
+    const control_group_folders folders = folders_of_control_group(groups, mounted, "memory");
     std::uint64_t least = no_limit;
-    // Lines like "0::/user.slice" (version 2) and "4:memory:/user.slice" (version 1).
-    for (std::size_t begin = 0; begin < groups.size();) {
-        const std::size_t end = std::min(groups.find('\n', begin), groups.size());
-        const std::string line = groups.substr(begin, end - begin);
-        begin = end + 1;
-        const std::size_t first = line.find(':');
-        const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-        const std::string group = line.substr(second + 1);
-        if (controllers == ",,") least = std::min(least, least_limit(mounted, group, "memory.max"));
-        else if (controllers.find(",memory,") != std::string::npos)
-            least = std::min(least, least_limit(mounted + "/memory", group, "memory.limit_in_bytes"));
-    }
+    for (const std::string& each : folders.version_2) least = std::min(least, limit_in(each + "/memory.max"));
+    for (const std::string& each : folders.version_1)
+        least = std::min(least, limit_in(each + "/memory.limit_in_bytes"));
     return least;
 }
 

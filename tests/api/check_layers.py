@@ -25,7 +25,7 @@ PUBLIC = {
     "sync": "mutex semaphore condition event barrier",
     "manager": "manager",
     "process": "process",
-    "executors": "pool executor future progress",
+    "executors": "pool executor future progress task thread_pool_executor",
     "periodic": "periodic",
     "service": "service",
     "inspect": "inspect",

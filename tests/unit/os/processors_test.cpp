@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/processors.hpp"
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
 #include <sched.h>
 #include <unistd.h>
 
@@ -12,6 +17,64 @@ namespace processors_test {
 
 using namespace cairn_test;
 using namespace cairn::detail;
+
+namespace {
+
+// A folder that looks as /sys/fs/cgroup does.
+class made_up_groups {
+public:
+    made_up_groups() {
+        std::string name = (std::filesystem::temp_directory_path() / "cairn-groups.XXXXXX").string();
+        REQUIRE(::mkdtemp(name.data()) != nullptr);
+        root_ = name;
+    }
+    made_up_groups(const made_up_groups&) = delete;
+    made_up_groups& operator=(const made_up_groups&) = delete;
+    ~made_up_groups() { std::filesystem::remove_all(root_); }
+    void write(const std::string& file, const std::string& text) const {
+        std::filesystem::create_directories(std::filesystem::path(root_ + file).parent_path());
+        std::ofstream(root_ + file) << text;
+    }
+    [[nodiscard]] int processors(const std::string& groups) const {
+        return os::control_group_processors(groups, root_);
+    }
+
+private:
+    std::string root_;
+};
+
+}  // namespace
+
+TEST_CASE("a quota counts rounded up, the least of a group and those around it, in both versions") {
+    const made_up_groups groups;
+    CHECK(groups.processors("0::/\n") == 0);
+    groups.write("/a/cpu.max", "max 100000\n");
+    CHECK(groups.processors("0::/a\n") == 0);
+    groups.write("/a/cpu.max", "350000 100000\n");
+    CHECK(groups.processors("0::/a\n") == 4);
+    CHECK(groups.processors("0::/a/b\n") == 4);
+    groups.write("/a/b/cpu.max", "5000 100000\n");
+    CHECK(groups.processors("0::/a/b\n") == 1);
+    CHECK(groups.processors("0::/a\n") == 4);
+    groups.write("/cpu/x/cpu.cfs_quota_us", "-1\n");
+    groups.write("/cpu/x/cpu.cfs_period_us", "100000\n");
+    CHECK(groups.processors("3:cpu,cpuacct:/x\n") == 0);
+    groups.write("/cpu/x/cpu.cfs_quota_us", "200000\n");
+    CHECK(groups.processors("3:cpu,cpuacct:/x\n") == 2);
+    groups.write("/a/cpu.max", "no number");
+    CHECK(groups.processors("0::/a\n") == 0);
+}
+
+TEST_CASE("a process may use the processors that it is bound to, and at least one") {
+    CHECK(os::usable_processor_count() >= 1);
+    CHECK(in_child([] {
+              cpu_set_t one;
+              CPU_ZERO(&one);
+              CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+              CHILD_CHECK(::sched_setaffinity(0, sizeof one, &one) == 0);
+              CHILD_CHECK(os::usable_processor_count() == 1);
+          }) == 0);
+}
 
 TEST_CASE("a process that is bound to one processor knows of the others: who it waits for may run there") {
     CHECK(os::processor_count() >= 1);

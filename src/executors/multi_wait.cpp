@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "cairn/detail/executors/multi_wait.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "executors/spinning.hpp"
+#include "executors/task_access.hpp"
+#include "os/futex.hpp"
+#include <cairn/error.hpp>
+#include <cairn/future.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+class multi_wait::entry final : public waiter {
+public:
+    void begin(multi_wait& of, std::uint32_t index) noexcept {
+        of_ = &of;
+        index_ = index;
+    }
+    // The last store is what the waiting thread looks at: it may be gone after that, and the wake-up meets an address only.
+    void settled() noexcept override {
+        std::uint32_t* const place =
+            of_->order_.get() + __atomic_fetch_add(&of_->arrived_, 1, __ATOMIC_RELAXED);
+        // release: the settled state
+        __atomic_store_n(place, index_ + 1, __ATOMIC_RELEASE);
+        os::futex_wake_private(place, 1);
+    }
+
+private:
+    multi_wait* of_ = nullptr;
+    std::uint32_t index_ = 0;
+};
+
+multi_wait::multi_wait(std::vector<future_state*> states) : states_(std::move(states)) {
+    std::vector<std::size_t> sorted(states_.size());
+    std::iota(sorted.begin(), sorted.end(), std::size_t{0});
+    std::sort(sorted.begin(), sorted.end(), [this](std::size_t a, std::size_t b) {
+        return states_[a] != states_[b] ? std::less<>()(states_[a], states_[b]) : a < b;
+    });
+    for (std::size_t i = 0; i < sorted.size(); ++i)
+        if (i == 0 || states_[sorted[i]] != states_[sorted[i - 1]]) distinct_.push_back(sorted[i]);
+    std::sort(distinct_.begin(), distinct_.end());
+
+    entries_ = std::make_unique<entry[]>(distinct_.size());
+    order_ = std::make_unique<std::uint32_t[]>(distinct_.size());
+    std::size_t watched = 0;
+    try {
+        for (; watched < distinct_.size(); ++watched) {
+            entries_[watched].begin(*this, static_cast<std::uint32_t>(watched));
+            if (!states_[distinct_[watched]]->watch(entries_[watched])) entries_[watched].settled();
+        }
+    } catch (...) {
+        while (watched-- > 0) states_[distinct_[watched]]->stop_watching(entries_[watched]);
+        throw;
+    }
+}
+
+multi_wait::~multi_wait() {
+    for (std::size_t i = 0; i < distinct_.size(); ++i)
+        if (states_[distinct_[i]] != nullptr) states_[distinct_[i]]->stop_watching(entries_[i]);
+}
+
+bool multi_wait::wait_for_next(steady_time deadline) {
+    std::uint32_t* const place = order_.get() + told_;
+    // acquire: pairs with settled()
+    const auto is_there = [place] { return __atomic_load_n(place, __ATOMIC_ACQUIRE) != 0; };
+    if (is_there()) return true;
+    if (deadline == no_deadline) {
+        for (const std::size_t at : distinct_) {
+            if (states_[at] != nullptr) states_[at]->run_if_queued_here();
+            if (is_there()) return true;
+        }
+    } else if (std::chrono::steady_clock::now() >= deadline) {
+        return false;
+    }
+    if (look_for_a_while(is_there)) return true;
+    blocked_worker blocked;
+    while (!is_there()) {
+        if (deadline != no_deadline && std::chrono::steady_clock::now() >= deadline) return false;
+        os::futex_wait_private(place, 0, blocked.next_look(deadline));
+        blocked.look();
+    }
+    return true;
+}
+
+std::size_t multi_wait::next(steady_time deadline) {
+    if (left() == 0 || !wait_for_next(deadline)) return no_index;
+    const std::size_t at = distinct_[__atomic_load_n(&order_[told_++], __ATOMIC_ACQUIRE) - 1];
+    states_[at] = nullptr;  // may go from now on
+    return at;
+}
+
+void wait_for_some(multi_wait& all, const std::vector<future_state*>& states, wait_mode mode,
+                   steady_time deadline) {
+    while (all.left() != 0) {
+        const std::size_t at = all.next(deadline);
+        if (at == no_index || mode == wait_mode::first_completed) return;
+        if (mode == wait_mode::first_exception && states[at]->stage() == future_stage::finished &&
+            states[at]->exception() != nullptr)
+            return;
+    }
+}
+
+void throw_unfinished(std::size_t left, std::size_t all) {
+    throw timeout_error("as_completed: " + std::to_string(left) + " (of " + std::to_string(all) +
+                        ") futures unfinished");
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,0 +1,51 @@
+// per_process.hpp - a global object that each process has one of: a forked child does not find its parent's, whose locks may be taken
+// and whose threads are not there, but makes its own.
+//
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <cairn/detail/base/export.hpp>
+#include <cairn/detail/os/thread_state.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+/// Which process this is: changes with a fork.
+inline std::uint64_t own_process_mark() noexcept {
+    return *process_mark;
+}
+
+/// The objects are never destroyed: they are for whatever runs last.
+template <typename T>
+class per_process {
+public:
+    constexpr per_process() noexcept = default;
+
+    /// @throws std::bad_alloc, at the first use in a process
+    T& get() {
+        for (;;) {
+            // acquire: pairs with the exchange below; the object is whole
+            made* now = object_.load(std::memory_order_acquire);
+            if (now != nullptr && now->by == own_process_mark()) return now->object;
+            made* const mine = new made;
+            if (object_.compare_exchange_strong(now, mine, std::memory_order_acq_rel)) return mine->object;
+            delete mine;
+        }
+    }
+    /// Null where this process has none.
+    [[nodiscard]] T* find() noexcept {
+        made* const now = object_.load(std::memory_order_acquire);
+        return now != nullptr && now->by == own_process_mark() ? &now->object : nullptr;
+    }
+
+private:
+    struct made {
+        T object{};
+        std::uint64_t by = own_process_mark();
+    };
+    std::atomic<made*> object_{nullptr};
+};
+
+}  // namespace cairn::inline CAIRN_ABI::detail

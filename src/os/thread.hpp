@@ -1,0 +1,21 @@
+// thread.hpp - threads that somebody joins, with errors as codes.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <system_error>
+
+#include <pthread.h>
+
+#include <cairn/detail/base/export.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail::os {
+
+/// Starts a thread with the system's usual stack and the caller's signal mask. EAGAIN: no further thread allowed.
+std::error_code start_thread(pthread_t& thread, void* (*body)(void*), void* argument) noexcept;
+
+/// Waits for its end, and gives its stack back. Once for each thread that was started.
+void join_thread(pthread_t thread) noexcept;
+
+[[nodiscard]] pthread_t own_thread() noexcept;
+
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -1,0 +1,286 @@
+// task_test.cpp - options of a task, and what it can ask about itself.
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "support/executors.hpp"
+#include "support/scratch.hpp"
+#include <cairn/task.hpp>
+#include <cairn/thread_pool_executor.hpp>
+
+namespace task_test {
+
+using namespace cairn_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool always(const std::exception& /*e*/) {
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("a task's timeout asks it to stop and settles its future, and the thread stays busy") {
+    door hold;
+    cairn::thread_pool_executor ex{1};
+    std::atomic<bool> was_asked{false};
+    const auto f = ex.submit({.timeout = 10ms, .name = "slow"}, [&] {
+        was_asked = eventually([] { return cairn::this_task::stop_requested(); });
+        CHECK(hold.pass());
+        return 1;
+    });
+    CHECK_THROWS_WITH_AS(f.result(), "result of task 'slow': it ran for longer than its timeout of 10 ms",
+                         cairn::timeout_error);
+    REQUIRE(hold.wait_for_arrivals(1));
+    CHECK(was_asked);
+    CHECK(ex.get_num_idle_workers() == 0);
+    CHECK(ex.statistics().executed == 1);
+    CHECK(ex.statistics().failures == 1);
+    hold.open();
+    CHECK(ex.submit([] { return 2; }).result() == 2);
+    CHECK(ex.statistics().executed == 2);
+}
+
+TEST_CASE("what a task returns in its grace counts") {
+    cairn::thread_pool_executor ex{1};
+    const auto f = ex.submit({.timeout = 5ms, .grace = 1h}, [] {
+        CHECK(eventually([] { return cairn::this_task::stop_requested(); }));
+        return 3;
+    });
+    CHECK(f.result() == 3);
+    const auto g = ex.submit({.timeout = 5ms, .grace = 5ms}, [] {
+        CHECK(eventually([] { return cairn::this_task::stop_requested(); }));
+        std::this_thread::sleep_for(50ms);
+    });
+    CHECK_THROWS_AS(g.result(), cairn::timeout_error);
+}
+
+TEST_CASE("a timeout of the executor is each task's, unless it has its own") {
+    cairn::thread_pool_executor ex{{.max_workers = 1, .timeout = 5ms}};
+    const auto wait = [] { return eventually([] { return cairn::this_task::stop_requested(); }); };
+    CHECK_THROWS_AS(ex.submit(wait).result(), cairn::timeout_error);
+    CHECK(ex.submit({.timeout = 1h}, [] {
+                std::this_thread::sleep_for(30ms);
+                return 1;
+            }).result() == 1);
+}
+
+TEST_CASE("a task is tried again after exceptions that retry_if accepts, as often as retries says") {
+    cairn::thread_pool_executor ex{1};
+    std::vector<int> attempts;
+    std::set<std::uint64_t> ids;
+    const auto fails_twice = [&] {
+        attempts.push_back(cairn::this_task::attempt());
+        ids.insert(cairn::this_task::id());
+        if (attempts.size() < 3) throw std::runtime_error("not yet");
+        return 7;
+    };
+    CHECK(ex.submit({.retries = 2, .retry_if = always}, fails_twice).result() == 7);
+    CHECK(attempts == std::vector{1, 2, 3});
+    CHECK(ids.size() == 1);
+    CHECK(ex.statistics().retried == 2);
+    CHECK(ex.statistics().executed == 1);
+    CHECK(ex.statistics().failures == 0);
+
+    attempts.clear();
+    CHECK_THROWS_AS(ex.submit({.retries = 1, .retry_if = always}, fails_twice).result(), std::runtime_error);
+    CHECK(attempts.size() == 2);
+    attempts.clear();
+    const auto only_logic_errors = [](const std::exception& e) {
+        return dynamic_cast<const std::logic_error*>(&e) != nullptr;
+    };
+    CHECK_THROWS_AS(ex.submit({.retries = 5, .retry_if = only_logic_errors}, fails_twice).result(),
+                    std::runtime_error);
+    CHECK(attempts.size() == 1);
+    attempts.clear();
+    CHECK_THROWS_AS(ex.submit({.retries = 5}, fails_twice).result(), std::runtime_error);
+    CHECK(attempts.size() == 1);
+}
+
+TEST_CASE("back-off waits longer each time, up to its longest, and a task can be cancelled in it") {
+    cairn::thread_pool_executor ex{1};
+    std::vector<std::chrono::steady_clock::time_point> starts;
+    const auto failing = [&] {
+        starts.push_back(std::chrono::steady_clock::now());
+        throw std::runtime_error("x");
+    };
+    CHECK_THROWS_AS(ex.submit({.retries = 3, .retry_if = always, .backoff = {10ms, 20ms}}, failing).result(),
+                    std::runtime_error);
+    REQUIRE(starts.size() == 4);
+    CHECK(starts[1] - starts[0] >= 10ms);
+    CHECK(starts[2] - starts[1] >= 20ms);
+    CHECK(starts[3] - starts[2] >= 20ms);
+
+    starts.clear();
+    const auto f = ex.submit({.retries = 3, .retry_if = always, .backoff = {1h, 1h}}, failing);
+    CHECK(eventually(
+        [&] { return f.stage() == cairn::future_stage::pending && ex.statistics().retried == 4; }));
+    CHECK(f.cancel());
+    CHECK(starts.size() == 1);
+}
+
+TEST_CASE("options that make no sense are refused, and nothing is submitted") {
+    cairn::thread_pool_executor ex{1};
+    CHECK_THROWS_AS(ex.submit({.retries = -1}, [] {}), cairn::invalid_argument);
+    CHECK_THROWS_AS(
+        ex.submit(
+            {.retries = 1, .retry_if = always}, [](std::unique_ptr<int>) {}, std::make_unique<int>(1)),
+        cairn::invalid_argument);
+    CHECK_THROWS_AS(ex.submit_after(-1s, [] {}), cairn::invalid_argument);
+    CHECK_THROWS_AS(ex.submit_after(std::chrono::duration<double>(std::nan("")), [] {}),
+                    cairn::invalid_argument);
+    CHECK(ex.num_workers() == 0);
+    auto p = ex.submit(
+        {.name = "moves"}, [](std::unique_ptr<int> given) { return given; }, std::make_unique<int>(4));
+    CHECK(*std::move(p).result() == 4);
+}
+
+TEST_CASE("a task that has not started in time expires, also while all threads are busy") {
+    door hold;
+    cairn::thread_pool_executor ex{1};
+    const auto running = ex.submit({.expires = 1ms}, [&] { CHECK(hold.pass()); });
+    REQUIRE(hold.wait_for_arrivals(1));
+    bool has_run = false;
+    const auto f = ex.submit({.expires = 10ms, .name = "late"}, [&] { has_run = true; });
+    CHECK_THROWS_WITH_AS(f.result(), "result of task 'late': it had not started when it expired, after 10 ms",
+                         cairn::timeout_error);
+    CHECK(ex.queue_size() == 0);
+    hold.open();
+    running.result();
+    ex.shutdown();
+    CHECK_FALSE(has_run);
+}
+
+TEST_CASE("tasks of greater priority start first, equal ones in order") {
+    door hold;
+    cairn::thread_pool_executor ex{1};
+    std::string order;
+    const auto first = ex.submit([&] { CHECK(hold.pass()); });
+    REQUIRE(hold.wait_for_arrivals(1));
+    std::vector<cairn::future<void>> fs;
+    const auto add = [&](int priority, char name) {
+        fs.push_back(ex.submit({.priority = priority}, [&order, name] { order += name; }));
+    };
+    add(0, 'd');
+    add(-1, 'g');
+    add(5, 'b');
+    add(0, 'e');
+    fs.push_back(ex.submit([&] { order += 'f'; }));
+    add(7, 'a');
+    add(5, 'c');
+    const auto dropped = ex.submit({.priority = 6}, [&] { order += 'x'; });
+    CHECK(dropped.cancel());
+    hold.open();
+    cairn::wait_for_all(fs);
+    CHECK(order == "abcdefg");
+}
+
+TEST_CASE("submit_after starts a task when it is due, and it can be cancelled until then") {
+    cairn::thread_pool_executor ex{1};
+    const auto begin = std::chrono::steady_clock::now();
+    const auto f = ex.submit_after(20ms, [] { return std::chrono::steady_clock::now(); });
+    const auto never = ex.submit_after(1h, [] {});
+    CHECK(f.stage() == cairn::future_stage::pending);
+    CHECK(ex.queue_size() == 0);
+    CHECK(f.result() - begin >= 20ms);
+    CHECK(never.cancel());
+    CHECK(ex.statistics().cancelled == 1);
+    CHECK(ex.submit_after(0s, [] { return 1; }).result() == 1);
+    CHECK(ex.submit_after(
+                1ms, {.name = "named"}, [](int i) { return i; }, 6)
+              .result() == 6);
+}
+
+TEST_CASE("delayed tasks start in the order in which they are due") {
+    cairn::thread_pool_executor ex{1};
+    std::vector<int> order;
+    std::vector<cairn::future<void>> fs;
+    for (const int at : {7, 3, 9, 1, 5, 8, 2, 6, 4})
+        fs.push_back(
+            ex.submit_after(std::chrono::milliseconds(20 * at), [&order, at] { order.push_back(at); }));
+    CHECK(fs[2].cancel());  // 9
+    CHECK(fs[3].cancel());  // 1
+    cairn::wait_for_all(fs);
+    CHECK(order == std::vector{2, 3, 4, 5, 6, 7, 8});
+}
+
+TEST_CASE("shutdown waits for delayed tasks, or cancels them") {
+    std::atomic<int> runs{0};
+    {
+        cairn::thread_pool_executor ex{1};
+        static_cast<void>(ex.submit_after(20ms, [&] { ++runs; }));
+    }
+    CHECK(runs == 1);
+    cairn::thread_pool_executor ex{1};
+    const auto f = ex.submit_after(1h, [&] { ++runs; });
+    ex.shutdown({.cancel_futures = true});
+    CHECK(f.cancelled());
+    CHECK(runs == 1);
+}
+
+TEST_CASE("a stop token is asked when its task is, before or after it was made") {
+    door started;
+    door was_stopped;
+    door second;
+    cairn::thread_pool_executor ex{1};
+    const auto f = ex.submit([&] {
+        const std::stop_callback told(cairn::this_task::stop_token(), [&] { was_stopped.open(); });
+        CHECK_FALSE(cairn::this_task::stop_token().stop_requested());
+        started.open();
+        return was_stopped.pass();
+    });
+    REQUIRE(started.pass());
+    f.cancel();
+    CHECK(f.result());
+    const auto g = ex.submit([&] {
+        second.open();
+        CHECK(eventually([] { return cairn::this_task::stop_requested(); }));
+        return cairn::this_task::stop_token().stop_requested();
+    });
+    REQUIRE(second.pass());
+    g.cancel();
+    CHECK(g.result());
+}
+
+TEST_CASE("outside of tasks nothing is requested, and there is no task and no worker") {
+    CHECK_FALSE(cairn::this_task::stop_requested());
+    CHECK_FALSE(cairn::this_task::stop_token().stop_possible());
+    CHECK(cairn::this_task::attempt() == 0);
+    CHECK(cairn::this_task::id() == 0);
+    CHECK(cairn::this_worker::id() == -1);
+    CHECK(cairn::this_worker::pid() == ::getpid());
+    cairn::thread_pool_executor ex{1};
+    CHECK(ex.submit([] { return cairn::this_task::attempt(); }).result() == 1);
+    CHECK(ex.submit(cairn::this_task::id).result() != ex.submit(cairn::this_task::id).result());
+}
+
+TEST_CASE("a task that ends its thread settles as worker_died, and its thread is replaced") {
+    cairn::thread_pool_executor ex{1};
+    const auto f = ex.submit({.name = "leaver"}, [] { ::pthread_exit(nullptr); });
+    const auto g = ex.submit([] { return cairn::this_worker::id(); });
+    CHECK_THROWS_AS(f.result(), cairn::worker_died);
+    CHECK(g.result() == 0);
+    CHECK(ex.statistics().died == 1);
+    std::atomic<int> runs{0};
+    const auto again = ex.submit({.retries = 1}, [&] {
+        if (++runs == 1) ::pthread_exit(nullptr);
+        return 5;
+    });
+    CHECK(again.result() == 5);
+}
+
+}  // namespace task_test
