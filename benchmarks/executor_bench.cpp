@@ -125,14 +125,12 @@ void throughput(benchmark::State& state, int threads, int tasks) {
     using future = decltype(pool.submit([] { return 0L; }));
     std::vector<future> futures;
     futures.reserve(static_cast<std::size_t>(tasks));
-    for (auto _ : state) {
-        const std::int64_t begin = now_ns();
+    while (state.KeepRunningBatch(tasks)) {
         for (long i = 0; i < tasks; ++i) futures.push_back(pool.submit([i] { return i; }));
         long sum = 0;
         for (future& each : futures) sum += value_of(each);
         keep(sum);
         futures.clear();
-        state.SetIterationTime(static_cast<double>(now_ns() - begin) * 1e-9 / tasks);
     }
 }
 
@@ -150,7 +148,7 @@ void add_pool(const std::string& name, int threads, int tasks = tasks_each_round
     const std::string suffix = "/" + name + "/" + std::to_string(threads);
     add("task" + suffix, [=](benchmark::State& state) {
         throughput<Pool>(state, threads, tasks);
-    })->UseManualTime();
+    })->UseRealTime();
     add("round_trip" + suffix, [=](benchmark::State& state) {
         round_trip<Pool>(state, threads);
     })->UseRealTime();

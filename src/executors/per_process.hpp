@@ -30,6 +30,7 @@ public:
             made* now = object_.load(std::memory_order_acquire);
             if (now != nullptr && now->by == own_process_mark()) return now->object;
             made* const mine = new made;
+            mine->before = now;
             if (object_.compare_exchange_strong(now, mine, std::memory_order_acq_rel)) return mine->object;
             delete mine;
         }
@@ -44,6 +45,7 @@ private:
     struct made {
         T object{};
         std::uint64_t by = own_process_mark();
+        made* before = nullptr;  // the parent's: not ours to destroy, and not lost
     };
     std::atomic<made*> object_{nullptr};
 };

@@ -93,7 +93,7 @@ private:
                 const std::unique_ptr<callback> due(std::exchange(next, next->next_queued_));
                 task_access::run_callback(*due);
             }
-            join_later(ended);
+            join_all(ended);
             held.lock();
         }
     }
@@ -137,15 +137,17 @@ void queue_callbacks(callback* first, callback* last) noexcept {
     queue.get().add(first, last);
 }
 
-void join_later(ended_thread* chain) noexcept {
-    if (chain == nullptr) return;
-    if (!own_place.is_settling) {
-        if (settling_queue* const own = queue.find(); own != nullptr && own->add(chain)) return;
-    }
+void join_all(ended_thread* chain) noexcept {
     while (chain != nullptr) {
         const std::unique_ptr<ended_thread> ended(std::exchange(chain, chain->next));
         os::join_thread(ended->thread);
     }
+}
+
+void join_later(ended_thread* chain) noexcept {
+    if (chain == nullptr) return;
+    if (settling_queue* const own = queue.find(); own != nullptr && own->add(chain)) return;
+    while (chain != nullptr) delete std::exchange(chain, chain->next);
 }
 
 bool is_exiting() noexcept {

@@ -29,7 +29,9 @@ struct ended_thread {
     pthread_t thread;
     ended_thread* next = nullptr;
 };
-/// Joins it, or has the settling thread do so if there is one.
+/// Joins them here.
+void join_all(ended_thread* chain) noexcept;
+/// Has the settling thread join them, for who cannot; without one, nobody does.
 void join_later(ended_thread* chain) noexcept;
 
 /// Whether exit() has begun, or main has returned, as far as handlers have been told (watch_for_exit()).

@@ -359,6 +359,7 @@ void thread_pool::unlink(local_state& task) noexcept {
     task_access::is_queued(task) = false;
     queued_.fetch_sub(1);
     if (waiting_for_room_ != 0) room_.notify_all();
+    if (present_ == 0) gone_.notify_all();  // who waits for the end may have seen it queued
 }
 
 void thread_pool::submit_following(task_ptr task) {
@@ -486,10 +487,10 @@ bool thread_pool::start_worker(lock& held) noexcept {
     ++present_;
     update_is_full();
     add_reference();  // the thread's
-    ended_thread* const ended = std::exchange(ended_, nullptr);
+    ended_thread* const ended = take_ended();
     held.unlock();
 
-    join_later(ended);
+    join_all(ended);
     pthread_t thread{};
     const std::error_code error = os::start_thread(thread, &thread_body, self);
 
@@ -506,6 +507,18 @@ bool thread_pool::start_worker(lock& held) noexcept {
     gone_.notify_all();
     drop_reference();  // not the last one: the caller has one
     return false;
+}
+
+// All but the calling thread, which is about to end itself. Under the lock.
+ended_thread* thread_pool::take_ended() noexcept {
+    ended_thread* others = std::exchange(ended_, nullptr);
+    for (ended_thread** link = &others; *link != nullptr; link = &(*link)->next) {
+        if (::pthread_equal((*link)->thread, os::own_thread()) == 0) continue;
+        ended_ = std::exchange(*link, (*link)->next);
+        ended_->next = nullptr;
+        break;
+    }
+    return others;
 }
 
 // A thread's stay, also where it ends by pthread_exit.
@@ -1077,9 +1090,9 @@ bool thread_pool::wait_until_gone(steady_time deadline) noexcept {
         if (deadline == no_deadline) gone_.wait(held);
         else if (gone_.wait_until(held, deadline) == std::cv_status::timeout) return is_gone();
     }
-    ended_thread* const ended = std::exchange(ended_, nullptr);
+    ended_thread* const ended = take_ended();
     held.unlock();
-    join_later(ended);
+    join_all(ended);
     return true;
 }
 

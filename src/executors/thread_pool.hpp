@@ -180,6 +180,7 @@ private:
     void attend(lock& held) noexcept;
     void wake_one(lock& held) noexcept;
     bool start_worker(lock& held) noexcept;
+    ended_thread* take_ended() noexcept;
     bool end_one_idle() noexcept;
     void adjust() noexcept;
     void update_is_full() noexcept;

@@ -88,6 +88,33 @@ void use_queues(const cairn::manager& m, const T& value) {
     static_cast<void>(c.try_get());
 }
 
+void use_executors() {
+    cairn::thread_pool_executor ex{{.max_workers = 2, .check_and_reject = cairn::reject_when_reached(9)}};
+    cairn::dynamic_thread_pool_executor dynamic;
+    cairn::synchronous_executor synchronous;
+    cairn::any_executor any(dynamic);
+    auto f = ex.submit([](int i) { return i; }, 1);
+    static_cast<void>(f.result());
+    static_cast<void>(f.result(std::chrono::seconds(1)));
+    f.add_done_callback([](const cairn::future<int>&) {});
+    auto g = f.then([](cairn::future<int> done) { return std::to_string(done.result()); });
+    g.then(any, [](const auto&) {}).result();
+    static_cast<void>(std::move(g).result());
+    const std::vector<cairn::future<void>> all{
+        ex.submit({.timeout = std::chrono::seconds(1), .retries = 1, .name = "n"}, [] {}),
+        synchronous.submit_after(std::chrono::duration<double>(0), [] {})};
+    const auto [done, not_done] = cairn::wait(all, cairn::first_exception);
+    static_cast<void>(cairn::wait_for_any(all, std::chrono::seconds(1)));
+    for (auto& each : cairn::as_completed(all)) each.result();
+    for (const long each : any.map([](int i) { return long{i}; }, std::vector<int>{1, 2}))
+        static_cast<void>(each);
+    static_cast<void>(ex.map(
+        {.chunk_size = 2, .buffer_size = 4}, [](int) {}, std::vector<int>{1}));
+    std::ostringstream out;
+    out << ex.statistics() << f << done.size() << not_done.size();
+    ex.shutdown({.wait = true});
+}
+
 }  // namespace
 
 int main() {
@@ -105,5 +132,6 @@ int main() {
     out << m.list<long>("l") << m.dict<std::string, long>("d") << cairn::repr(m.queue<long>("q", 10));
     cairn::process p{[] {}};
     p.join();
+    use_executors();
     static_cast<void>(cairn::version());
 }

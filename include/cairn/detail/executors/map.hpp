@@ -253,9 +253,9 @@ private:
         return results;
     }
     // As zip: the shortest range ends it.
-    template <std::size_t... I>
-    [[nodiscard]] bool is_at_end(std::index_sequence<I...> /*all*/) const {
-        return (... || (std::get<I>(at_) == std::get<I>(ends_)));
+    template <std::size_t... Index>
+    [[nodiscard]] bool is_at_end(std::index_sequence<Index...> /*all*/) const {
+        return (... || (std::get<Index>(at_) == std::get<Index>(ends_)));
     }
     void advance() {
         std::apply([](auto&... at) { (..., static_cast<void>(++at)); }, at_);
