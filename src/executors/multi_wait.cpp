@@ -48,14 +48,14 @@ multi_wait::multi_wait(std::vector<future_state*> states) : states_(std::move(st
 
     entries_ = std::make_unique<entry[]>(distinct_.size());
     order_ = std::make_unique<std::uint32_t[]>(distinct_.size());
-    std::size_t watched = 0;
+    std::size_t begun = 0;
     try {
-        for (; watched < distinct_.size(); ++watched) {
-            entries_[watched].begin(*this, static_cast<std::uint32_t>(watched));
-            if (!states_[distinct_[watched]]->watch(entries_[watched])) entries_[watched].settled();
+        for (; begun < distinct_.size(); ++begun) {
+            entries_[begun].begin(*this, static_cast<std::uint32_t>(begun));
+            if (!states_[distinct_[begun]]->watch(entries_[begun])) entries_[begun].settled();
         }
     } catch (...) {
-        while (watched-- > 0) states_[distinct_[watched]]->stop_watching(entries_[watched]);
+        while (begun-- > 0) states_[distinct_[begun]]->stop_watching(entries_[begun]);
         throw;
     }
 }

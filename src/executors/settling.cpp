@@ -111,13 +111,13 @@ private:
 
 namespace {
 
-constinit per_process<settling_queue> queue;
+constinit per_process<settling_queue> settling_queues;
 constinit per_process<std::mutex> mutex_of_cancel;
 
 constinit std::atomic<bool> exiting = false;
 // As segment/farewell.cpp: exit handlers cost memory.
-constexpr int most_exit_handlers = 32;
-constinit std::atomic<int> exit_handlers = 0;
+constexpr int most_executor_exit_handlers = 32;
+constinit std::atomic<int> executor_exit_handlers = 0;
 
 }  // namespace
 
@@ -125,16 +125,16 @@ void settling_queue::end_at_exit() {
     exiting.store(true);
     // Timers first: what becomes due now comes to the queue, or not at all.
     end_timers();
-    if (settling_queue* const own = queue.find(); own != nullptr) own->end();
+    if (settling_queue* const own = settling_queues.find(); own != nullptr) own->end();
 }
 
 void require_settling_thread() {
-    queue.get().require_thread();
+    settling_queues.get().require_thread();
 }
 
 void queue_callbacks(callback* first, callback* last) noexcept {
     // There is one: whoever registers a callback makes it.
-    queue.get().add(first, last);
+    settling_queues.get().add(first, last);
 }
 
 void join_all(ended_thread* chain) noexcept {
@@ -146,7 +146,7 @@ void join_all(ended_thread* chain) noexcept {
 
 void join_later(ended_thread* chain) noexcept {
     if (chain == nullptr) return;
-    if (settling_queue* const own = queue.find(); own != nullptr && own->add(chain)) return;
+    if (settling_queue* const own = settling_queues.find(); own != nullptr && own->add(chain)) return;
     while (chain != nullptr) delete std::exchange(chain, chain->next);
 }
 
@@ -156,8 +156,8 @@ bool is_exiting() noexcept {
 
 void watch_for_exit() noexcept {
     // relaxed: a few more or less do no harm
-    if (exit_handlers.load(std::memory_order_relaxed) >= most_exit_handlers) return;
-    exit_handlers.fetch_add(1, std::memory_order_relaxed);
+    if (executor_exit_handlers.load(std::memory_order_relaxed) >= most_executor_exit_handlers) return;
+    executor_exit_handlers.fetch_add(1, std::memory_order_relaxed);
     std::atexit([] { exiting.store(true); });
 }
 

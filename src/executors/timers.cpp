@@ -143,20 +143,20 @@ private:
 
 namespace {
 
-constinit per_process<timer_queue> queue;
+constinit per_process<timer_queue> timer_queues;
 
 }  // namespace
 
 void set_timer(timer& t, steady_time due) {
-    queue.get().set(t, due);
+    timer_queues.get().set(t, due);
 }
 
 void stop_timer(timer& t) noexcept {
-    if (timer_queue* const own = queue.find(); own != nullptr) own->stop(t);
+    if (timer_queue* const own = timer_queues.find(); own != nullptr) own->stop(t);
 }
 
 void end_timers() noexcept {
-    if (timer_queue* const own = queue.find(); own != nullptr) own->end();
+    if (timer_queue* const own = timer_queues.find(); own != nullptr) own->end();
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

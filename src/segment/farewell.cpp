@@ -19,7 +19,7 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-constinit std::atomic<bool> is_exiting = false;
+constinit std::atomic<bool> is_at_exit = false;
 // Chosen freely: exit handlers cost memory, and programs that attach more often than this know what they do.
 constexpr int most_exit_handlers = 16;
 constinit std::atomic<int> exit_handlers = 0;
@@ -29,7 +29,7 @@ constinit never_destroyed<std::vector<segment*>> waiting;
 
 // A process that was made by a raw clone takes itself for its parent: it may end nothing that is the parent's.
 bool may_end_mappings() noexcept {
-    return !is_exiting.load() && !is_raw_child() && !is_any_thread_in_operation();
+    return !is_at_exit.load() && !is_raw_child() && !is_any_thread_in_operation();
 }
 
 void leave_and_delete(segment* s) noexcept {
@@ -53,7 +53,7 @@ void end_mapping(segment* s) noexcept {
         leave_and_delete(s);
         return end_waiting_mappings();
     }
-    if (is_exiting.load()) return;
+    if (is_at_exit.load()) return;
     try {
         const registry::lock held;
         waiting.get().push_back(s);
@@ -89,7 +89,7 @@ void prepare_for_exit() noexcept {
 
 void say_farewell() noexcept {
     if (is_raw_child()) return;
-    is_exiting.store(true);
+    is_at_exit.store(true);
     if (this_thread.open != nullptr)
         return;  // exit() in a handler that has interrupted an operation: as if killed
     registry::for_each([](segment& s) { take_name_along(s); });
