@@ -41,6 +41,9 @@ namespace detail {
 
 executor_core::executor_core() noexcept : made_by_(own_process_mark()) {}
 executor_core::~executor_core() = default;
+void executor_core::destroy() noexcept {
+    delete this;
+}
 void executor_core::forget(local_state& /*task*/, bool /*is_cancelled*/) noexcept {}
 bool executor_core::run_here(local_state& /*task*/) {
     return false;

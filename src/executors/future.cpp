@@ -24,6 +24,10 @@ callback::~callback() = default;
 void callback::drop() noexcept {}
 future_state::~future_state() = default;
 
+void future_state::destroy() noexcept {
+    delete this;
+}
+
 namespace {
 
 class resuming final : public callback {
@@ -55,11 +59,9 @@ private:
     core_ptr core_;
 };
 
-void require_value(const future_state& state) {
-    if (state.is_value_taken()) {
-        throw invalid_state(
-            "result of a future: it was moved away by std::move(f).result(), of this future or a copy");
-    }
+[[noreturn]] void throw_taken() {
+    throw invalid_state(
+        "result of a future: it was moved away by std::move(f).result(), of this future or a copy");
 }
 
 [[noreturn]] void throw_not_done() {
@@ -80,8 +82,7 @@ void* wait_for_value(future_state* state, steady_time deadline, bool take) {
     future_state& s = required(state, "result of");
     if (!s.wait_until(deadline)) throw_not_done();
     if (std::exception_ptr error = s.exception(); error != nullptr) std::rethrow_exception(std::move(error));
-    if (!take) require_value(s);
-    else if (!s.take_value()) require_value(s);
+    if (take ? !s.take_value() : s.is_value_taken()) throw_taken();
     return s.value();
 }
 

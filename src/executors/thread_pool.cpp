@@ -131,9 +131,9 @@ void thread_pool::prepare(const task_ptr& task, const task_options* options, std
     if (options == nullptr && !settings_.timeout.is_given() && delay.count() == 0) return;
     task_extras& extras = task_access::extras(*task);
     if (options != nullptr) {
-        if (options->retries.value_or(0) < 0) {
+        if (const int retries = options->retries.value_or(0); retries < 0) {
             throw invalid_argument("submit to " + settings_.name + ": .retries is " +
-                                   std::to_string(*options->retries) + ", expected 0 or more");
+                                   std::to_string(retries) + ", expected 0 or more");
         }
         if (options->retry_if && !task_access::is_repeatable(*task)) {
             throw invalid_argument(
@@ -215,7 +215,7 @@ void thread_pool::submit_slowly(task_ptr task, std::chrono::nanoseconds delay) {
     if (delay.count() == 0) {
         if (runs_in_caller(held)) {
             held.unlock();
-            return run_in_caller(std::move(task));
+            return run_in_caller(task);
         }
         if (settings_.check_and_reject) ask_check(held);
     } else {
@@ -928,7 +928,7 @@ bool thread_pool::try_again(local_state& task, bool has_died, std::int64_t run_t
 }
 
 // A task that is stepped to running, on the stack of a worker that waits.
-void thread_pool::run_nested(lock& held, task_ptr task) {
+void thread_pool::run_nested(lock& held, const task_ptr& task) {
     auto& self = *static_cast<worker*>(own_place.worker->worker);
     task_context here{task.get(), self.running};
     self.running = &here;
@@ -946,12 +946,12 @@ bool thread_pool::run_here(local_state& task) {
     drain_intake();
     if (task_access::core(task) != this || !task_access::is_queued(task)) return false;
     unlink(task);
-    task_ptr taken(&task);
+    const task_ptr taken(&task);
     if (!task_access::step(task, word_stage::pending, word_stage::running)) {
         held.unlock();
         return false;
     }
-    run_nested(held, std::move(taken));
+    run_nested(held, taken);
     return true;
 }
 
@@ -966,7 +966,7 @@ void thread_pool::run_one_if_stuck() {
     if (local_state* const next = pop()) run_nested(held, task_ptr(next));
 }
 
-void thread_pool::run_in_caller(task_ptr task) {
+void thread_pool::run_in_caller(const task_ptr& task) {
     if (!task_access::step(*task, word_stage::pending, word_stage::running)) return;  // expired
     attempt(*task, {others_counts_, nullptr});
 }

@@ -95,6 +95,7 @@ struct pool_settings {
 class thread_pool final : public executor_core {
 public:
     explicit thread_pool(pool_settings settings);
+    ~thread_pool() override;
 
     void submit(task_ptr task, const task_options* options, std::chrono::nanoseconds delay) override;
     void submit_following(task_ptr task) override;
@@ -119,9 +120,6 @@ public:
     // By timers.
     void start_due(local_state& task) noexcept;
     void end_by_timer(local_state& task, bool has_started) noexcept;
-
-protected:
-    ~thread_pool() override;
 
 private:
     using lock = std::unique_lock<std::mutex>;
@@ -161,8 +159,8 @@ private:
     void attempt(local_state& task, const run_place& place);
     void begin_limits(local_state& task);
     bool try_again(local_state& task, bool has_died, std::int64_t run_ticks) noexcept;
-    void run_nested(lock& held, task_ptr task);
-    void run_in_caller(task_ptr task);
+    void run_nested(lock& held, const task_ptr& task);
+    void run_in_caller(const task_ptr& task);
 
     void check_open(const lock* held) const;
     void prepare(const task_ptr& task, const task_options* options, std::chrono::nanoseconds delay);

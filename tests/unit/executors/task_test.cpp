@@ -152,7 +152,7 @@ TEST_CASE("options that make no sense are refused, and nothing is submitted") {
 TEST_CASE("a task that has not started in time expires, also while all threads are busy") {
     door hold;
     cairn::thread_pool_executor ex{1};
-    const auto running = ex.submit({.expires = 1ms}, [&] { CHECK(hold.pass()); });
+    const auto running = ex.submit({.expires = 1h}, [&] { CHECK(hold.pass()); });
     REQUIRE(hold.wait_for_arrivals(1));
     bool has_run = false;
     const auto f = ex.submit({.expires = 10ms, .name = "late"}, [&] { has_run = true; });
@@ -183,7 +183,9 @@ TEST_CASE("tasks of greater priority start first, equal ones in order") {
     add(7, 'a');
     add(5, 'c');
     const auto dropped = ex.submit({.priority = 6}, [&] { order += 'x'; });
+    CHECK(ex.queue_size() == 8);
     CHECK(dropped.cancel());
+    CHECK(ex.queue_size() == 7);
     hold.open();
     cairn::wait_for_all(fs);
     CHECK(order == "abcdefg");

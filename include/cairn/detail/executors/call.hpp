@@ -18,11 +18,13 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// A task with room for its result.
 template <typename T>
 class value_state : public local_state {
-protected:
-    value_state() noexcept = default;
+public:
     ~value_state() override {
         if (has_value_) std::launder(reinterpret_cast<T*>(room_))->~T();
     }
+
+protected:
+    value_state() noexcept = default;
 
     template <typename Call>
     void keep_result_of(Call&& call) {

@@ -30,11 +30,12 @@ class CAIRN_API executor_core {
 public:
     executor_core(const executor_core&) = delete;
     executor_core& operator=(const executor_core&) = delete;
+    virtual ~executor_core();  // by drop_reference() only
 
     void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     // acq_rel: what others did with it happened before it goes
     void drop_reference() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
     }
 
     /// Takes over the task; what it throws, it has not taken. `options` may be null.
@@ -66,9 +67,10 @@ public:
 
 protected:
     executor_core() noexcept;
-    virtual ~executor_core();
 
 private:
+    void destroy() noexcept;
+
     std::atomic<std::uint32_t> references_{1};
     std::uint64_t made_by_;  // *process_mark
 };

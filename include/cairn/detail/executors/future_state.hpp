@@ -89,11 +89,11 @@ private:
 /// A thread that waits. Told at once, by whoever settles, who holds the state's lock: nothing of the user's may run there.
 class CAIRN_API waiter : public observer {
 public:
+    virtual ~waiter() = default;
     virtual void settled() noexcept = 0;
 
 protected:
     waiter() noexcept { is_waiter_ = true; }
-    ~waiter() = default;
 };
 
 class callback;
@@ -102,12 +102,13 @@ class CAIRN_API future_state {
 public:
     future_state(const future_state&) = delete;
     future_state& operator=(const future_state&) = delete;
+    virtual ~future_state();  // by drop_reference() only
 
     // relaxed: who adds one has one
     void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void drop_reference() noexcept {
         // acq_rel: what others did with it happened before it goes
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
     }
 
     [[nodiscard]] virtual future_stage stage() const noexcept = 0;
@@ -135,9 +136,10 @@ public:
 
 protected:
     future_state() noexcept = default;
-    virtual ~future_state();
 
 private:
+    void destroy() noexcept;
+
     std::atomic<std::uint32_t> references_{1};
 };
 

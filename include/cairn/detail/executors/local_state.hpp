@@ -49,9 +49,10 @@ public:
     bool take_value() noexcept final;
     [[nodiscard]] bool is_value_taken() const noexcept final;
 
+    ~local_state() override;
+
 protected:
     local_state() noexcept;
-    ~local_state() override;
 
     /// Calls what the task is to call, and keeps its result.
     virtual void invoke() = 0;
