@@ -154,7 +154,11 @@ private:
     void leave(worker& self) noexcept;
 
     // One run of a task, which has stepped to running.
-    struct run_place;
+    struct run_place {
+        task_counts& counts;
+        worker* of;  // null: not one of the pool's threads, and counts is under mutex_
+        bool is_nested = false;
+    };
     class death;
     void attempt(local_state& task, const run_place& place);
     void begin_limits(local_state& task);
