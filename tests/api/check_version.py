@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-MOST_TLS_BYTES = 128  # chosen freely: the C library sets 1664 aside for all libraries that dlopen loads
+MOST_TLS_BYTES = 160  # chosen freely: the C library sets 1664 aside for all libraries that dlopen loads
 
 include_dir, library, version, compiler = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
 major, minor, patch = (int(part) for part in version.split("."))
