@@ -4,8 +4,8 @@
 //               lock. The next who takes a task, under the lock, appends what is there to the queue, in order.
 // Take          under mutex_; a worker looks for a while before it sleeps, each on a word of its own; the one that slept last is
 //               woken first (its stack and caches are warm).
-// Wake          by a submitter, unless a worker is looking (searching_) already: the last one that stops looking because it has found
-//               a task wakes another if there are more. A worker that goes to sleep is listed first and looks at the
+// Wake          by a submitter, unless a worker is looking (searching_) already: one that stops looking because it has found
+//               a task looks at the intake once more, and wakes another if there are more. A worker that goes to sleep is listed first and looks at the
 //               intake after; a submitter pushes first and looks at the list after (both seq_cst): one of them sees the other.
 // Busy          a worker is, from the take until right before its task's future settles: who waits for a result and submits again finds
 //               it free. What is waiting beyond the free ones, and those that may still be made, is the backlog.

@@ -211,7 +211,8 @@ void thread_pool::enqueue_and_attend(lock& held, task_ptr task) {
 }
 
 void thread_pool::drain_intake() noexcept {
-    if (intake_.load(std::memory_order_relaxed) == nullptr) return;
+    // seq_cst: after stop_searching() and update_is_full(), see the file's head, Wake
+    if (intake_.load() == nullptr) return;
     // acquire: pairs with the push
     local_state* newest = intake_.exchange(nullptr, std::memory_order_acquire);
     local_state* oldest = nullptr;

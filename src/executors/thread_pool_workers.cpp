@@ -208,7 +208,11 @@ local_state* thread_pool::take(worker& self, task_ptr& done) {
             self.is_busy.store(true, std::memory_order_relaxed);  // read under the lock
             self.outermost = {next, nullptr};
             self.running = &self.outermost;
-            stop_searching(self);
+            if (self.is_searching) {
+                stop_searching(self);
+                // A submitter that saw it searching has woken nobody.
+                drain_intake();
+            }
             attend(held);  // the others have their own
             return next;
         }

@@ -527,6 +527,30 @@ TEST_CASE("a process that is bound to one processor gets on with its tasks") {
           }) == 0);
 }
 
+TEST_CASE("a task that comes while a thread takes another one gets the thread that sleeps") {
+    cairn::thread_pool_executor ex{2};
+    // Tasks of a pair wait for each other by spinning: the pool does not know.
+    const auto meet = [](std::atomic<int>& arrived) {
+        ++arrived;
+        const auto limit = std::chrono::steady_clock::now() + patiently(executor_watchdog);
+        while (arrived < 2) {
+            if (std::chrono::steady_clock::now() > limit) return false;
+            std::this_thread::yield();
+        }
+        return true;
+    };
+    for (int round = 0; round < 5000; ++round) {
+        std::atomic<int> arrived{0};
+        const auto one = ex.submit([&] { return meet(arrived); });
+        for (int i = 0; i < round % 64; ++i) static_cast<void>(arrived.load());
+        const auto other = ex.submit([&] { return meet(arrived); });
+        const bool has_one_met = one.result();
+        const bool has_other_met = other.result();
+        REQUIRE(has_one_met);
+        REQUIRE(has_other_met);
+    }
+}
+
 TEST_CASE("many submitters and many threads lose no task and run none twice") {
     constexpr int submitters = 4;
     constexpr int tasks_each = 5000;
