@@ -90,8 +90,8 @@ bool thread_pool::is_own_thread() const noexcept {
 
 // -- the end --------------------------------------------------------------------------------------------------------
 
-// All that has not started, by stepping it to `stage`. Each has one reference for its place there.
-void thread_pool::move_all(task_list& to, word_stage stage) noexcept {
+// By stepping them to `stage`. Each has one reference for its place there.
+void thread_pool::move_queued(task_list& to, word_stage stage) noexcept {
     drain_intake();
     while (task_list* const list = first_list()) {
         local_state& task = *list->first();
@@ -99,6 +99,11 @@ void thread_pool::move_all(task_list& to, word_stage stage) noexcept {
         if (task_access::step(task, word_stage::pending, stage)) to.append(task);
         else task.drop_reference();  // as in pop()
     }
+}
+
+// All that has not started.
+void thread_pool::move_all(task_list& to, word_stage stage) noexcept {
+    move_queued(to, stage);
     while (local_state* const task = later_.first()) {
         later_.remove(*task);
         task_access::extras_if_any(*task)->is_delayed = false;

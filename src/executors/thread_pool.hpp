@@ -188,6 +188,8 @@ private:
     void update_is_full() noexcept;
     void close(bool cancels) noexcept;
     void settle_all(lock& held, task_list& tasks, const std::exception_ptr& error) noexcept;
+    void settle_stranded(lock& held) noexcept;
+    void move_queued(task_list& to, word_stage stage) noexcept;
     void move_all(task_list& to, word_stage stage) noexcept;
     void fail(lock& held) noexcept;
     bool wait_until_gone(steady_time deadline) noexcept;

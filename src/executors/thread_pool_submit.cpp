@@ -279,14 +279,6 @@ void thread_pool::submit_following(task_ptr task) {
     }
     if (settings_.is_dynamic) adjust();
     attend(held);
-    if (!held.owns_lock()) held.lock();
-    if (present_ == 0 && task_access::is_queued(*task)) {
-        const task_ptr taken = (unlink(*task), task_ptr(task.get()));
-        held.unlock();
-        throw system_failure("submit to " + settings_.name +
-                                 ": no thread can be made: " + last_start_error_.message(),
-                             last_start_error_);
-    }
 }
 
 void thread_pool::start_due(local_state& task) noexcept {
@@ -303,17 +295,6 @@ void thread_pool::start_due(local_state& task) noexcept {
     attend(held);
     if (!held.owns_lock()) held.lock();
     gone_.notify_all();
-    if (present_ != 0 || !task_access::is_queued(task)) return;
-    const std::error_code error = last_start_error_;
-    const task_ptr taken = (unlink(task), task_ptr(&task));
-    if (!task_access::step(task, word_stage::pending, word_stage::settling)) return;
-    others_counts_.executed.add(1);
-    others_counts_.failures.add(1);
-    held.unlock();
-    task_access::settle_with(
-        task, std::make_exception_ptr(system_failure("start of " + task_name(task) + " in " + settings_.name +
-                                                         ": no thread can be made: " + error.message(),
-                                                     error)));
 }
 
 void thread_pool::forget(local_state& task, bool is_cancelled) noexcept {

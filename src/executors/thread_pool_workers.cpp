@@ -66,6 +66,7 @@ bool thread_pool::start_worker(lock& held) noexcept {
         end = std::make_unique<ended_thread>();
     } catch (const std::bad_alloc&) {
         last_start_error_ = std::make_error_code(std::errc::not_enough_memory);
+        settle_stranded(held);
         return false;
     }
     self->is_in_use = true;
@@ -93,12 +94,30 @@ bool thread_pool::start_worker(lock& held) noexcept {
     }
     last_start_error_ = error;
     self->is_in_use = false;
-    --started_;
+    if (!self->must_leave) --started_;
     --present_;
     update_is_full();
+    // Other submitters may have relied on this thread.
+    settle_stranded(held);
     gone_.notify_all();
     drop_reference();  // not the last one: the caller has one
     return false;
+}
+
+// Where no thread is left, and none can be made: nobody would ever take what is queued. Gives the lock back meanwhile.
+void thread_pool::settle_stranded(lock& held) noexcept {
+    drain_intake();
+    if (present_ != 0 || queued_.load() == 0) return;
+    const std::exception_ptr error =
+        failure_ != nullptr ? failure_
+                            : std::make_exception_ptr(system_failure(
+                                  "start of a task in " + settings_.name +
+                                      ": no thread can be made, and none is left: " + last_start_error_.message(),
+                                  last_start_error_));
+    task_list left;
+    move_queued(left, word_stage::settling);
+    settle_all(held, left, error);
+    held.lock();
 }
 
 // All but the calling thread, which is about to end itself. Under the lock.
@@ -303,19 +322,9 @@ void thread_pool::leave(worker& self) noexcept {
             fail(held);
             held.lock();
         }
-        // What it leaves behind. If no thread can be made and none is left, nobody would ever take it.
-        attend(held);
+        attend(held);  // what it leaves behind
         if (!held.owns_lock()) held.lock();
-        if (present_ == 0 && queued_.load() != 0 && failure_ == nullptr) {
-            task_list left;
-            move_all(left, word_stage::settling);
-            settle_all(held, left,
-                       std::make_exception_ptr(system_failure(
-                           "start of a task in " + settings_.name +
-                               ": no thread can be made, and none is left: " + last_start_error_.message(),
-                           last_start_error_)));
-            if (!held.owns_lock()) held.lock();
-        }
+        settle_stranded(held);
         gone_.notify_all();
     }
     join_later(own_end);

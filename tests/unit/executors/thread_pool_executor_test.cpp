@@ -48,6 +48,17 @@ public:
     threads_fail& operator=(const threads_fail&) = delete;
 };
 
+// What `body` throws.
+template <typename Body>
+std::string what_of(const Body& body) {
+    try {
+        body();
+    } catch (const std::exception& e) {
+        return e.what();
+    }
+    return {};
+}
+
 }  // namespace
 
 TEST_CASE("threads are made as tasks come, and reused when they are idle") {
@@ -354,6 +365,37 @@ TEST_CASE("submit that can make no thread throws where there is none, and the ta
         second.result();
     }
     CHECK(runs == 1);
+}
+
+TEST_CASE("submitters that rely on a thread that is being made are told that it cannot be made") {
+    // The first pthread_create waits until the other submitter has queued its task, and then fails, as all do.
+    static door making;
+    static std::atomic<int> made{0};
+    cairn::thread_pool_executor ex{1};
+    std::atomic<bool> was_refused{false};
+    cairn::detail::os::fault.store([](const char* call) noexcept {
+        if (std::string_view(call) != "pthread_create") return 0;
+        if (++made == 1) static_cast<void>(making.pass());
+        return EAGAIN;
+    });
+    // Not by pthread_create of os/.
+    std::thread first([&] {
+        try {
+            static_cast<void>(ex.submit([] {}));
+        } catch (const cairn::system_failure&) {
+            was_refused = true;
+        }
+    });
+    REQUIRE(making.wait_for_arrivals(1));
+    const auto second = ex.submit([] {});
+    making.open();
+    CHECK(eventually([&] { return second.done(); }));
+    first.join();
+    cairn::detail::os::fault.store(nullptr);
+    CHECK(was_refused);
+    CHECK(contains(what_of([&] { second.result(executor_watchdog); }), "none is left"));
+    CHECK(ex.num_workers() == 0);
+    CHECK(ex.submit([] { return 1; }).result() == 1);
 }
 
 TEST_CASE("callbacks cannot be registered when the settling thread cannot be made") {
