@@ -28,7 +28,8 @@ constexpr int least_initializer_failures = 3;
 // Somebody is to take what is queued. May give the lock back.
 void thread_pool::attend(lock& held) noexcept {
     if (queued_.load() == 0) return;
-    if (needs_thread()) start_worker(held);
+    if (failure_ != nullptr) fail(held);
+    else if (needs_thread()) start_worker(held);
     else if (searching_.load() == 0 && sleepers_ != nullptr) wake_one(held);
 }
 
