@@ -318,6 +318,7 @@ void thread_pool::leave(worker& self) noexcept {
             ended_ = std::exchange(own_end, nullptr);
         }
         update_is_full();
+        if (waiting_for_room_ != 0) room_.notify_all();  // it was busy, if it has died
         drain_intake();
         if (failure_ != nullptr) {
             fail(held);

@@ -9,9 +9,11 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <doctest/doctest.h>
@@ -312,6 +314,31 @@ TEST_CASE("a submitter that is blocked is told of a shutdown") {
     submitter.join();
     CHECK(was_refused);
     hold.open();
+}
+
+TEST_CASE("a submitter that is blocked is told of the death of the thread that it waits for") {
+    door hold;
+    cairn::thread_pool_executor ex{{.max_workers = 1, .max_pending = 0}};
+    const auto dying = ex.submit([&] {
+        CHECK(hold.pass());
+        ::pthread_exit(nullptr);
+    });
+    REQUIRE(hold.wait_for_arrivals(1));
+    std::atomic<bool> is_about_to{false};
+    std::atomic<bool> is_in{false};
+    std::thread submitter([&] {
+        is_about_to = true;
+        ex.submit([] {}).result();
+        is_in = true;
+    });
+    REQUIRE(eventually([&] { return is_about_to.load(); }));
+    std::this_thread::sleep_for(10ms);
+    hold.open();
+    CHECK_THROWS_AS(dying.result(), cairn::worker_died);
+    const bool has_got_in = eventually([&] { return is_in.load(); });
+    CHECK(has_got_in);
+    if (!has_got_in) ex.shutdown({.wait = false, .cancel_futures = true});
+    submitter.join();
 }
 
 TEST_CASE("max_pending may reject, or have the submitter run the task") {
