@@ -65,18 +65,20 @@ void thread_pool::prepare(const task_ptr& task, const task_options* options, std
 
 void thread_pool::submit(task_ptr task, const task_options* options, std::chrono::nanoseconds delay) {
     check_open(nullptr);
+    const core_ptr kept_pool = core_ptr::sharing(this);  // the task may destroy its executor before this returns
     prepare(task, options, delay);
     if (!watches_exit_.load(std::memory_order_relaxed)) {
         // Objects that are static were made by now, so they are destroyed after what is registered here has run.
         watches_exit_.store(true, std::memory_order_relaxed);
         watch_for_exit();
     }
-    if (is_full_.load(std::memory_order_acquire) && delay.count() == 0 &&
-        (options == nullptr || options->priority == 0))
-        return push_fast(std::move(task));
+    const bool is_fast = is_full_.load(std::memory_order_acquire) && delay.count() == 0 &&
+                         (options == nullptr || options->priority == 0);
+    if (is_fast && options == nullptr) return push_fast(std::move(task));  // no timer is set
     const task_ptr kept = task;
     try {
-        submit_slowly(std::move(task), delay);
+        if (is_fast) push_fast(std::move(task));
+        else submit_slowly(std::move(task), delay);
     } catch (...) {
         task_access::stop_timers(*kept);
         throw;

@@ -552,6 +552,15 @@ TEST_CASE("an executor may be destroyed by its own worker, and by a callback") {
     }
 }
 
+TEST_CASE("a task may destroy its executor while submit has not returned") {
+    for (int round = 0; round < 500; ++round) {
+        auto* const ex = new cairn::thread_pool_executor(1);
+        ex->submit([] {}).result();
+        const auto f = ex->submit([ex] { delete ex; });
+        f.result();
+    }
+}
+
 TEST_CASE("shutdown by a worker and by a callback does not wait for itself") {
     cairn::thread_pool_executor ex{1};
     ex.submit([&] { ex.shutdown(); }).result();
