@@ -177,6 +177,7 @@ public:
     void terminate();
     void kill();
 
+    /// In a forked child zeros, here and below.
     [[nodiscard]] executor_statistics statistics() const;
     /// Whether it takes tasks: neither shut down nor without initialised threads.
     [[nodiscard]] bool alive() const noexcept;

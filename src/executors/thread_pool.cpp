@@ -247,6 +247,7 @@ void thread_pool::let_go() noexcept {
 
 executor_statistics thread_pool::statistics() const {
     executor_statistics sum;
+    if (!is_of_this_process()) return sum;  // the lock may have been held at the fork; also below
     const double seconds = rate_.seconds_per_tick();
     std::int64_t total = 0;
     std::int64_t run = 0;
@@ -288,17 +289,20 @@ std::int64_t length_of(const local_state* newest) noexcept {
 }  // namespace
 
 std::size_t thread_pool::queue_size() const {
+    if (!is_of_this_process()) return 0;
     const lock held(mutex_);
     // Taken from the intake only under the lock, so what is there stays.
     return static_cast<std::size_t>(queued_.load() + length_of(intake_.load(std::memory_order_acquire)));
 }
 
 std::size_t thread_pool::worker_count() const {
+    if (!is_of_this_process()) return 0;
     const lock held(mutex_);
     return static_cast<std::size_t>(started_);
 }
 
 std::size_t thread_pool::idle_worker_count() const {
+    if (!is_of_this_process()) return 0;
     const lock held(mutex_);
     return static_cast<std::size_t>(std::max(0, started_ - busy_count()));
 }

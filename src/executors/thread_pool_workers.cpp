@@ -367,6 +367,7 @@ void thread_pool::adjust() noexcept {
 }
 
 void thread_pool::maintain() {
+    if (!is_of_this_process()) return;
     const lock held(mutex_);
     drain_intake();
     while (started_ > settings_.min_workers && load() <= settings_.shrink_threshold && end_one_idle())

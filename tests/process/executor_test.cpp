@@ -71,6 +71,30 @@ TEST_CASE("in a forked child an executor refuses tasks, and its destructor does 
     CHECK(running.result());
 }
 
+TEST_CASE("in a forked child an executor counts nothing, also where the parent was about to count") {
+    cairn::dynamic_thread_pool_executor ex{{.max_workers = 2}};
+    ex.submit([] {}).result();
+    std::atomic<bool> is_over{false};
+    std::thread counting([&] {
+        while (!is_over) {
+            static_cast<void>(ex.statistics());
+            ex.maintain();
+        }
+    });
+    for (int i = 0; i < 30; ++i) {
+        CHECK(in_child([&] {
+                  ::alarm(20);  // a hang ends it
+                  CHILD_CHECK(ex.statistics().executed == 0);
+                  CHILD_CHECK(ex.queue_size() == 0);
+                  CHILD_CHECK(ex.num_workers() == 0);
+                  CHILD_CHECK(ex.get_num_idle_workers() == 0);
+                  ex.maintain();
+              }) == 0);
+    }
+    is_over = true;
+    counting.join();
+}
+
 TEST_CASE("a forked child makes executors, callbacks and timers of its own") {
     cairn::thread_pool_executor ex{1};
     ex.submit_after(1ms, [] {}).then([](const auto&) {}).result();  // the parent has all threads
