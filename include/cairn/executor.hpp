@@ -236,6 +236,21 @@ struct core_access {
 /// Runs tasks in an executor that is not one of ours.
 CAIRN_API void run_for_stranger(local_state& task);
 
+/// Cancels a task that such an executor drops undone. Shared, as it may copy callables.
+class CAIRN_API stranger_task {
+public:
+    explicit stranger_task(task_ptr task) noexcept : task_(std::move(task)) {}
+    stranger_task(const stranger_task&) = delete;
+    stranger_task& operator=(const stranger_task&) = delete;
+    ~stranger_task();
+    void run() { run_for_stranger(*task_); }
+    void was_refused() noexcept { is_refused_ = true; }
+
+private:
+    task_ptr task_;
+    bool is_refused_ = false;
+};
+
 template <typename E>
 class foreign_core final : public executor_core {
 public:
@@ -248,7 +263,13 @@ public:
         submit_following(std::move(task));
     }
     void submit_following(task_ptr task) override {
-        static_cast<void>(ex_->submit([task = std::move(task)] { run_for_stranger(*task); }));
+        const auto given = std::make_shared<stranger_task>(std::move(task));
+        try {
+            static_cast<void>(ex_->submit([given] { given->run(); }));
+        } catch (...) {
+            given->was_refused();
+            throw;
+        }
     }
     void shutdown(const shutdown_options& options) override {
         if constexpr (requires { ex_->shutdown(options); }) ex_->shutdown(options);
@@ -295,7 +316,8 @@ struct core_of {
 /// Refers to any executor, ours or what satisfies the concept: for interfaces that are not templates.
 ///
 /// Made from an executor of this library, it may outlive that one: submit is then invalid_state. Another one has to live as long, or is
-/// given as a std::shared_ptr. Copies refer to the same executor. Destroying it shuts nothing down.
+/// given as a std::shared_ptr; a task that it drops undone is cancelled. Copies refer to the same executor. Destroying it shuts nothing
+/// down.
 class CAIRN_API any_executor : public detail::executor_handle {
 public:
     template <typename E>

@@ -82,6 +82,11 @@ void throw_map_timeout() {
     throw timeout_error("map: the next result is not there, and the time given is up");
 }
 
+// In a forked child it is the parent's.
+stranger_task::~stranger_task() {
+    if (!is_refused_ && task_access::is_of_this_process(*task_)) task_access::cancel_unqueued(*task_);
+}
+
 // -- what handles do ------------------------------------------------------------------------------------------------
 
 void executor_handle::shutdown(const shutdown_options& options) {

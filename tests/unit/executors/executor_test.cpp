@@ -35,6 +35,18 @@ struct strange_executor {
     cairn::thread_pool_executor inner{1};
 };
 
+// Keeps what it is given until told, and may refuse.
+struct forgetful_executor {
+    cairn::future<void> submit(const std::function<void()>& fn) {
+        if (refuses) throw std::length_error("full");
+        kept.push_back(fn);
+        return {};
+    }
+    void shutdown() {}
+    std::vector<std::function<void()>> kept;
+    bool refuses = false;
+};
+
 struct not_an_executor {
     void submit(int) {}
 };
@@ -216,6 +228,24 @@ TEST_CASE("any_executor refers to ours and to others, and can be copied") {
     CHECK_THROWS_AS(pool.submit([] {}), cairn::invalid_state);
     cairn::any_executor owning(std::make_shared<strange_executor>());
     CHECK(owning.submit(square, 5).result() == 25);
+}
+
+TEST_CASE("what an executor of somebody else drops undone is cancelled, what it refuses throws") {
+    forgetful_executor forgetful;
+    cairn::any_executor any(forgetful);
+    const auto done = any.submit(square, 3);
+    const auto dropped = any.submit(square, 4);
+    forgetful.kept.front()();
+    forgetful.kept.clear();
+    CHECK(done.result() == 9);
+    REQUIRE(eventually([&] { return dropped.done(); }));
+    CHECK(dropped.cancelled());
+    cairn::synchronous_executor here;
+    const auto first = here.submit([] {});
+    forgetful.refuses = true;
+    CHECK_THROWS_AS(any.submit(square, 5), std::length_error);
+    const auto refused = first.then(any, [](const auto&) {});
+    CHECK_THROWS_AS(refused.result(executor_watchdog), std::length_error);
 }
 
 TEST_CASE("any_executor outlives its executor, and then says that it is shut down") {
