@@ -34,7 +34,8 @@ struct thread_pool_options {
     std::optional<int> max_workers = {};
     std::optional<int> retries = {};  ///< default of task_options::retries
     /// Called by each thread first. One that throws ends its thread; if the first max_workers (at least 3) all do, the
-    /// executor has failed: what waits settles with initializer_failed, and submit throws it.
+    /// executor has failed: what waits settles with initializer_failed, and submit throws it. Where so many fail in a row and other
+    /// threads are up, it goes on with those.
     std::function<void()> initializer = {};
     std::optional<int> max_tasks_per_worker = {};  ///< then the thread is replaced
     /// For processes: threads share their memory. Given: invalid_argument.

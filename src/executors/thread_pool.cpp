@@ -55,7 +55,8 @@ bool thread_pool::is_bounded() const noexcept {
 }
 
 int thread_pool::allowed() const noexcept {
-    return target_ + std::min(blocked_, settings_.max_workers);
+    const int most = target_ + std::min(blocked_, settings_.max_workers);
+    return makes_no_more() ? std::min(most, std::max(1, started_)) : most;
 }
 
 int thread_pool::busy_count() const noexcept {

@@ -147,6 +147,7 @@ private:
     static void* thread_body(void* self);
     void work(worker& self);
     bool initialize(worker& self);
+    [[nodiscard]] bool makes_no_more() const noexcept;
     void count_initializer_failure() noexcept;
     local_state* take(worker& self, task_ptr& done);
     bool sleep(lock& held, worker& self);

@@ -192,13 +192,19 @@ bool thread_pool::initialize(worker& self) {
     self.is_up = true;
     ++up_;
     initializer_failures_ = 0;
+    update_is_full();
     return true;
+}
+
+// Too many initializers have failed in a row. Until one succeeds, a thread is only made where there is none.
+bool thread_pool::makes_no_more() const noexcept {
+    return initializer_failures_ >= std::max(least_initializer_failures, settings_.max_workers);
 }
 
 // A thread ends that has not come up.
 void thread_pool::count_initializer_failure() noexcept {
-    const int most = std::max(least_initializer_failures, settings_.max_workers);
-    if (++initializer_failures_ < most || up_ != 0 || failure_ != nullptr) return;
+    ++initializer_failures_;
+    if (!makes_no_more() || up_ != 0 || failure_ != nullptr) return;
     failure_ = std::make_exception_ptr(initializer_failed(
         "start of a thread of " + settings_.name + ": the initializer has thrown in " +
         std::to_string(initializer_failures_) + " threads, and none is up: " + initializer_error_));

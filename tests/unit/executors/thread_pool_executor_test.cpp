@@ -485,6 +485,46 @@ TEST_CASE("an initializer that always fails is one initializer_failed for all, a
     CHECK(calls <= 4);
 }
 
+TEST_CASE("an initializer that fails while a thread is up is no loop either, and a later success ends that") {
+    std::atomic<int> calls{0};
+    std::atomic<bool> succeeds{true};
+    cairn::thread_pool_executor ex{
+        {.max_workers = 4, .initializer = [&] {
+             ++calls;
+             if (!succeeds) throw std::runtime_error("no more");
+         }}};
+    door hold;
+    const auto running = ex.submit([&] { CHECK(hold.pass()); });
+    REQUIRE(hold.wait_for_arrivals(1));
+    succeeds = false;
+    std::vector<cairn::future<void>> fs;
+    for (int i = 0; i < 20; ++i) fs.push_back(ex.submit([] {}));
+    CHECK(eventually([&] { return ex.num_workers() == 1; }));
+    const int so_far = calls;
+    CHECK(so_far <= 12);
+    for (int i = 0; i < 20; ++i) fs.push_back(ex.submit([] {}));
+    std::this_thread::sleep_for(50ms);
+    CHECK(calls == so_far);
+    hold.open();
+    cairn::wait_for_all(fs);
+    // A task that waits inside may not get another thread, and goes on all the same.
+    CHECK(ex.submit([&] { return ex.submit([] { return 3; }).result(executor_watchdog); }).result() == 3);
+    CHECK(calls <= so_far + 4);
+    succeeds = true;
+    const auto dying = ex.submit([] { ::pthread_exit(nullptr); });
+    CHECK_THROWS_AS(dying.result(), cairn::worker_died);
+    ex.submit([] {}).result();
+    CHECK(calls == so_far + 1);
+    std::atomic<int> arrived{0};
+    for (int i = 0; i < 4; ++i) {
+        fs.push_back(ex.submit([&] {
+            ++arrived;
+            CHECK(eventually([&] { return arrived == 4; }));
+        }));
+    }
+    cairn::wait_for_all(fs);
+}
+
 TEST_CASE("a thread is replaced after max_tasks_per_worker tasks, by one of the same id") {
     cairn::thread_pool_executor ex{{.max_workers = 1, .max_tasks_per_worker = 2}};
     std::set<std::thread::id> threads;
