@@ -277,11 +277,14 @@ TEST_CASE("max_pending blocks the submitter until there is room") {
     static_cast<void>(ex.submit([&] { CHECK(hold.pass()); }));
     static_cast<void>(ex.submit([] {}));
     const auto second = ex.submit([] {});
+    std::atomic<bool> is_about_to{false};
     std::atomic<bool> is_in{false};
     std::thread submitter([&] {
+        is_about_to = true;
         ex.submit([] {}).result();
         is_in = true;
     });
+    REQUIRE(eventually([&] { return is_about_to.load(); }));
     std::this_thread::sleep_for(20ms);
     CHECK(ex.queue_size() == 2);
     CHECK_FALSE(is_in);
@@ -301,14 +304,17 @@ TEST_CASE("a submitter that is blocked is told of a shutdown") {
     door hold;
     cairn::thread_pool_executor ex{{.max_workers = 1, .max_pending = 0}};
     static_cast<void>(ex.submit([&] { CHECK(hold.pass()); }));
+    std::atomic<bool> is_about_to{false};
     std::atomic<bool> was_refused{false};
     std::thread submitter([&] {
+        is_about_to = true;
         try {
             static_cast<void>(ex.submit([] {}));
         } catch (const cairn::invalid_state&) {
             was_refused = true;
         }
     });
+    REQUIRE(eventually([&] { return is_about_to.load(); }));
     std::this_thread::sleep_for(10ms);
     ex.shutdown({.wait = false});
     submitter.join();
@@ -523,6 +529,29 @@ TEST_CASE("an initializer that fails while a thread is up is no loop either, and
         }));
     }
     cairn::wait_for_all(fs);
+}
+
+TEST_CASE("the executor's retries are for submits with options that give none") {
+    cairn::thread_pool_executor ex{{.max_workers = 1, .retries = 2}};
+    const auto always = [](const std::exception&) { return true; };
+    std::atomic<int> calls{0};
+    const auto fail = [&] {
+        ++calls;
+        throw std::runtime_error("again");
+    };
+    const auto calls_of = [&](const cairn::future<void>& f) {
+        CHECK_THROWS_AS(f.result(), std::runtime_error);
+        return calls.exchange(0);
+    };
+    CHECK(calls_of(ex.submit({.retry_if = always}, fail)) == 3);
+    CHECK(calls_of(ex.submit({.retries = 1, .retry_if = always}, fail)) == 2);
+    CHECK(calls_of(ex.submit(fail)) == 1);
+    const auto dying = ex.submit({.name = "dying"}, [&] {
+        ++calls;
+        ::pthread_exit(nullptr);
+    });
+    CHECK_THROWS_AS(dying.result(), cairn::worker_died);
+    CHECK(calls == 3);
 }
 
 TEST_CASE("a thread is replaced after max_tasks_per_worker tasks, by one of the same id") {
