@@ -32,7 +32,8 @@ enum class when_full {
 struct thread_pool_options {
     /// Most threads; not given: the processors this process may use (affinity, and the control group's quota), and 4 more, at most 32.
     std::optional<int> max_workers = {};
-    std::optional<int> retries = {};  ///< default of task_options::retries
+    /// Default of task_options::retries, for submits with options; a task that is given without options is called once.
+    std::optional<int> retries = {};
     /// Called by each thread first. One that throws ends its thread; if the first max_workers (at least 3) all do, the
     /// executor has failed: what waits settles with initializer_failed, and submit throws it. Where so many fail in a row and other
     /// threads are up, it goes on with those.
@@ -46,7 +47,7 @@ struct thread_pool_options {
     /// Most tasks that wait for a thread, beside those that have one. Not given: as many as there is memory for.
     std::optional<std::int64_t> max_pending = {};
     cairn::when_full when_full = cairn::when_full::block;
-    time_limit timeout = {};  ///< default of task_options::timeout
+    time_limit timeout = {};  ///< default of task_options::timeout, for all submits; not for then(ex, fn), which has no time limit
     /// For processes. True: invalid_argument.
     bool keep_orphans = false;
 };
@@ -54,7 +55,9 @@ struct thread_pool_options {
 /// Runs tasks in threads that it keeps.
 ///
 /// Its destructor is shutdown(): it finishes what was accepted. While an exception unwinds the stack, and after main has
-/// returned, it terminates instead: what waits is cancelled, what runs is asked to stop; after main, it waits a second at most.
+/// returned, it terminates instead: what waits is cancelled, what runs is asked to stop; after main, it waits a second at most. That
+/// main has returned it knows by exit handlers, of which a process registers 32 at most, one for each executor that is made, and one for
+/// its first submit: a static executor beyond that may not know, and finishes what was accepted.
 /// In a forked child it does nothing. Run by one of its own threads, or by a callback, it does not wait: the threads finish
 /// what was accepted, and are joined by the settling thread.
 class CAIRN_API thread_pool_executor : public detail::executor_handle {
