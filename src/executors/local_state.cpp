@@ -99,14 +99,18 @@ void task_access::ask_to_stop(local_state& s) noexcept {
         if (std::stop_source* const source = extras->stop.load(); source != nullptr) source->request_stop();
 }
 
-attempt_end task_access::call(local_state& s) {
+attempt_end task_access::call(local_state& s, std::exception_ptr& error) {
     try {
         s.invoke();
         return attempt_end::value;
     } catch (...) {
-        s.exception_ = caught_exception();
+        error = caught_exception();
         return attempt_end::exception;
     }
+}
+
+attempt_end task_access::call(local_state& s) {
+    return call(s, s.exception_);
 }
 
 void task_access::settle(local_state& s, word_stage end) noexcept {

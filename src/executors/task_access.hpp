@@ -65,7 +65,10 @@ struct task_access {
         return (s.word_.load(std::memory_order_relaxed) & stop_asked) != 0;
     }
 
-    /// Calls it. An exception is kept; the end of the thread (pthread_exit) is not, and goes on.
+    /// Calls it. `error` gets its exception, and nothing else; the end of the thread (pthread_exit) is not caught. For what has a time
+    /// limit: the state's own exception belongs to whoever has stepped to settling.
+    static attempt_end call(local_state& s, std::exception_ptr& error);
+    /// The same, where nobody else may settle it: the state gets the exception.
     static attempt_end call(local_state& s);
     /// Before settle(): the result is whole, so what it was made from may go.
     static void drop_call(local_state& s) noexcept { s.drop_call(); }

@@ -163,7 +163,7 @@ private:
     class death;
     void attempt(local_state& task, const run_place& place);
     void begin_limits(local_state& task);
-    bool try_again(local_state& task, bool has_died, std::int64_t run_ticks) noexcept;
+    bool try_again(local_state& task, const std::exception_ptr& error, std::int64_t run_ticks) noexcept;
     void run_nested(lock& held, const task_ptr& task);
     void run_in_caller(const task_ptr& task);
 

@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
+#include <exception>
+#include <utility>
 
 #include "executors/thread_pool.hpp"
 #include <cairn/error.hpp>
@@ -34,7 +36,7 @@ public:
         if (has_returned_) return;
         const std::int64_t end = os::ticks();
         task_access::stop_timers(task_);
-        const bool again = pool_.try_again(task_, true, end - start_);
+        const bool again = pool_.try_again(task_, nullptr, end - start_);
         {
             const lock held(pool_.mutex_);
             if (place_.of != nullptr) place_.of->running = nullptr;
@@ -80,14 +82,16 @@ void thread_pool::attempt(local_state& task, const run_place& place) {
     const std::int64_t start = of != nullptr && of->now != 0 ? of->now : os::ticks();
     if (of != nullptr) of->now = 0;
     attempt_end how = attempt_end::exception;
+    // Only the state's once that is stepped to settling: its time may be up, and its future read, by then.
+    std::exception_ptr error;
     {
         death guard(*this, task, place, start);
         const running_task here(task);
         try {
             begin_limits(task);
-            how = task_access::call(task);
+            how = task_access::call(task, error);
         } catch (const std::exception&) {  // no thread for time limits, or no memory
-            task_access::exception(task) = std::current_exception();
+            error = std::current_exception();
         }
         guard.has_returned();
     }
@@ -97,7 +101,7 @@ void thread_pool::attempt(local_state& task, const run_place& place) {
     // Extras may have been made while it ran, but limits and retries only come with the submit.
     if (task_extras* const extras = task_access::extras_if_any(task); extras != nullptr) {
         task_access::stop_timers(task);
-        if (how == attempt_end::exception && try_again(task, false, run_ticks)) {
+        if (how == attempt_end::exception && try_again(task, error, run_ticks)) {
             lock held(mutex_, std::defer_lock);
             if (of == nullptr) held.lock();
             place.counts.retried.add(1);
@@ -126,19 +130,22 @@ void thread_pool::attempt(local_state& task, const run_place& place) {
         freed->is_busy.store(false, std::memory_order_release);
         freed->now = end;
     }
-    task_access::settle(task, how == attempt_end::value ? word_stage::value : word_stage::exception);
+    if (how == attempt_end::value) task_access::settle(task, word_stage::value);
+    else task_access::settle_with(task, std::move(error));
 }
 
-// After an exception or a death: queued again, now or later. The caller has stopped its timers.
-bool thread_pool::try_again(local_state& task, bool has_died, std::int64_t run_ticks) noexcept {
+// After an exception, or a death (null): queued again, now or later. The caller has stopped its timers; one that is about to act
+// may settle the task, until it is stepped to pending.
+bool thread_pool::try_again(local_state& task, const std::exception_ptr& error,
+                            std::int64_t run_ticks) noexcept {
     task_extras* const extras = task_access::extras_if_any(task);
     if (extras == nullptr || extras->attempt > extras->options.retries.value_or(0) ||
         !task_access::is_repeatable(task) || task_access::is_asked_to_stop(task))
         return false;
-    if (!has_died) {
+    if (error != nullptr) {
         if (!extras->options.retry_if) return false;
         try {
-            std::rethrow_exception(task_access::exception(task));
+            std::rethrow_exception(error);
         } catch (const std::exception& e) {
             try {
                 if (!extras->options.retry_if(e)) return false;
@@ -157,10 +164,9 @@ bool thread_pool::try_again(local_state& task, bool has_died, std::int64_t run_t
 
     lock held(mutex_);
     if (failure_ != nullptr) return false;
-    task_access::exception(task) = nullptr;
+    if (!task_access::step(task, word_stage::running, word_stage::pending)) return false;
     ++extras->attempt;
     extras->run_ticks += run_ticks;
-    if (!task_access::step(task, word_stage::running, word_stage::pending)) return false;
     if (delay.count() > 0 && extras->start) {
         extras->is_delayed = true;
         later_.append(task);

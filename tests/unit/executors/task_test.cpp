@@ -55,6 +55,67 @@ TEST_CASE("a task's timeout asks it to stop and settles its future, and the thre
     CHECK(ex.statistics().executed == 2);
 }
 
+TEST_CASE("what a task throws or returns after its timeout changes nothing") {
+    cairn::thread_pool_executor ex{1};
+    const auto check = [&](cairn::task_options options, const auto& fn, const auto& tell) {
+        door hold;
+        options.timeout = 5ms;
+        options.name = "late";
+        const auto f = ex.submit(std::move(options), [&] {
+            CHECK(hold.pass());
+            return fn();
+        });
+        const std::string words = "result of task 'late': it ran for longer than its timeout of 5 ms";
+        CHECK_THROWS_WITH_AS(f.result(), words.c_str(), cairn::timeout_error);
+        const std::exception_ptr first = f.exception();
+        hold.open();
+        ex.submit([] {}).result();  // behind it
+        tell();
+        CHECK_THROWS_WITH_AS(f.result(), words.c_str(), cairn::timeout_error);
+        CHECK(f.exception() == first);
+    };
+    const auto nothing = [] {};
+    const auto throws = []() -> int { throw std::runtime_error("too late"); };
+    check({}, throws, nothing);
+    std::atomic<int> runs{0};
+    const auto counted = [&]() -> int {
+        ++runs;
+        throw std::runtime_error("too late");
+    };
+    check({.retries = 3, .retry_if = always}, counted, [&] { CHECK(runs == 1); });
+
+    std::weak_ptr<int> value;
+    check(
+        {},
+        [&] {
+            auto made = std::make_shared<int>(1);
+            value = made;
+            return made;
+        },
+        nothing);
+    // With the last reference to the task, which may be the worker's.
+    CHECK(eventually([&] { return value.expired(); }));
+    CHECK(ex.statistics().failures == 3);
+    CHECK(ex.statistics().retried == 0);
+}
+
+TEST_CASE("a timeout and an exception at the same time: one of them is the result, for all who read it") {
+    cairn::thread_pool_executor ex{2};
+    for (int round = 0; round < 300; ++round) {
+        const bool retried = round % 2 == 1;
+        const auto f = ex.submit(
+            {.timeout = 1ms, .retries = retried ? 1 : 0, .retry_if = retried ? always : nullptr}, [round] {
+                const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(900 + round);
+                while (std::chrono::steady_clock::now() < end) {}
+                throw std::runtime_error("at the limit");
+            });
+        const std::exception_ptr first = f.exception();
+        REQUIRE(first != nullptr);
+        std::this_thread::sleep_for(500us);
+        REQUIRE(f.exception() == first);
+    }
+}
+
 TEST_CASE("what a task returns in its grace counts") {
     cairn::thread_pool_executor ex{1};
     const auto f = ex.submit({.timeout = 5ms, .grace = 1h}, [] {
@@ -62,11 +123,14 @@ TEST_CASE("what a task returns in its grace counts") {
         return 3;
     });
     CHECK(f.result() == 3);
-    const auto g = ex.submit({.timeout = 5ms, .grace = 5ms}, [] {
+    door hold;
+    const auto g = ex.submit({.timeout = 5ms, .grace = 5ms}, [&] {
         CHECK(eventually([] { return cairn::this_task::stop_requested(); }));
-        std::this_thread::sleep_for(50ms);
+        CHECK(hold.pass());
     });
     CHECK_THROWS_AS(g.result(), cairn::timeout_error);
+    hold.open();
+    ex.shutdown();  // before the door goes
 }
 
 TEST_CASE("a timeout of the executor is each task's, unless it has its own") {
