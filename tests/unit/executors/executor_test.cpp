@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <ranges>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -183,6 +185,102 @@ TEST_CASE("map with a buffer reads the input only as results are taken") {
     CHECK(read == 4);
     for (int i = 0; i < 20; ++i) CHECK(results.next() == square(i));
     CHECK(read == 24);
+}
+
+TEST_CASE("map keeps values where a range yields proxies, and the range may go") {
+    cairn::thread_pool_executor ex{1};
+    door hold;
+    const auto first = ex.submit([&] { CHECK(hold.pass()); });
+    auto results = [&] {
+        // Without a buffer all of it is read by the call, and the range is gone after it.
+        auto all = ex.map(
+            [](auto b) {
+                static_assert(std::is_same_v<decltype(b), bool>);
+                return !b;
+            },
+            std::vector<bool>{true, false, true});
+        std::vector<bool> other(64, true);  // where that was
+        return all;
+    }();
+    hold.open();
+    std::vector<int> got;
+    for (const bool each : results) got.push_back(each ? 1 : 0);
+    CHECK(got == std::vector{0, 1, 0});
+}
+
+TEST_CASE("map submits an item before it reads on") {
+    cairn::synchronous_executor ex;  // calls when it submits
+    int calls = 0;
+    std::istringstream words("1 2 3");
+    struct counting {
+        using value_type = int;
+        using difference_type = std::ptrdiff_t;
+        using iterator_category = std::input_iterator_tag;
+        using reference = int;
+        using pointer = void;
+        int at;
+        int* calls;
+        int operator*() const { return at; }
+        counting& operator++() {
+            CHECK(*calls == at + 1);
+            ++at;
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        bool operator==(const counting& other) const { return at == other.at; }
+    };
+    struct range {
+        int* calls;
+        [[nodiscard]] counting begin() const { return {0, calls}; }
+        [[nodiscard]] counting end() const { return {3, calls}; }
+    };
+    int sum = 0;
+    for (const int each : ex.map(
+             [&](int n) {
+                 ++calls;
+                 return n;
+             },
+             range{&calls}))
+        sum += each;
+    CHECK(sum == 3);
+    CHECK(calls == 3);
+    sum = 0;
+    for (const int each :
+         ex.map([](int n) { return n; },
+                std::ranges::subrange(std::istream_iterator<int>(words), std::istream_iterator<int>())))
+        sum += each;
+    CHECK(sum == 6);
+}
+
+TEST_CASE("map has at most as many items submitted as its buffer, also in larger or uneven chunks") {
+    cairn::synchronous_executor ex;
+    for (const std::ptrdiff_t chunk : {1, 3, 4, 100}) {
+        CAPTURE(chunk);
+        int read = 0;
+        auto results = ex.map({.chunk_size = chunk, .buffer_size = 4}, square,
+                              std::views::iota(0, 50) | std::views::transform([&](int i) {
+                                  ++read;
+                                  return i;
+                              }));
+        for (int i = 0; i < 50; ++i) {
+            CHECK(read <= i + 4);
+            CHECK(results.next() == square(i));
+        }
+        CHECK_FALSE(results.next().has_value());
+        CHECK(read == 50);
+    }
+}
+
+TEST_CASE("map gives the results before it throws what its input throws") {
+    cairn::synchronous_executor ex;
+    auto results = ex.map({.buffer_size = 2}, square, std::views::iota(0) | std::views::transform([](int i) {
+                                                          if (i == 3) throw std::runtime_error("three");
+                                                          return i;
+                                                      }));
+    CHECK(results.next() == 0);
+    CHECK(results.next() == 1);
+    CHECK_THROWS_WITH_AS(results.next(), "three", std::runtime_error);
+    CHECK_FALSE(results.next().has_value());
 }
 
 TEST_CASE("map says so where an endless range would be read to its end, and to numbers that make no sense") {

@@ -1,18 +1,20 @@
 // map.hpp - ex.map(fn, ranges...): one task for each chunk of items, results in order.
 //
-// Reading       one thread pulls the results, and with a buffer the input as well: whenever a result is taken, the next chunk is
-//               submitted. Nobody else touches it.
+// Reading       one thread pulls the results, and with a buffer the input as well: whenever a chunk has been read, as many items
+//               are submitted. Nobody else touches it.
 // Exceptions    a chunk ends at the item whose call throws. The reader gets the results before it, then the exception, then the end;
 //               what has not started is cancelled.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <exception>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <tuple>
@@ -32,7 +34,8 @@ namespace cairn::inline CAIRN_ABI {
 struct map_options {
     /// Counted from the call of map: the iteration throws timeout_error when the next result is not there by then.
     time_limit timeout = {};
-    /// Items for each task; with many tiny items, more are cheaper. Below 1: invalid_argument.
+    /// Most items for each task; with many tiny items, more are cheaper. A task gets fewer where the input ends, or where
+    /// `.buffer_size` leaves no room for more. Below 1: invalid_argument.
     std::ptrdiff_t chunk_size = 1;
     /// Most items that are submitted and not yet read; the input is then read only as results are. Not given: all are submitted by
     /// the call. Below 1: invalid_argument.
@@ -68,8 +71,20 @@ template <typename Range>
 using begin_of = decltype(std::declval<kept_range<Range>&>().begin());
 template <typename Range>
 using end_of = decltype(std::declval<kept_range<Range>&>().end());
+template <typename Iterator>
+struct item_at {
+    using type = std::decay_t<decltype(*std::declval<Iterator&>())>;
+};
+// The value, not the proxy that refers to it: the range may be gone before the task runs.
+template <typename Iterator>
+    requires std::is_object_v<std::iter_value_t<Iterator>> &&
+             std::is_convertible_v<decltype(*std::declval<Iterator&>()), std::iter_value_t<Iterator>>
+struct item_at<Iterator> {
+    using type = std::iter_value_t<Iterator>;
+};
+/// What is kept of an item until its call.
 template <typename Range>
-using item_of = std::decay_t<decltype(*std::declval<begin_of<Range>&>())>;
+using item_of = typename item_at<begin_of<Range>>::type;
 
 template <typename Sentinel>
 concept knows_no_end = std::is_same_v<Sentinel, std::unreachable_sentinel_t>;
@@ -94,8 +109,9 @@ public:
     map_source(const map_source&) = delete;
     map_source& operator=(const map_source&) = delete;
     virtual ~map_source() = default;
-    /// Submits the next chunk; nothing at the end of the input. `items` gets how many it has.
-    virtual std::optional<future<chunk_result<R>>> submit_next(std::ptrdiff_t& items) = 0;
+    /// Submits the next chunk, of at most `most` items; nothing at the end of the input. `items` gets how many it has.
+    virtual std::optional<future<chunk_result<R>>> submit_next(std::ptrdiff_t most,
+                                                               std::ptrdiff_t& items) = 0;
 };
 
 }  // namespace detail
@@ -125,6 +141,7 @@ public:
             if (!chunk_.values.empty()) {
                 std::optional<R> value(std::move(chunk_.values.front()));
                 chunk_.values.pop_front();
+                if (chunk_.values.empty() && chunk_.error == nullptr) refill();
                 return value;
             }
             if (chunk_.error != nullptr) {
@@ -177,21 +194,30 @@ private:
     void fill() {
         while (source_ != nullptr && (!room_ || *room_ > 0)) {
             std::ptrdiff_t items = 0;
-            auto next = source_->submit_next(items);
+            auto next =
+                source_->submit_next(room_.value_or(std::numeric_limits<std::ptrdiff_t>::max()), items);
             if (!next) source_.reset();
             else chunks_.push_back({std::move(*next), items});
             if (room_) *room_ -= items;
         }
     }
+    // A chunk has been read. What goes wrong comes after the result that is about to be given.
+    void refill() {
+        if (room_) *room_ += items_;
+        try {
+            fill();
+        } catch (...) {
+            chunk_.error = detail::caught_exception();
+        }
+    }
     void take_chunk() {
         chunk next = std::move(chunks_.front());
         chunks_.pop_front();
-        if (room_) *room_ += next.items;
+        items_ = next.items;
         try {
             if (!detail::future_access::state_of(next.results)->wait_until(deadline_))
                 detail::throw_map_timeout();
             chunk_ = std::move(next.results).result();
-            fill();
         } catch (...) {
             if (next.results.valid()) next.results.cancel();
             give_up();
@@ -208,7 +234,8 @@ private:
     detail::steady_time deadline_;
     std::optional<std::ptrdiff_t> room_;  // for items that may still be submitted; empty: all are
     std::deque<chunk> chunks_;
-    detail::chunk_result<R> chunk_;
+    detail::chunk_result<R> chunk_;  // being read
+    std::ptrdiff_t items_ = 0;       // that it had
     std::optional<R> current_;
 };
 
@@ -224,10 +251,17 @@ public:
           at_(std::apply([](auto&... range) { return std::tuple(range.begin()...); }, ranges_)),
           ends_(std::apply([](auto&... range) { return std::tuple(range.end()...); }, ranges_)) {}
 
-    std::optional<future<chunk_result<R>>> submit_next(std::ptrdiff_t& items) override {
+    std::optional<future<chunk_result<R>>> submit_next(std::ptrdiff_t most, std::ptrdiff_t& items) override {
+        most = std::min(most, chunk_size_);
         std::vector<std::tuple<item_of<Ranges>...>> inputs;
-        for (; static_cast<std::ptrdiff_t>(inputs.size()) < chunk_size_ && !is_at_end(indices()); advance())
+        while (static_cast<std::ptrdiff_t>(inputs.size()) < most) {
+            // Only now: reading on may wait for the next item, and what was read is to be submitted before.
+            if (is_past_) advance();
+            is_past_ = false;
+            if (is_at_end(indices())) break;
             std::apply([&](auto&... at) { inputs.emplace_back(*at...); }, at_);
+            is_past_ = true;
+        }
         items = static_cast<std::ptrdiff_t>(inputs.size());
         if (items == 0) return std::nullopt;
         return executor_.submit(call_chunk, fn_, std::move(inputs));
@@ -262,11 +296,12 @@ private:
     }
 
     Executor executor_;
-    std::ptrdiff_t chunk_size_;
+    std::ptrdiff_t chunk_size_;  // most items of a chunk
     Fn fn_;
     std::tuple<kept_range<Ranges>...> ranges_;
     std::tuple<begin_of<Ranges>...> at_;
     std::tuple<end_of<Ranges>...> ends_;
+    bool is_past_ = false;  // the item that at_ refers to has been taken
 };
 
 /// The result of calling `Fn` with items of the ranges.
