@@ -356,6 +356,18 @@ public:
     completed_futures(std::vector<future<T>> futures, detail::steady_time deadline)
         : futures_(std::move(futures)), wait_(new detail::multi_wait(detail::states_of(futures_))),
           deadline_(deadline) {}
+    completed_futures(completed_futures&&) noexcept = default;
+    completed_futures& operator=(completed_futures&& other) noexcept {
+        if (this == &other) return *this;
+        wait_ = std::move(other.wait_);  // first: the old one is registered with the old futures
+        futures_ = std::move(other.futures_);
+        deadline_ = other.deadline_;
+        current_ = std::move(other.current_);
+        return *this;
+    }
+    completed_futures(const completed_futures&) = delete;
+    completed_futures& operator=(const completed_futures&) = delete;
+    ~completed_futures() = default;
 
     class iterator {
     public:

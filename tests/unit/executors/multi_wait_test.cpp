@@ -72,6 +72,36 @@ TEST_CASE("as_completed does not keep what it has yielded") {
     CHECK(results.size() == 3);
 }
 
+TEST_CASE("as_completed may be moved, also over one that has not ended") {
+    doors_and_tasks tasks(2);
+    cairn::synchronous_executor here;
+    auto completed = cairn::as_completed(std::vector{tasks.futures[0]});
+    {
+        // The last references to these but the pool's go with the assignment.
+        door hold;
+        cairn::thread_pool_executor ex{1};
+        const auto first = ex.submit([&] {
+            CHECK(hold.pass());
+            return 0;
+        });
+        {
+            auto old = cairn::as_completed(std::vector{ex.submit([] { return 1; })});
+            completed = std::move(old);
+        }
+        completed = cairn::as_completed(std::vector{tasks.futures[1]});
+        hold.open();
+    }
+    tasks.doors[1]->open();
+    auto moved = std::move(completed);
+    int seen = 0;
+    for (auto& f : moved) seen += f.result();
+    CHECK(seen == 1);
+    // Of what nobody else refers to.
+    auto ended = cairn::as_completed(std::vector{here.submit([] { return 5; })});
+    ended = cairn::as_completed(std::vector{here.submit([] { return 6; })});
+    CHECK(ended.begin()->result() == 6);
+}
+
 TEST_CASE("as_completed ends with timeout_error that counts, when the time is up") {
     doors_and_tasks tasks(3);
     tasks.doors[1]->open();
