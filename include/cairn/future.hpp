@@ -91,7 +91,8 @@ struct core_of;
 /// An exception is one object for all who read it, as with std::shared_future: treat it as constant, or copy it first.
 ///
 /// Waiting inside a task of a pool, for another task of the same pool, does not deadlock: what is still queued is run in place, by
-/// the waiting thread; otherwise a thread stands in for it. Locks that the waiting task holds are held meanwhile.
+/// the waiting thread; otherwise a thread stands in for it. Locks that the waiting task holds are held meanwhile. result(timeout) and
+/// exception(timeout) run nothing in place.
 ///
 /// Safety  thread-safe: the functions of one object may be called from several threads (move, assignment and destruction may not),
 ///         and those of its copies from any. In a forked child: what is settled by the fork.

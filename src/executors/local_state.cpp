@@ -280,7 +280,7 @@ bool local_state::wait_until(steady_time deadline) {
         throw would_deadlock("wait for a continuation: this is the settling thread, in which it would run; "
                              "use then(ex, fn), or continue with then");
     }
-    // A wait with a limit does not run it here: that could take longer.
+    // A wait with a limit runs nothing here, neither this nor another task: that could take longer.
     if (deadline == no_deadline && run_if_queued_here() && is_settled()) return true;
     if (deadline != no_deadline && std::chrono::steady_clock::now() >= deadline) return is_settled();
     if (look_for_a_while([this] { return is_settled(); })) return true;
@@ -293,6 +293,10 @@ bool local_state::wait_until(steady_time deadline) {
         const std::uint32_t asleep = word | task_access::has_sleepers;
         // relaxed: the settler's exchange sees the bit, or this fails
         if (word != asleep && !word_.compare_exchange_weak(word, asleep, std::memory_order_relaxed)) continue;
+        if (deadline != no_deadline) {
+            os::futex_wait_private(futex_of(word_), asleep, deadline);
+            continue;
+        }
         os::futex_wait_private(futex_of(word_), asleep, blocked.next_look(deadline));
         blocked.look();
     }

@@ -222,6 +222,7 @@ void thread_pool::run_one_if_stuck() {
     if (queued_.load() == 0) return;
     if (started_ > blocked_) return attend(held);
     if (started_ < allowed() && start_worker(held)) return;
+    if (nesting_depth() >= most_nested) return;
     if (!held.owns_lock()) held.lock();
     if (local_state* const next = pop()) run_nested(held, task_ptr(next));
 }

@@ -166,6 +166,23 @@ TEST_CASE("a limit bounds the wait for a result, and not the task") {
     CHECK(f.result(0s) == 1);
 }
 
+TEST_CASE("a wait with a limit, in a worker, runs no other task") {
+    busy_pool other;
+    cairn::thread_pool_executor ex{1};
+    // Both of its threads wait, so there is none for what is queued.
+    const auto outer = ex.submit([&] { other.running.result(executor_watchdog); });
+    bool was_pending = false;
+    const auto inner = ex.submit([&] {
+        const auto queued = ex.submit([] {});
+        CHECK_THROWS_AS(other.running.result(50ms), cairn::timeout_error);
+        was_pending = queued.stage() == cairn::future_stage::pending;
+    });
+    inner.result();
+    CHECK(was_pending);
+    other.wait_here.open();
+    outer.result();
+}
+
 TEST_CASE("a task that has not started is cancelled, and never runs") {
     busy_pool pool;
     bool has_run = false;
