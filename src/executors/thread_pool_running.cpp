@@ -249,14 +249,27 @@ void thread_pool::worker_goes_on() noexcept {
 
 // -- timers ---------------------------------------------------------------------------------------------------------
 
+// In the timer thread, and so is what of the user's is called: destructors of what the task has captured, callbacks of its stop token.
+// A slow one holds up all timers. The settling thread is no place for it: whoever waits there for this task would wait for ever.
 void thread_pool::end_by_timer(local_state& task, bool has_started) noexcept {
     const task_extras& extras = *task_access::extras_if_any(task);
     if (!has_started) forget(task, false);
+    const std::int64_t total = std::max<std::int64_t>(0, os::ticks() - task_access::submitted(task));
+    std::int64_t run_ticks = extras.run_ticks;
+    if (has_started) {
+        // From its start to its limit; how late the timer is does not count.
+        const std::chrono::duration<double> limit =
+            std::chrono::duration<double>(extras.options.timeout.nanoseconds()) +
+            (extras.ask ? extras.options.grace.nanoseconds() : std::chrono::nanoseconds(0));
+        run_ticks += static_cast<std::int64_t>(
+            std::min(limit.count() / rate_.seconds_per_tick(), static_cast<double>(total)));
+    }
     {
         const lock held(mutex_);
         others_counts_.executed.add(1);
         others_counts_.failures.add(1);
-        others_counts_.total_ticks.add(std::max<std::int64_t>(0, os::ticks() - task_access::submitted(task)));
+        others_counts_.total_ticks.add(total);
+        others_counts_.run_ticks.add(std::clamp<std::int64_t>(run_ticks, 0, total));
     }
     task_access::ask_to_stop(task);
     if (!has_started) task_access::drop_call(task);

@@ -60,6 +60,19 @@ TEST_CASE("a task's timeout asks it to stop and settles its future, and the thre
     CHECK(ex.statistics().executed == 2);
 }
 
+TEST_CASE("a task that is ended by its timeout counts as run until then") {
+    door hold;
+    cairn::thread_pool_executor ex{1};
+    const auto f = ex.submit({.timeout = 20ms, .grace = 20ms}, [&] { CHECK(hold.pass()); });
+    CHECK_THROWS_AS(f.result(), cairn::timeout_error);
+    const auto s = ex.statistics();
+    CHECK(s.run_time > 0s);
+    CHECK(s.runtime >= s.run_time);
+    hold.open();
+    ex.shutdown();
+    CHECK(ex.statistics().executed == 1);
+}
+
 TEST_CASE("what a task throws or returns after its timeout changes nothing") {
     cairn::thread_pool_executor ex{1};
     const auto check = [&](cairn::task_options options, const auto& fn, const auto& tell) {
