@@ -259,6 +259,7 @@ TEST_CASE("map gives the results before it throws what its input throws") {
                                                       }));
     CHECK(results.next() == 0);
     CHECK(results.next() == 1);
+    CHECK(results.next() == 4);
     CHECK_THROWS_WITH_AS(results.next(), "three", std::runtime_error);
     CHECK_FALSE(results.next().has_value());
 }

@@ -135,7 +135,8 @@ public:
 
     /// Waits for the next result; empty at the end.
     ///
-    /// @throws what the call for this item threw, and then the rest is cancelled and the end reached; timeout_error
+    /// @throws what the call for this item threw, and then the rest is cancelled and the end reached; timeout_error; after the results
+    ///         of what was submitted, what reading the input or submitting threw
     std::optional<R> next() {
         for (;;) {
             if (!chunk_.values.empty()) {
@@ -149,7 +150,10 @@ public:
                 give_up();
                 std::rethrow_exception(error);
             }
-            if (chunks_.empty()) return std::nullopt;
+            if (chunks_.empty()) {
+                if (input_error_ != nullptr) std::rethrow_exception(std::exchange(input_error_, nullptr));
+                return std::nullopt;
+            }
             take_chunk();
         }
     }
@@ -201,13 +205,14 @@ private:
             if (room_) *room_ -= items;
         }
     }
-    // A chunk has been read. What goes wrong comes after the result that is about to be given.
+    // A chunk has been read. What goes wrong comes after the results of what is submitted.
     void refill() {
         if (room_) *room_ += items_;
         try {
             fill();
         } catch (...) {
-            chunk_.error = detail::caught_exception();
+            input_error_ = detail::caught_exception();
+            source_.reset();
         }
     }
     void take_chunk() {
@@ -226,6 +231,7 @@ private:
     }
     void give_up() {
         source_.reset();
+        input_error_ = nullptr;
         for (const chunk& each : chunks_) each.results.cancel();
         chunks_.clear();
     }
@@ -234,8 +240,9 @@ private:
     detail::steady_time deadline_;
     std::optional<std::ptrdiff_t> room_;  // for items that may still be submitted; empty: all are
     std::deque<chunk> chunks_;
-    detail::chunk_result<R> chunk_;  // being read
-    std::ptrdiff_t items_ = 0;       // that it had
+    detail::chunk_result<R> chunk_;   // being read
+    std::ptrdiff_t items_ = 0;        // that it had
+    std::exception_ptr input_error_;  // of reading the input, or of a submit
     std::optional<R> current_;
 };
 
