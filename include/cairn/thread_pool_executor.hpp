@@ -47,7 +47,8 @@ struct thread_pool_options {
     /// Most tasks that wait for a thread, beside those that have one. Not given: as many as there is memory for.
     std::optional<std::int64_t> max_pending = {};
     cairn::when_full when_full = cairn::when_full::block;
-    time_limit timeout = {};  ///< default of task_options::timeout, for all submits; not for then(ex, fn), which has no time limit
+    /// Default of task_options::timeout, for all submits; not for then(ex, fn), which has no time limit.
+    time_limit timeout = {};
     /// For processes. True: invalid_argument.
     bool keep_orphans = false;
 };

@@ -65,7 +65,8 @@ void thread_pool::prepare(const task_ptr& task, const task_options* options, std
 
 void thread_pool::submit(task_ptr task, const task_options* options, std::chrono::nanoseconds delay) {
     check_open(nullptr);
-    const core_ptr kept_pool = core_ptr::sharing(this);  // the task may destroy its executor before this returns
+    // The task may destroy its executor before this returns.
+    const core_ptr kept_pool = core_ptr::sharing(this);
     prepare(task, options, delay);
     if (!watches_exit_.load(std::memory_order_relaxed)) {
         // Objects that are static were made by now, so they are destroyed after what is registered here has run.

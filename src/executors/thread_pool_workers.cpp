@@ -110,11 +110,12 @@ void thread_pool::settle_stranded(lock& held) noexcept {
     drain_intake();
     if (present_ != 0 || queued_.load() == 0) return;
     const std::exception_ptr error =
-        failure_ != nullptr ? failure_
-                            : std::make_exception_ptr(system_failure(
-                                  "start of a task in " + settings_.name +
-                                      ": no thread can be made, and none is left: " + last_start_error_.message(),
-                                  last_start_error_));
+        failure_ != nullptr
+            ? failure_
+            : std::make_exception_ptr(system_failure(
+                  "start of a task in " + settings_.name +
+                      ": no thread can be made, and none is left: " + last_start_error_.message(),
+                  last_start_error_));
     task_list left;
     move_queued(left, word_stage::settling);
     settle_all(held, left, error);

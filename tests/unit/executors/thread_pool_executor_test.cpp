@@ -494,11 +494,10 @@ TEST_CASE("an initializer that always fails is one initializer_failed for all, a
 TEST_CASE("an initializer that fails while a thread is up is no loop either, and a later success ends that") {
     std::atomic<int> calls{0};
     std::atomic<bool> succeeds{true};
-    cairn::thread_pool_executor ex{
-        {.max_workers = 4, .initializer = [&] {
-             ++calls;
-             if (!succeeds) throw std::runtime_error("no more");
-         }}};
+    cairn::thread_pool_executor ex{{.max_workers = 4, .initializer = [&] {
+                                        ++calls;
+                                        if (!succeeds) throw std::runtime_error("no more");
+                                    }}};
     door hold;
     const auto running = ex.submit([&] { CHECK(hold.pass()); });
     REQUIRE(hold.wait_for_arrivals(1));
