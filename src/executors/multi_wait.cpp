@@ -83,7 +83,7 @@ bool multi_wait::wait_for_next(steady_time deadline) {
     while (!is_there()) {
         if (deadline != no_deadline && std::chrono::steady_clock::now() >= deadline) return false;
         os::futex_wait_private(place, 0, blocked.next_look(deadline));
-        blocked.look();
+        if (deadline == no_deadline) blocked.look();  // a task that is run in place has no limit
     }
     return true;
 }
