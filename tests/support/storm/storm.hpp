@@ -63,11 +63,12 @@ struct storm_options {
     enum class attachment { inherited, by_name };
     attachment attach = attachment::inherited;
     unsigned processes = 4;
-    unsigned threads = 1;         // in each
-    bool forks = false;           // threads fork children that work, too, and often outlive them
-    bool stops = false;           // some are stopped and continued rather than killed
-    bool aborts = false;          // some die of SIGABRT, dumping core
-    bool mishaps = false;         // some end their thread or their process, or run another program, while they hold a lock
+    unsigned threads = 1;  // in each
+    bool forks = false;    // threads fork children that work, too, and often outlive them
+    bool stops = false;    // some are stopped and continued rather than killed
+    bool aborts = false;   // some die of SIGABRT, dumping core
+    bool mishaps =
+        false;  // some end their thread or their process, or run another program, while they hold a lock
     std::uint64_t max_bytes = 0;  // of the segment; 0: as usual
     std::chrono::milliseconds round{2000};
 };
