@@ -40,12 +40,18 @@ void punch_free_extents(segment& s, int fd, std::uint32_t page) {
     }
 }
 
+bool may_be_trimmed(int fd) noexcept {
+    return fd >= 0 && (os::may_have_holes(fd) || trims_everywhere);
+}
+
 }  // namespace
+
+constinit bool trims_everywhere = false;
 
 std::uint64_t trim_segment(segment& s) {
     const backing_file file(s);
     const int fd = file.get();
-    if (fd < 0 || !os::may_have_holes(fd)) return 0;
+    if (!may_be_trimmed(fd)) return 0;
     const std::uint64_t before = allocated_bytes(s).value_or(0);
     punch_free_extents(s, fd, 0);
     const std::uint64_t after = allocated_bytes(s).value_or(before);
@@ -61,7 +67,7 @@ void give_back_growth(segment& s, std::uint32_t pages_before) noexcept {
     try {
         const backing_file file(s);
         const int fd = file.get();
-        if (fd >= 0 && os::may_have_holes(fd)) punch_free_extents(s, fd, from);
+        if (may_be_trimmed(fd)) punch_free_extents(s, fd, from);
     } catch (...) {
         // A damaged segment, which the next operation says; no memory; a lock_timeout: the pages stay where they are.
     }

@@ -19,6 +19,9 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
+/// For tests: trims in /dev/shm, too, where the crash table has its segments. Nothing of theirs fills it.
+extern bool trims_everywhere;
+
 /// Returns about how many bytes the system has got back: 0 where pages cannot go.
 std::uint64_t trim_segment(segment& s);
 

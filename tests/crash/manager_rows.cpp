@@ -5,6 +5,7 @@
 #include "crash/list_rows.hpp"
 #include "segment/directory.hpp"
 #include "segment/name_table.hpp"
+#include "segment/trimming.hpp"
 #include "support/opened.hpp"
 
 namespace cairn_test {
@@ -241,7 +242,12 @@ void add_removing(experiment_table& table) {
 void add_trimming(experiment_table& table) {
     using longs = std::vector<long>;
     const longs contents{1, 2, 3};
-    const auto trim = [](const cairn::manager& m, const auto&) { m.trim(); };
+    const auto give_back = [](const cairn::manager& m) {
+        cairn::detail::trims_everywhere = true;
+        if (m.trim() < 20'000 * sizeof(long) / 2) throw lab_failure("hardly any page has gone back");
+        cairn::detail::trims_everywhere = false;
+    };
+    const auto trim = [give_back](const cairn::manager& m, const auto&) { give_back(m); };
     const auto make_room = [](const cairn::manager& m) {
         make_bystander(m);
         m.list<long>("former").extend(element<long>::some(20'000));
@@ -266,8 +272,8 @@ void add_trimming(experiment_table& table) {
     grown.insert(grown.end(), more.begin(), more.end());
     add<long>(table, "int64",
               {"trim", "and growth after it", contents, grown,
-               [more](const cairn::manager& m, const auto& l) {
-                   m.trim();
+               [more, give_back](const cairn::manager& m, const auto& l) {
+                   give_back(m);
                    l->extend(more);
                },
                [make_room](const cairn::manager& m) {
