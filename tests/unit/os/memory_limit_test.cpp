@@ -2,42 +2,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/memory_limit.hpp"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <cstdint>
 #include <limits>
 #include <string>
 
 #include <doctest/doctest.h>
 
+#include "support/made_up_groups.hpp"
+
 namespace memory_limit_test {
 
 using cairn::detail::os::control_group_memory;
+using cairn_test::made_up_groups;
 
 namespace {
 
 constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
-
-// A folder that looks as /sys/fs/cgroup does.
-class made_up_groups {
-public:
-    made_up_groups() {
-        std::string name = (std::filesystem::temp_directory_path() / "cairn-groups.XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        root_ = name;
-    }
-    made_up_groups(const made_up_groups&) = delete;
-    made_up_groups& operator=(const made_up_groups&) = delete;
-    ~made_up_groups() { std::filesystem::remove_all(root_); }
-    void write(const std::string& file, const std::string& text) const {
-        std::filesystem::create_directories(std::filesystem::path(root_ + file).parent_path());
-        std::ofstream(root_ + file) << text;
-    }
-    [[nodiscard]] const std::string& root() const { return root_; }
-
-private:
-    std::string root_;
-};
 
 }  // namespace
 

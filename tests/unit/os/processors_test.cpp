@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/processors.hpp"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <sched.h>
@@ -11,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/made_up_groups.hpp"
 #include "support/scratch.hpp"
 
 namespace processors_test {
@@ -20,49 +18,30 @@ using namespace cairn::detail;
 
 namespace {
 
-// A folder that looks as /sys/fs/cgroup does.
-class made_up_groups {
-public:
-    made_up_groups() {
-        std::string name = (std::filesystem::temp_directory_path() / "cairn-groups.XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        root_ = name;
-    }
-    made_up_groups(const made_up_groups&) = delete;
-    made_up_groups& operator=(const made_up_groups&) = delete;
-    ~made_up_groups() { std::filesystem::remove_all(root_); }
-    void write(const std::string& file, const std::string& text) const {
-        std::filesystem::create_directories(std::filesystem::path(root_ + file).parent_path());
-        std::ofstream(root_ + file) << text;
-    }
-    [[nodiscard]] int processors(const std::string& groups) const {
-        return os::control_group_processors(groups, root_);
-    }
-
-private:
-    std::string root_;
-};
+int processors_in(const made_up_groups& made_up, const std::string& groups) {
+    return os::control_group_processors(groups, made_up.root());
+}
 
 }  // namespace
 
 TEST_CASE("a quota counts rounded up, the least of a group and those around it, in both versions") {
     const made_up_groups groups;
-    CHECK(groups.processors("0::/\n") == 0);
+    CHECK(processors_in(groups, "0::/\n") == 0);
     groups.write("/a/cpu.max", "max 100000\n");
-    CHECK(groups.processors("0::/a\n") == 0);
+    CHECK(processors_in(groups, "0::/a\n") == 0);
     groups.write("/a/cpu.max", "350000 100000\n");
-    CHECK(groups.processors("0::/a\n") == 4);
-    CHECK(groups.processors("0::/a/b\n") == 4);
+    CHECK(processors_in(groups, "0::/a\n") == 4);
+    CHECK(processors_in(groups, "0::/a/b\n") == 4);
     groups.write("/a/b/cpu.max", "5000 100000\n");
-    CHECK(groups.processors("0::/a/b\n") == 1);
-    CHECK(groups.processors("0::/a\n") == 4);
+    CHECK(processors_in(groups, "0::/a/b\n") == 1);
+    CHECK(processors_in(groups, "0::/a\n") == 4);
     groups.write("/cpu/x/cpu.cfs_quota_us", "-1\n");
     groups.write("/cpu/x/cpu.cfs_period_us", "100000\n");
-    CHECK(groups.processors("3:cpu,cpuacct:/x\n") == 0);
+    CHECK(processors_in(groups, "3:cpu,cpuacct:/x\n") == 0);
     groups.write("/cpu/x/cpu.cfs_quota_us", "200000\n");
-    CHECK(groups.processors("3:cpu,cpuacct:/x\n") == 2);
+    CHECK(processors_in(groups, "3:cpu,cpuacct:/x\n") == 2);
     groups.write("/a/cpu.max", "no number");
-    CHECK(groups.processors("0::/a\n") == 0);
+    CHECK(processors_in(groups, "0::/a\n") == 0);
 }
 
 TEST_CASE("a process may use the processors that it is bound to, and at least one") {
