@@ -126,7 +126,11 @@ TEST_CASE("more workers die between two sweeps than may be attached at a time: t
     for (long n = 0; n < count; ++n) q.put(n);
     for (long n = 0; n < count; ++n) lease_and_die(q);
     std::vector<long> back;
-    while (back.size() < count) back.push_back(q.get());
+    while (back.size() < count) {
+        const std::optional<long> item = q.get_for(watchdog);
+        REQUIRE(item.has_value());
+        back.push_back(*item);
+    }
     std::sort(back.begin(), back.end());
     for (long n = 0; n < count; ++n) CHECK(back[static_cast<std::size_t>(n)] == n);
     CHECK(q.leased() == 0);
