@@ -28,12 +28,19 @@ concept word =
 // relaxed: ordered by the caller, with the root's version or with order_stores()
 template <word T>
 CAIRN_INLINE T load_word(const T& from) noexcept {
-    return __atomic_load_n(const_cast<T*>(&from), __ATOMIC_RELAXED);
+    if constexpr (std::is_enum_v<T>) {
+        T value;
+        __atomic_load(const_cast<T*>(&from), &value, __ATOMIC_RELAXED);
+        return value;
+    } else {
+        return __atomic_load_n(const_cast<T*>(&from), __ATOMIC_RELAXED);
+    }
 }
 
 template <word T>
 CAIRN_INLINE void store_word(T& to, std::type_identity_t<T> value) noexcept {
-    __atomic_store_n(&to, value, __ATOMIC_RELAXED);
+    if constexpr (std::is_enum_v<T>) __atomic_store(&to, &value, __ATOMIC_RELAXED);
+    else __atomic_store_n(&to, value, __ATOMIC_RELAXED);
 }
 
 /// Keeps the compiler from moving stores across: after a death the kernel shows the next owner of the lock every
