@@ -72,13 +72,47 @@ CAIRN_DEFINE_ERROR(broken_barrier);
 // Processes and executors.
 CAIRN_DEFINE_ERROR(cancelled_error);
 CAIRN_DEFINE_ERROR(rejected_submission);
-CAIRN_DEFINE_ERROR(worker_died);
 CAIRN_DEFINE_ERROR(initializer_failed);
 
 // The system.
 CAIRN_DEFINE_ERROR(system_failure);
 
 #undef CAIRN_DEFINE_ERROR
+
+/// How a worker ended that was killed, or ended its process, in a task.
+struct worker_death_details {
+    int pid = 0;
+    int code = 0;  ///< exit code; negative: the signal that killed it
+    int attempts = 1;
+    int worker_id = -1;
+    bool likely_oom = false;
+};
+
+/// A task's worker ended in it: killed, by exit(), or its thread by pthread_exit.
+class CAIRN_API worker_died : public error {
+public:
+    using error::error;
+    worker_died(const std::string& what, const worker_death_details& how);
+    worker_died(const worker_died&) = default;
+    worker_died& operator=(const worker_died&) = default;
+    ~worker_died() override;
+
+    /// Of the worker's process; 0 where the worker was a thread.
+    [[nodiscard]] int pid() const noexcept { return how_.pid; }
+    /// That killed it; 0: none did.
+    [[nodiscard]] int signal() const noexcept { return how_.code < 0 ? -how_.code : 0; }
+    /// As process::exitcode(): negative where a signal killed it.
+    [[nodiscard]] int exitcode() const noexcept { return how_.code; }
+    /// How often the task was started, with this time.
+    [[nodiscard]] int attempts() const noexcept { return how_.attempts; }
+    /// this_worker::id() of it.
+    [[nodiscard]] int worker_id() const noexcept { return how_.worker_id; }
+    /// Whether the kernel has killed a process of this control group for want of memory about then: it may have been this one.
+    [[nodiscard]] bool likely_oom() const noexcept { return how_.likely_oom; }
+
+private:
+    worker_death_details how_;
+};
 
 /// An exception of another process whose type cannot be rebuilt here: carries that type's name and text.
 class CAIRN_API remote_error : public error {

@@ -38,6 +38,12 @@
 
 namespace cairn::inline CAIRN_ABI {
 
+/// f.cancel(cairn::kill)
+struct kill_t {
+    explicit constexpr kill_t() = default;
+};
+inline constexpr kill_t kill{};
+
 template <typename T>
 class future;
 
@@ -158,6 +164,9 @@ public:
     /// @throws  invalid_state  refers to no task; made by another process
     /// Cost     a few locks; callbacks run later, in the settling thread
     bool cancel() const { return state("cancel").cancel(); }
+    /// The same, but where a worker process has the task, that worker is killed; waits until the task is settled. False where it was
+    /// done first. A thread cannot be killed: as cancel().
+    bool cancel(kill_t /*kill*/) const { return state("cancel").cancel_by_kill(); }
 
     /// Whether there is a result, an exception or a cancellation: result() will not wait.
     [[nodiscard]] bool done() const { return state("look at").is_settled(); }

@@ -35,6 +35,8 @@ CAIRN_ANCHOR(system_failure);
 CAIRN_ANCHOR(remote_error);
 #undef CAIRN_ANCHOR
 
+worker_died::worker_died(const std::string& what, const worker_death_details& how) : error(what), how_(how) {}
+
 remote_error::remote_error(const std::string& type, const std::string& text)
     : error(type + ": " + text), type_(type), text_(text) {}
 

@@ -16,6 +16,7 @@
 #include "executors/settling.hpp"
 #include "executors/task_access.hpp"
 #include "os/ticks.hpp"
+#include <cairn/detail/executors/remote_run.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 
@@ -45,6 +46,23 @@ void executor_core::destroy() noexcept {
     delete this;
 }
 void executor_core::forget(local_state& /*task*/, bool /*is_cancelled*/) noexcept {}
+bool executor_core::withdraw(local_state& /*task*/) {
+    return true;
+}
+bool executor_core::cancel_by_kill(local_state& task) {
+    return task.cancel();
+}
+bool executor_core::has_started(const local_state& /*task*/) const noexcept {
+    return false;
+}
+void executor_core::ask_to_stop(local_state& /*task*/) noexcept {}
+void executor_core::attend() noexcept {}
+bool executor_core::help(local_state& /*task*/, steady_time /*deadline*/) {
+    return false;
+}
+void executor_core::kill() {
+    terminate();
+}
 bool executor_core::run_here(local_state& /*task*/) {
     return false;
 }
@@ -96,7 +114,7 @@ void executor_handle::terminate() {
     core_->terminate();
 }
 void executor_handle::kill() {
-    core_->terminate();
+    core_->kill();
 }
 executor_statistics executor_handle::statistics() const {
     return core_->statistics();
@@ -212,14 +230,21 @@ detail::local_state* own_task() noexcept {
     return detail::own_place.task == nullptr ? nullptr : detail::own_place.task->task;
 }
 
+// In a worker process: the run that it is in.
+detail::remote_run* own_run() noexcept {
+    return detail::own_place.task == nullptr ? nullptr : detail::own_place.task->remote;
+}
+
 }  // namespace
 
 bool this_task::stop_requested() noexcept {
+    if (const detail::remote_run* const run = own_run(); run != nullptr) return run->is_asked_to_stop();
     const detail::local_state* const task = own_task();
     return task != nullptr && detail::task_access::is_asked_to_stop(*task);
 }
 
 std::stop_token this_task::stop_token() {
+    if (detail::remote_run* const run = own_run(); run != nullptr) return run->stop_token();
     detail::local_state* const task = own_task();
     if (task == nullptr) return {};
     detail::task_extras& extras = detail::task_access::extras(*task);
@@ -233,6 +258,7 @@ std::stop_token this_task::stop_token() {
 }
 
 int this_task::attempt() noexcept {
+    if (const detail::remote_run* const run = own_run(); run != nullptr) return run->attempt();
     const detail::local_state* const task = own_task();
     if (task == nullptr) return 0;
     const detail::task_extras* const extras = detail::task_access::extras_if_any(*task);
@@ -240,6 +266,7 @@ int this_task::attempt() noexcept {
 }
 
 std::uint64_t this_task::id() {
+    if (const detail::remote_run* const run = own_run(); run != nullptr) return run->id();
     detail::local_state* const task = own_task();
     if (task == nullptr) return 0;
     detail::task_extras& extras = detail::task_access::extras(*task);

@@ -19,6 +19,7 @@
 #include "os/processors.hpp"
 #include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
+#include <cairn/detail/executors/executor_core.hpp>
 #include <cairn/detail/executors/map.hpp>
 #include <cairn/error.hpp>
 
@@ -249,9 +250,21 @@ local_state::~local_state() {
     delete extras_.load();
 }
 
+// What is pending has an executor, which lives as long as that: before it goes, it settles what it has, and then takes this lock.
+core_ptr local_state::core_if_pending() const noexcept {
+    const std::lock_guard held(cancel_mutex());
+    if (task_access::stage(*this) != word_stage::pending) return {};
+    return core_ptr::sharing(core_);
+}
+
 future_stage local_state::stage() const noexcept {
     switch (task_access::stage(*this)) {
-        case word_stage::pending: return future_stage::pending;
+        case word_stage::pending:
+            if (remote_ != nullptr && task_access::is_of_this_process(*this)) {
+                const core_ptr core = core_if_pending();
+                if (core && core->has_started(*this)) return future_stage::running;
+            }
+            return future_stage::pending;
         case word_stage::running:
         case word_stage::settling: return future_stage::running;
         case word_stage::cancelling: return future_stage::cancelled;
@@ -282,6 +295,9 @@ bool local_state::wait_until(steady_time deadline) {
     }
     // A wait with a limit runs nothing here, neither this nor another task: that could take longer.
     if (deadline == no_deadline && run_if_queued_here() && is_settled()) return true;
+    if (remote_ != nullptr) {
+        if (const core_ptr core = core_if_pending(); core && core->help(*this, deadline)) return true;
+    }
     if (deadline != no_deadline && std::chrono::steady_clock::now() >= deadline) return is_settled();
     if (look_for_a_while([this] { return is_settled(); })) return true;
 
@@ -306,6 +322,13 @@ bool local_state::cancel() {
     if (is_settled()) return task_access::stage(*this) == word_stage::cancelled;
     require_own(*this, "cancel");
     bool is_mine = false;
+    if (remote_ != nullptr) {
+        const core_ptr core = core_if_pending();
+        if (core && !core->withdraw(*this)) {
+            core->ask_to_stop(*this);
+            return false;
+        }
+    }
     {
         // The executor of a pending task is there: before it goes, it settles what it has, and then takes this lock.
         const std::lock_guard held(cancel_mutex());
@@ -323,9 +346,19 @@ bool local_state::cancel() {
     return now == word_stage::cancelling || now == word_stage::cancelled;
 }
 
+bool local_state::cancel_by_kill() {
+    if (remote_ != nullptr && !is_settled()) {
+        require_own(*this, "cancel");
+        if (const core_ptr core = core_if_pending(); core) return core->cancel_by_kill(*this);
+    }
+    return cancel();
+}
+
 void local_state::call_when_settled(std::unique_ptr<callback> fn) {
     if (!task_access::is_of_this_process(*this) && !is_settled()) require_own(*this, "add a callback to");
     require_settling_thread();
+    if (remote_ != nullptr)
+        if (const core_ptr core = core_if_pending(); core) core->attend();
     task_access::lock_observers(*this);
     if (task_access::is_end(task_access::stage_in(word_.load(std::memory_order_relaxed)))) {
         // Still locked: behind those that are registered before it.
@@ -341,6 +374,8 @@ void local_state::call_when_settled(std::unique_ptr<callback> fn) {
 bool local_state::watch(waiter& who) {
     if (is_settled()) return false;
     require_own(*this, "wait for");
+    if (remote_ != nullptr)
+        if (const core_ptr core = core_if_pending(); core) core->attend();
     task_access::lock_observers(*this);
     if (task_access::is_end(task_access::stage_in(word_.load(std::memory_order_relaxed)))) {
         word_.fetch_and(~task_access::locked, std::memory_order_release);
@@ -386,8 +421,9 @@ void task_access::delete_if_callback(observer& o) noexcept {
 
 std::exception_ptr local_state::exception() const {
     if (task_access::stage(*this) == word_stage::cancelled) {
-        return std::make_exception_ptr(
-            cancelled_error("result of " + task_name(*this) + ": it was cancelled before it started"));
+        return std::make_exception_ptr(cancelled_error(
+            "result of " + task_name(*this) +
+            (remote_ != nullptr ? ": it was cancelled" : ": it was cancelled before it started")));
     }
     return exception_;
 }

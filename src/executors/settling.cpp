@@ -116,7 +116,7 @@ constinit per_process<std::mutex> mutex_of_cancel;
 
 constinit std::atomic<bool> exiting = false;
 // As segment/farewell.cpp: exit handlers cost memory.
-constexpr int most_executor_exit_handlers = 32;
+constexpr int most_executor_exit_handlers = 1024;
 constinit std::atomic<int> executor_exit_handlers = 0;
 
 }  // namespace

@@ -17,6 +17,9 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
+class remote_part;
+class remote_run;
+
 /// What few tasks have. Made with the options, or by the running task that asks for its id or stop token.
 struct task_extras {
     task_options options;
@@ -95,6 +98,7 @@ struct task_access {
     static bool& is_queued(local_state& s) noexcept { return s.is_queued_; }
     static bool& is_continuation(local_state& s) noexcept { return s.is_continuation_; }
     static std::int64_t& submitted(local_state& s) noexcept { return s.submitted_; }
+    static remote_part* remote(const local_state& s) noexcept { return s.remote_; }
     static bool is_repeatable(const local_state& s) noexcept { return s.is_repeatable(); }
     static bool is_of_this_process(const local_state& s) noexcept;
     static void run_callback(callback& c) noexcept;
@@ -117,6 +121,7 @@ std::string task_name(const local_state& s);
 struct task_context {
     local_state* task;
     task_context* outer;
+    remote_run* remote = nullptr;  // in a worker process: what knows more of it
 };
 
 /// What a thread knows of its place in an executor.
@@ -141,7 +146,8 @@ extern constinit thread_local thread_place own_place __attribute__((tls_model("i
 /// While it lives, the calling thread runs that task.
 class running_task {
 public:
-    explicit running_task(local_state& task) noexcept : context_{&task, own_place.task} {
+    explicit running_task(local_state& task, remote_run* remote = nullptr) noexcept
+        : context_{&task, own_place.task, remote} {
         own_place.task = &context_;
     }
     running_task(const running_task&) = delete;

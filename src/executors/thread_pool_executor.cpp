@@ -115,7 +115,8 @@ void dynamic_thread_pool_executor::maintain() {
 }
 
 int this_worker::id() noexcept {
-    return detail::own_core() == nullptr ? -1 : detail::own_place.worker->id;
+    const detail::worker_place* const place = detail::own_place.worker;
+    return place != nullptr && place->made_by == *detail::process_mark ? place->id : -1;
 }
 
 pid_t this_worker::pid() noexcept {

@@ -44,6 +44,16 @@ public:
     virtual void submit_following(task_ptr task) = 0;
     /// After a pending task was cancelled or has expired, and before its future settles: unlinks and counts it.
     virtual void forget(local_state& task, bool is_cancelled) noexcept;
+    /// Of a pending task that is remote, before it is cancelled: takes it out, if no worker has it yet. If one has, false.
+    virtual bool withdraw(local_state& task);
+    virtual bool cancel_by_kill(local_state& task);
+    /// Whether a worker has the pending remote task.
+    [[nodiscard]] virtual bool has_started(const local_state& task) const noexcept;
+    virtual void ask_to_stop(local_state& task) noexcept;
+    /// Somebody waits for a remote task, other than by help().
+    virtual void attend() noexcept;
+    /// A thread that would wait for a remote task looks for results itself, for a while. True when the task is settled.
+    virtual bool help(local_state& task, steady_time deadline);
     /// Runs the task in the calling thread, if that is a worker of this executor and has it queued.
     virtual bool run_here(local_state& task);
 
@@ -55,6 +65,8 @@ public:
 
     virtual void shutdown(const shutdown_options& options) = 0;
     virtual void terminate() = 0;
+    /// As terminate() where threads are the workers.
+    virtual void kill();
     /// What the destructor of the handle does; drops its reference.
     virtual void let_go() noexcept;
     [[nodiscard]] virtual executor_statistics statistics() const = 0;

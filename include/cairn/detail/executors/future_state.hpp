@@ -118,6 +118,8 @@ public:
     /// Runs it here and now, if this thread is a worker of the pool that has it queued.
     virtual bool run_if_queued_here() = 0;
     virtual bool cancel() = 0;
+    /// Where a worker process has it, that is killed. Waits until it is settled.
+    virtual bool cancel_by_kill() = 0;
     virtual void call_when_settled(std::unique_ptr<callback> fn) = 0;
 
     /// False: it is settled already, and the waiter will not be told.

@@ -21,6 +21,7 @@
 namespace cairn::inline CAIRN_ABI::detail {
 
 class executor_core;
+class remote_part;
 struct task_extras;
 
 /// Stages of the word, in its low bits.
@@ -41,6 +42,7 @@ public:
     bool wait_until(steady_time deadline) final;
     bool run_if_queued_here() final;
     bool cancel() final;
+    bool cancel_by_kill() final;
     void call_when_settled(std::unique_ptr<callback> fn) final;
     bool watch(waiter& who) final;
     void stop_watching(waiter& who) noexcept final;
@@ -61,7 +63,12 @@ protected:
     /// Whether invoke() may be called again after it has thrown.
     [[nodiscard]] virtual bool is_repeatable() const noexcept { return false; }
 
+    /// Another process does what is to be done: invoke() then decodes what has come back. `part` belongs to this.
+    void be_remote(remote_part& part) noexcept { remote_ = &part; }
+
 private:
+    [[nodiscard]] counted_ptr<executor_core> core_if_pending() const noexcept;
+
     friend struct task_access;  // src/executors/task_access.hpp: what executors do with it
 
     std::atomic<std::uint32_t> word_{0};
@@ -73,7 +80,8 @@ private:
     executor_core* core_ = nullptr;  // that will run it; valid while it is pending
     local_state* next_ = nullptr;
     local_state* previous_ = nullptr;
-    std::int64_t submitted_ = 0;  // ticks
+    std::int64_t submitted_ = 0;     // ticks
+    remote_part* remote_ = nullptr;  // what of it travels to another process
     std::atomic<task_extras*> extras_{nullptr};
 };
 
