@@ -40,6 +40,10 @@
 
 namespace cairn::inline CAIRN_ABI {
 
+namespace detail {
+struct pool_access;
+}
+
 /// What m.objects() says of one object.
 struct object_info {
     std::string name;
@@ -293,6 +297,8 @@ public:
     explicit manager(detail::segment_ptr attached) noexcept;
 
 private:
+    friend struct detail::pool_access;
+
     /// How an object is made.
     struct object_plan {
         std::function<detail::segment_offset(detail::root_transaction&)> build;

@@ -10,6 +10,7 @@
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include "os/identity.hpp"
+#include "pool/pool_core.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -100,6 +101,17 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         if (channel != nullptr) {
             facts.items = count_items(*s, *channel);
             facts.element_bytes = stored_items(*s, *channel).size() * sizeof(std::uint64_t);
+        } else {
+            facts.notes.emplace_back("damaged: its node makes no sense");
+        }
+        return;
+    }
+    if (slot.kind == static_cast<std::uint32_t>(object_kind::pool)) {
+        const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+        const auto* pool = s ? s->find<pool_node>(slot.node) : nullptr;
+        if (pool != nullptr && check_pool_node(*s, *pool).empty()) {
+            facts.items = load_word(pool->waiting_count);
+            facts.element_bytes = load_word(pool->waiting_count) * sizeof(task_record);
         } else {
             facts.notes.emplace_back("damaged: its node makes no sense");
         }

@@ -1,4 +1,4 @@
-// manager_rows.hpp - rows about objects and about segments.
+// manager_rows.hpp - rows about objects, about segments, and about pools.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -8,5 +8,6 @@ namespace cairn_test {
 
 void add_manager_rows(experiment_table& table);
 void add_lifecycle_rows(experiment_table& table);
+void add_pool_rows(experiment_table& table);
 
 }  // namespace cairn_test

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pool/pool_core.hpp"
 #include "segment/directory.hpp"
 #include "segment/name_table.hpp"
 #include <cairn/detail/arena/arena.hpp>
@@ -243,6 +244,9 @@ private:
                 return {};
             case object_kind::channel:
                 if (auto* node = s_.find<channel_node>(slot.node)) return check_channel(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::pool:
+                if (auto* node = s_.find<pool_node>(slot.node)) return check_pool(s_, *node, audit);
                 return "its node lies outside";
             case object_kind::queue:
             case object_kind::lifo_queue:

@@ -186,7 +186,8 @@ enum class object_kind : std::uint32_t {
     event = 15,
     barrier = 16,
     record = 17,
-    sharded_dict = 18
+    sharded_dict = 18,
+    pool = 19
 };
 
 /// An operation that was committed but whose work goes on in several small transactions (dropping a million strings,

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pool/pool_core.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <limits>
+
+#include "pool/frames.hpp"
+#include "segment/internals.hpp"
+#include "segment/segment_guard.hpp"
+#include "txn/operation.hpp"
+#include <cairn/detail/txn/events.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+namespace {
+
+priority_level& level_at(const segment& s, segment_offset offset) {
+    auto* level = s.find<priority_level>(offset);
+    if (level == nullptr) throw_corrupt(s, "a pool's list of tasks lies outside");
+    return *level;
+}
+
+// The level of that priority, made if there is none; the levels are few.
+priority_level& find_level(root_transaction& tx, pool_node& node, std::int64_t priority) {
+    segment& s = tx.in();
+    std::uint64_t* link = &node.levels;
+    while (*link != 0) {
+        priority_level& level = level_at(s, *link);
+        if (level.priority == priority) return level;
+        if (level.priority < priority) break;
+        link = &level.next;
+    }
+    const segment_offset at = allocate(tx, sizeof(priority_level));
+    auto& made = *s.at<priority_level>(at);
+    zero_shared(&made, sizeof made);
+    store_word(made.next, *link);
+    store_word(made.priority, priority);
+    tx.store(*link, at);
+    return made;
+}
+
+void link_last(root_transaction& tx, std::uint64_t& first, std::uint64_t& last, task_record& task,
+               segment_offset at) {
+    tx.store(task.next, 0);
+    tx.store(task.previous, last);
+    if (last != 0) tx.store(task_at(tx.in(), last).next, at);
+    else tx.store(first, at);
+    tx.store(last, at);
+}
+
+void link_first(root_transaction& tx, std::uint64_t& first, std::uint64_t* last, task_record& task,
+                segment_offset at) {
+    tx.store(task.next, first);
+    tx.store(task.previous, 0);
+    if (first != 0) tx.store(task_at(tx.in(), first).previous, at);
+    else if (last != nullptr) tx.store(*last, at);
+    tx.store(first, at);
+}
+
+void unlink(root_transaction& tx, std::uint64_t& first, std::uint64_t* last, const task_record& task) {
+    const segment& s = tx.in();
+    if (task.previous != 0) tx.store(task_at(s, task.previous).next, task.next);
+    else tx.store(first, task.next);
+    if (task.next != 0) tx.store(task_at(s, task.next).previous, task.previous);
+    else if (last != nullptr) tx.store(*last, task.previous);
+}
+
+// A worker that looks finds it; else one that sleeps is woken. Counted on once: it is found busy by the next.
+void tell_one_worker(root_transaction& tx, const pool_node& node) noexcept {
+    for (std::uint32_t i = 0; i < node.target; ++i) {
+        worker_slot& slot = worker_at(tx.in(), node, i);
+        if (load_word(slot.is_looking) == 0) continue;
+        store_word(slot.is_looking, 0);
+        return;
+    }
+    wake(tx, pool_has_task, 1);
+}
+
+void wait_again(root_transaction& tx, pool_node& node, task_record& task, segment_offset at, bool is_first) {
+    priority_level& level = find_level(tx, node, task.priority);
+    if (is_first) link_first(tx, level.first, &level.last, task, at);
+    else link_last(tx, level.first, level.last, task, at);
+    tx.store(task.stage, task_stage::waiting);
+    tx.store(node.waiting_count, node.waiting_count + 1);
+    tx.store(node.changes, node.changes + 1);
+    tell_one_worker(tx, node);
+}
+
+void be_finished(root_transaction& tx, pool_node& node, task_record& task, segment_offset at,
+                 std::uint64_t now) {
+    link_last(tx, node.first_finished, node.last_finished, task, at);
+    tx.store(task.stage, task_stage::finished);
+    tx.store(task.ended, now);
+    tx.store(node.results, node.results + 1);
+    wake_all(tx, pool_has_result);
+}
+
+// What the worker's slot has of its task goes to the task.
+void hand_over(root_transaction& tx, worker_slot& slot, task_record& task, std::uint32_t items_done) {
+    if (task.items_done != items_done) {
+        tx.store(task.items_done, items_done);
+        if (items_done != task.item_count) tx.store(task.attempts, 0);
+    }
+    if (slot.scratch != 0) {
+        tx.store(task.result, slot.scratch);
+        tx.store(task.result_bytes, slot.scratch_bytes);
+        tx.store(slot.scratch, 0);
+        tx.store(slot.scratch_bytes, 0);
+    }
+    tx.store(slot.task, 0);
+}
+
+void clear_worker(root_transaction& tx, pool_node& node, worker_slot& slot) {
+    tx.store(slot.incarnation, 0);
+    tx.store(slot.identity, 0);
+    tx.store(slot.participant, 0);
+    tx.store(slot.stage, worker_stage::starting);
+    tx.store(slot.order, worker_order::none);
+    store_word(slot.is_looking, 0);
+    tx.store(node.changes, node.changes + 1);
+}
+
+// A task that is in no list any more.
+void free_blocks(root_transaction& tx, const task_record& task, segment_offset at) {
+    const segment_offset input = task.input;
+    const std::uint64_t input_bytes = task.input_bytes;
+    const segment_offset result = task.result;
+    const std::uint64_t result_bytes = task.result_bytes;
+    if (input != 0) deallocate(tx, input, input_bytes);
+    if (result != 0) deallocate(tx, result, result_bytes);
+    deallocate(tx, at, sizeof(task_record));
+}
+
+void set_failure(root_transaction& tx, pool_node& node, std::string_view text) {
+    if (text.empty() || node.failure != 0) return;
+    const segment_offset at = allocate(tx, text.size());
+    copy_in(tx.in().at<std::byte>(at), text.data(), text.size());
+    tx.store(node.failure, at);
+    tx.store(node.failure_bytes, text.size());
+}
+
+std::uint32_t items_in(std::uint64_t progress, const task_record& task) noexcept {
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(progress / 2, task.item_count));
+}
+
+}  // namespace
+
+std::uint64_t monotonic_nanoseconds() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+segment_offset create_pool(root_transaction& tx, std::uint32_t worker_capacity, std::uint32_t target) {
+    const segment_offset at = allocate(tx, sizeof(pool_node));
+    const segment_offset workers = allocate(tx, worker_capacity * sizeof(worker_slot));
+    auto& node = *tx.in().at<pool_node>(at);
+    zero_shared(&node, sizeof node);
+    zero_shared(tx.in().at<std::byte>(workers), worker_capacity * sizeof(worker_slot));
+    store_word(node.workers, workers);
+    store_word(node.worker_capacity, worker_capacity);
+    store_word(node.target, target);
+    return at;
+}
+
+pool_node& pool_at(const segment& s, segment_offset node) {
+    auto* found = s.find<pool_node>(node);
+    if (found == nullptr || !check_pool_node(s, *found).empty())
+        throw_corrupt(s, "the node of a pool makes no sense");
+    return *found;
+}
+
+worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index) noexcept {
+    return s.at<worker_slot>(node.workers)[index];
+}
+
+task_record& task_at(const segment& s, segment_offset task) {
+    auto* found = s.find<task_record>(task);
+    if (found == nullptr) throw_corrupt(s, "a task of a pool lies outside");
+    return *found;
+}
+
+// -- the owner ------------------------------------------------------------------------------------------------------
+
+void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at) {
+    segment& s = tx.in();
+    tx.begin_change();
+    at = allocate(tx, sizeof(task_record));
+    segment_offset input = 0;
+    if (!task.input.empty()) {
+        input = allocate(tx, task.input.size());
+        copy_in(s.at<std::byte>(input), task.input.data(), task.input.size());
+    }
+    auto& record = *s.at<task_record>(at);
+    zero_shared(&record, offsetof(task_record, inline_result));
+    store_word(record.id, node.last_task + 1);
+    store_word(record.token, task.token);
+    store_word(record.callee, task.callee);
+    store_word(record.input, input);
+    store_word(record.input_bytes, task.input.size());
+    store_word(record.priority, task.priority);
+    store_word(record.timeout, task.timeout);
+    store_word(record.grace, task.grace);
+    store_word(record.submitted, monotonic_nanoseconds());
+    store_word(record.item_count, task.item_count);
+    store_word(record.retries, task.retries);
+    tx.store(node.last_task, node.last_task + 1);
+    wait_again(tx, node, record, at, false);
+    tx.commit();
+}
+
+bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id) {
+    task_record& record = task_at(tx.in(), task);
+    if (record.id != id || record.stage != task_stage::waiting) return false;
+    tx.begin_change();
+    priority_level& level = find_level(tx, node, record.priority);
+    unlink(tx, level.first, &level.last, record);
+    tx.store(node.waiting_count, node.waiting_count - 1);
+    // Those that leave when no task is left, and who waits for room.
+    tx.store(node.changes, node.changes + 1);
+    if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
+    wake(tx, pool_has_room, 1);
+    free_blocks(tx, record, task);
+    tx.commit();
+    return true;
+}
+
+segment_offset collect_task(root_transaction& tx, pool_node& node) {
+    const segment_offset at = node.first_finished;
+    if (at == 0) return 0;
+    task_record& record = task_at(tx.in(), at);
+    tx.begin_change();
+    unlink(tx, node.first_finished, &node.last_finished, record);
+    link_first(tx, node.first_collected, nullptr, record, at);
+    tx.store(record.stage, task_stage::collected);
+    tx.commit();
+    return at;
+}
+
+void free_task(root_transaction& tx, pool_node& node, segment_offset task) {
+    task_record& record = task_at(tx.in(), task);
+    tx.begin_change();
+    unlink(tx, node.first_collected, nullptr, record);
+    free_blocks(tx, record, task);
+    tx.commit();
+}
+
+void repeat_task(root_transaction& tx, pool_node& node, segment_offset task) {
+    task_record& record = task_at(tx.in(), task);
+    tx.begin_change();
+    unlink(tx, node.first_collected, nullptr, record);
+    const segment_offset result = record.result;
+    const std::uint64_t result_bytes = record.result_bytes;
+    tx.store(record.result, 0);
+    tx.store(record.result_bytes, 0);
+    tx.store(record.items_done, 0);
+    wait_again(tx, node, record, task, false);
+    if (result != 0) deallocate(tx, result, result_bytes);
+    tx.commit();
+}
+
+void set_target(root_transaction& tx, pool_node& node, std::uint32_t target) {
+    tx.begin_change();
+    tx.store(node.target, target);
+    tx.store(node.changes, node.changes + 1);
+    wake_all(tx, pool_has_task);
+    tx.commit();
+}
+
+void close_pool(root_transaction& tx, pool_node& node) {
+    if (node.state != pool_state::open) return;
+    tx.begin_change();
+    tx.store(node.state, pool_state::closing);
+    tx.store(node.changes, node.changes + 1);
+    wake_all(tx, pool_has_task);
+    tx.commit();
+}
+
+os::process_identity order_cancel(root_transaction& tx, pool_node& node, segment_offset task,
+                                  std::uint64_t id) {
+    const segment& s = tx.in();
+    task_record& record = task_at(s, task);
+    if (record.id != id || record.stage != task_stage::taken) return 0;
+    for (std::uint32_t i = 0; i < node.worker_capacity; ++i) {
+        worker_slot& slot = worker_at(s, node, i);
+        if (slot.incarnation == 0 || slot.task != task) continue;
+        tx.begin_change();
+        tx.store(slot.order, worker_order::end);
+        store_word(record.stop_asked, stop_by_kill);
+        tx.commit();
+        return slot.identity;
+    }
+    return 0;
+}
+
+std::uint32_t order_all(root_transaction& tx, pool_node& node) {
+    std::uint32_t count = 0;
+    tx.begin_change();
+    for (std::uint32_t i = 0; i < node.worker_capacity; ++i) {
+        worker_slot& slot = worker_at(tx.in(), node, i);
+        if (slot.incarnation == 0 || slot.task == 0) continue;
+        tx.store(slot.order, worker_order::end);
+        ++count;
+    }
+    tx.commit();
+    return count;
+}
+
+// -- workers --------------------------------------------------------------------------------------------------------
+
+bool claim_worker(root_transaction& tx, pool_node& node, std::uint32_t index, os::process_identity identity) {
+    if (index >= node.worker_capacity || index >= node.target || node.state == pool_state::broken)
+        return false;
+    if (node.state == pool_state::closing && node.waiting_count == 0) return false;
+    worker_slot& slot = worker_at(tx.in(), node, index);
+    if (slot.incarnation != 0) return false;
+    tx.begin_change();
+    tx.store(node.last_incarnation, node.last_incarnation + 1);
+    tx.store(slot.incarnation, node.last_incarnation);
+    tx.store(slot.identity, identity);
+    tx.store(slot.participant, tx.in().participant_number());
+    tx.store(slot.tasks_done, 0);
+    tx.store(slot.stage, worker_stage::starting);
+    tx.store(slot.order, worker_order::none);
+    tx.commit();
+    return true;
+}
+
+void be_ready(root_transaction& tx, pool_node& node, worker_slot& self) {
+    tx.begin_change();
+    tx.store(self.stage, worker_stage::ready);
+    tx.store(node.failed_starts, 0);
+    tx.commit();
+}
+
+void record_failure(root_transaction& tx, pool_node& node, std::string_view text) {
+    tx.begin_change();
+    set_failure(tx, node, text);
+    tx.commit();
+}
+
+namespace {
+
+bool may_stay(const segment& s, const pool_node& node, const worker_slot& self) noexcept {
+    if (self.order != worker_order::none || node.state == pool_state::broken) return false;
+    return &self < &worker_at(s, node, node.target);
+}
+
+priority_level* first_level_with_tasks(const segment& s, const pool_node& node) {
+    for (segment_offset at = node.levels; at != 0;) {
+        priority_level& level = level_at(s, at);
+        if (level.first != 0) return &level;
+        at = level.next;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+bool begin_looking(root_transaction& tx, const pool_node& node, worker_slot& self) noexcept {
+    for (std::uint32_t i = 0; i < node.target; ++i)
+        if (load_word(worker_at(tx.in(), node, i).is_looking) != 0) return false;
+    store_word(self.is_looking, 1);
+    return true;
+}
+
+next_step take_task(root_transaction& tx, pool_node& node, worker_slot& self, std::uint64_t now) {
+    const segment& s = tx.in();
+    store_word(self.is_looking, 0);
+    if (!may_stay(s, node, self)) return next_step::leave;
+    priority_level* const level = node.waiting_count == 0 ? nullptr : first_level_with_tasks(s, node);
+    if (level == nullptr) return node.state == pool_state::open ? next_step::wait : next_step::leave;
+    const segment_offset at = level->first;
+    task_record& task = task_at(s, at);
+    tx.begin_change();
+    unlink(tx, level->first, &level->last, task);
+    tx.store(task.stage, task_stage::taken);
+    tx.store(task.started, now);
+    tx.store(task.attempts, task.attempts + 1);
+    tx.store(node.waiting_count, node.waiting_count - 1);
+    tx.store(node.taken, node.taken + 1);
+    tx.store(self.task, at);
+    tx.store(self.progress, std::uint64_t{2} * task.items_done);
+    if (task.result != 0) {  // it was begun by another worker
+        tx.store(self.scratch, task.result);
+        tx.store(self.scratch_bytes, task.result_bytes);
+        tx.store(task.result, 0);
+        tx.store(task.result_bytes, 0);
+    }
+    store_word(self.deadline, 0);
+    wake(tx, pool_has_room, 1);
+    tx.commit();
+    return next_step::run;
+}
+
+void finish_task(root_transaction& tx, pool_node& node, worker_slot& self, std::uint64_t now) {
+    const segment_offset at = self.task;
+    task_record& task = task_at(tx.in(), at);
+    tx.begin_change();
+    const std::uint32_t items_done = items_in(self.progress, task);
+    tx.store(self.tasks_done, self.tasks_done + (items_done - std::min(items_done, task.items_done)));
+    hand_over(tx, self, task, items_done);
+    const bool is_ended = self.order == worker_order::end;
+    if (is_ended && items_done != task.item_count) tx.store(task.is_cut, 1);
+    if (items_done == task.item_count || is_ended) be_finished(tx, node, task, at, now);
+    else wait_again(tx, node, task, at, true);
+    // No commit: the caller goes on to take another, and both are one step.
+}
+
+void leave_pool(root_transaction& tx, pool_node& node, worker_slot& self) {
+    tx.begin_change();
+    clear_worker(tx, node, self);
+    if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
+    wake_all(tx, pool_has_result);
+    tx.commit();
+}
+
+void grow_scratch(root_transaction& tx, worker_slot& self, std::uint64_t bytes) {
+    segment& s = tx.in();
+    const task_record& task = task_at(s, self.task);
+    const std::uint64_t old_bytes = self.scratch == 0 ? inline_result_bytes : self.scratch_bytes;
+    const std::uint64_t new_bytes = std::max(bytes, old_bytes + old_bytes / 2);
+    tx.begin_change();
+    const segment_offset made = allocate(tx, new_bytes);
+    const segment_offset old = self.scratch;
+    copy_across(s.at<std::byte>(made), old == 0 ? task.inline_result : s.at<std::byte>(old), old_bytes);
+    tx.store(self.scratch, made);
+    tx.store(self.scratch_bytes, new_bytes);
+    if (old != 0) deallocate(tx, old, old_bytes);
+    tx.commit();
+}
+
+// -- deaths ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Says in a frame how the item has ended, behind the frames of those before it. Not logged: it counts with items_done.
+void write_death(segment& s, const worker_slot& slot, task_record& task, std::uint32_t items_done,
+                 frame_kind kind, const death_report& report) {
+    std::byte* const begin = slot.scratch == 0 ? task.inline_result : s.at<std::byte>(slot.scratch);
+    const std::uint64_t room = slot.scratch == 0 ? inline_result_bytes : slot.scratch_bytes;
+    const std::uint64_t at = end_of_frames(begin, room, items_done);
+    if (at > room || room - at < death_frame_bytes) throw_corrupt(s, "results of a task make no sense");
+    const result_frame frame{sizeof report, kind, 0};
+    copy_in(begin + at, &frame, sizeof frame);
+    copy_in(begin + at + sizeof frame, &report, sizeof report);
+}
+
+}  // namespace
+
+bool settle_death(root_transaction& tx, pool_node& node, std::uint32_t index, std::uint64_t incarnation,
+                  const worker_death& death, std::uint64_t now) {
+    segment& s = tx.in();
+    worker_slot& slot = worker_at(s, node, index);
+    if (slot.incarnation != incarnation || incarnation == 0) return false;
+    tx.begin_change();
+    if (slot.stage == worker_stage::starting) tx.store(node.failed_starts, node.failed_starts + 1);
+    if (slot.task != 0) {
+        const segment_offset at = slot.task;
+        task_record& task = task_at(s, at);
+        const std::uint32_t items_done = items_in(slot.progress, task);
+        const bool is_begun = slot.progress % 2 == 1 && items_done < task.item_count;
+        // Those before it have gone well.
+        const std::uint32_t attempts = items_done > task.items_done ? 1 : task.attempts;
+        const bool is_timeout = slot.deadline != 0 && now >= slot.deadline && death.code == -SIGKILL;
+        const bool is_cancelled = slot.order == worker_order::end;
+        const bool is_over = is_begun && (is_timeout || is_cancelled || attempts > task.retries);
+        const death_report report{.pid = death.pid,
+                                  .code = death.code,
+                                  .attempts = static_cast<std::int32_t>(attempts),
+                                  .worker = static_cast<std::int32_t>(index),
+                                  .likely_oom = death.likely_oom ? 1U : 0U,
+                                  .reserved_ = 0};
+        if (is_over)
+            write_death(s, slot, task, items_done, is_timeout ? frame_kind::timed_out : frame_kind::died,
+                        report);
+        hand_over(tx, slot, task, items_done + (is_over ? 1 : 0));
+        // A death before the item was entered is none of its attempts.
+        if (!is_over) tx.store(task.attempts, is_begun ? attempts : attempts - 1);
+        if (is_begun && !is_over) tx.store(node.retried_count, node.retried_count + 1);
+        // What is ordered to end has no further items.
+        if (is_cancelled && task.items_done != task.item_count) tx.store(task.is_cut, 1);
+        if (task.items_done == task.item_count || is_cancelled) be_finished(tx, node, task, at, now);
+        else wait_again(tx, node, task, at, true);
+        tx.store(node.died_count, node.died_count + 1);
+    }
+    clear_worker(tx, node, slot);
+    wake_all(tx, pool_has_result);
+    // The dead one may have had a wake in its hand.
+    if (node.waiting_count != 0) wake_all(tx, pool_has_task);
+    tx.commit();
+    return true;
+}
+
+void register_nursery(root_transaction& tx, pool_node& node, os::process_identity identity) {
+    tx.begin_change();
+    tx.store(node.nursery, identity);
+    tx.commit();
+}
+
+void count_failed_start(root_transaction& tx, pool_node& node) {
+    tx.begin_change();
+    tx.store(node.failed_starts, node.failed_starts + 1);
+    tx.commit();
+}
+
+void break_pool(root_transaction& tx, pool_node& node, std::string_view why) {
+    if (node.state == pool_state::broken) return;
+    tx.begin_change();
+    try {
+        set_failure(tx, node, why);
+    } catch (const segment_full&) {
+        tx.roll_back();  // then without the reason
+        tx.begin_change();
+    }
+    tx.store(node.state, pool_state::broken);
+    tx.store(node.changes, node.changes + 1);
+    tx.store(node.results, node.results + 1);
+    wake_all(tx, pool_has_task);
+    wake_all(tx, pool_has_result);
+    wake_all(tx, pool_has_room);
+    tx.commit();
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail
