@@ -8,6 +8,7 @@
 #include <cairn/codec.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/error.hpp>
+#include <cairn/exception.hpp>
 #include <cairn/executor.hpp>
 #include <cairn/fields.hpp>
 #include <cairn/future.hpp>
@@ -15,7 +16,10 @@
 #include <cairn/list.hpp>
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>
+#include <cairn/outcome.hpp>
+#include <cairn/pool.hpp>
 #include <cairn/process.hpp>
+#include <cairn/process_pool_executor.hpp>
 #include <cairn/queue.hpp>
 #include <cairn/repr.hpp>
 #include <cairn/segment.hpp>

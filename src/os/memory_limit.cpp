@@ -6,6 +6,7 @@
 #include <charconv>
 #include <limits>
 #include <new>
+#include <string_view>
 
 #include "os/control_group.hpp"
 #include "os/probe.hpp"
@@ -48,6 +49,33 @@ std::uint64_t control_group_memory() noexcept {
     }
     known.store(limit, std::memory_order_relaxed);
     return limit;
+}
+
+std::uint64_t oom_kills_in(const std::string& events) noexcept {
+    constexpr std::string_view key = "oom_kill ";
+    for (std::size_t at = 0; at < events.size();) {
+        const std::size_t end = std::min(events.find('\n', at), events.size());
+        const std::string_view line(events.data() + at, end - at);
+        std::uint64_t count = 0;
+        if (line.starts_with(key)) {
+            std::from_chars(line.data() + key.size(), line.data() + line.size(), count);
+            return count;
+        }
+        at = end + 1;
+    }
+    return 0;
+}
+
+std::uint64_t oom_kills() noexcept {
+    try {
+        const control_group_folders folders =
+            folders_of_control_group(read_small_file("/proc/self/cgroup"), "/sys/fs/cgroup", "memory");
+        return folders.version_2.empty()
+                   ? 0
+                   : oom_kills_in(read_small_file(folders.version_2.front() + "/memory.events"));
+    } catch (const std::bad_alloc&) {
+        return 0;
+    }
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

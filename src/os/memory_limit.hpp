@@ -17,4 +17,9 @@ std::uint64_t control_group_memory() noexcept;
 /// The same, of what /proc/self/cgroup says and of the groups below `mounted`. For tests.
 std::uint64_t control_group_memory(const std::string& groups, const std::string& mounted);
 
+/// How many processes of this one's control group the kernel has killed for want of memory; 0 where it does not say.
+std::uint64_t oom_kills() noexcept;
+/// The same, of what memory.events of version 2 says.
+std::uint64_t oom_kills_in(const std::string& events) noexcept;
+
 }  // namespace cairn::inline CAIRN_ABI::detail::os

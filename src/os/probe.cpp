@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <limits>
 #include <sstream>
 #include <utility>
@@ -167,6 +168,15 @@ std::string program_of(pid_t pid) {
     std::string name = read_small_file("/proc/" + std::to_string(pid) + "/comm");
     if (!name.empty() && name.back() == '\n') name.pop_back();
     return name;
+}
+
+std::uint64_t own_memory_bytes() {
+    // "size resident shared ...", in pages
+    const std::string text = read_small_file("/proc/self/statm");
+    const std::size_t at = text.find(' ');
+    std::uint64_t pages = 0;
+    if (at != std::string::npos) std::from_chars(text.data() + at + 1, text.data() + text.size(), pages);
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

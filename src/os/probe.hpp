@@ -70,4 +70,7 @@ std::string state_of_thread(pid_t thread);
 /// Name of the program that the process runs; empty when it is gone.
 std::string program_of(pid_t pid);
 
+/// Bytes of memory that this process has in use, shared ones included; 0 when not known.
+std::uint64_t own_memory_bytes();
+
 }  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/thread.hpp"
 
+#include <csignal>
+
 #include "os/fault.hpp"
 #include "os/uncancellable.hpp"
 
@@ -17,6 +19,17 @@ std::error_code start_thread(pthread_t& thread, void* (*body)(void*), void* argu
         ::pthread_attr_destroy(&attributes);
     }
     return error != 0 ? std::error_code(error, std::generic_category()) : std::error_code{};
+}
+
+std::error_code start_quiet_joinable(pthread_t& thread, void* (*body)(void*), void* argument) noexcept {
+    // A thread starts with its maker's mask.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const std::error_code error = start_thread(thread, body, argument);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return error;
 }
 
 void join_thread(pthread_t thread) noexcept {

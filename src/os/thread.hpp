@@ -13,6 +13,9 @@ namespace cairn::inline CAIRN_ABI::detail::os {
 /// Starts a thread with the system's usual stack and the caller's signal mask. EAGAIN: no further thread allowed.
 std::error_code start_thread(pthread_t& thread, void* (*body)(void*), void* argument) noexcept;
 
+/// The same, with all signals blocked in it.
+std::error_code start_quiet_joinable(pthread_t& thread, void* (*body)(void*), void* argument) noexcept;
+
 /// Waits for its end, and gives its stack back. Once for each thread that was started.
 void join_thread(pthread_t thread) noexcept;
 

@@ -159,6 +159,10 @@ void for_each(void (*call)(segment& s)) noexcept {
     for (const segment_ptr& s : all) call(*s);
 }
 
+const std::vector<segment*>& attached_here() noexcept {
+    return attached();
+}
+
 bool is_shared(const segment& s) noexcept {
     return segment_access::reference_count(s) > 1;
 }

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <vector>
+
 #include "os/file.hpp"
 #include <cairn/detail/segment/segment.hpp>
 
@@ -28,6 +30,8 @@ void add_locked(segment& s);
 void remove(segment& s) noexcept;
 /// Calls it for each attached segment, kept alive meanwhile; without the registry's lock.
 void for_each(void (*call)(segment& s)) noexcept;
+/// All of them. For a forked child, which has one thread.
+const std::vector<segment*>& attached_here() noexcept;
 /// True when somebody beside the caller's one reference has it.
 bool is_shared(const segment& s) noexcept;
 

@@ -12,7 +12,7 @@ import re
 import sys
 
 LAYERS = (
-    "base os segment txn arena codec containers sync manager process executors periodic service inspect tools".split()
+    "base os segment txn arena codec containers sync manager process executors pool periodic service inspect tools".split()
 )
 RANK = {name: rank for rank, name in enumerate(LAYERS)}
 
@@ -25,7 +25,8 @@ PUBLIC = {
     "sync": "mutex semaphore condition event barrier",
     "manager": "manager",
     "process": "process",
-    "executors": "pool executor future progress task thread_pool_executor",
+    "executors": "executor future task thread_pool_executor",
+    "pool": "exception outcome pool process_pool_executor",
     "periodic": "periodic",
     "service": "service",
     "inspect": "inspect",

@@ -113,6 +113,10 @@ public:
         return codec<T>::decode(next<T>());
     }
     template <typename T>
+    void skip() {
+        static_cast<void>(next<T>());
+    }
+    template <typename T>
     void read_to(T& value) {
         part_codec<T>::decode(next<T>(), value);
     }

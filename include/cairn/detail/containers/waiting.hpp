@@ -43,6 +43,9 @@ public:
         } while (!at_tick());
     }
 
+    /// For who has looked for a while already: sleeps without looking first.
+    void skip_looking() noexcept { may_spin_ = false; }
+
     /// Under the lock, after what is waited for was not there: false when the time is up.
     bool may_go_on(root_transaction& tx);
 

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "os/supervision.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <ctime>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/checked_call.hpp"
+#include "os/child.hpp"
+
+namespace cairn::inline CAIRN_ABI::detail::os {
+
+void become_subreaper() noexcept {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+blocked_signals::blocked_signals() noexcept {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+
+blocked_signals::~blocked_signals() {
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void block_all_signals() noexcept {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    // A program that ignores it has its children reaped by the kernel, and nobody told how they ended.
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &action, nullptr);
+}
+
+std::error_code open_child_signal(unique_fd& fd) noexcept {
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGCHLD);
+    return take_over(
+        checked_call("signalfd", [&] { return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK); }), fd);
+}
+
+void drain_child_signal(int fd) noexcept {
+    signalfd_siginfo info;
+    while (::read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {}
+}
+
+void set_worker_signals() noexcept {
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    for (int signal = 1; signal < NSIG; ++signal)
+        if (signal != SIGKILL && signal != SIGSTOP && signal != SIGPIPE)
+            ::sigaction(signal, &action, nullptr);
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    for (const int signal : {SIGINT, SIGHUP, SIGQUIT}) ::sigaction(signal, &action, nullptr);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
+std::error_code open_bell(unique_fd& fd) noexcept {
+    return take_over(checked_call("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }), fd);
+}
+
+void ring(int bell) noexcept {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(bell, &one, sizeof one);  // full: it rings already
+}
+
+void silence(int bell) noexcept {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(bell, &count, sizeof count);
+}
+
+void wait_for_any(std::span<const int> fds, std::span<bool> is_readable,
+                  std::chrono::milliseconds longest) noexcept {
+    std::array<pollfd, 4> entries{};
+    for (std::size_t i = 0; i < fds.size(); ++i) {
+        entries[i] = {.fd = fds[i], .events = POLLIN, .revents = 0};
+        is_readable[i] = false;
+    }
+    const uncancellable in_one_piece;
+    if (::poll(entries.data(), fds.size(), static_cast<int>(longest.count())) <= 0) return;
+    for (std::size_t i = 0; i < fds.size(); ++i) is_readable[i] = (entries[i].revents & POLLIN) != 0;
+}
+
+pid_t reap_any(int& code, bool& has_children) noexcept {
+    siginfo_t info = {};
+    has_children = true;
+    const int result = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG);
+    if (result != 0) {
+        has_children = errno != ECHILD;
+        return 0;
+    }
+    if (info.si_pid == 0) return 0;
+    code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    return info.si_pid;
+}
+
+bool for_each_child(void (*call)(pid_t child, void* context), void* context) noexcept {
+    const int fd = ::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    std::array<char, 4096> text{};
+    pid_t child = 0;
+    for (;;) {
+        const ssize_t got = ::read(fd, text.data(), text.size());
+        if (got <= 0) break;
+        for (ssize_t i = 0; i < got; ++i) {
+            const char c = text[static_cast<std::size_t>(i)];
+            if (c >= '0' && c <= '9') {
+                child = child * 10 + (c - '0');
+            } else if (child != 0) {
+                call(child, context);
+                child = 0;
+            }
+        }
+    }
+    if (child != 0) call(child, context);
+    ::close(fd);
+    return true;
+}
+
+void close_other_descriptors(std::span<int> kept) noexcept {
+    std::sort(kept.begin(), kept.end());
+    const auto close_between = [](unsigned first, unsigned last) {
+        if (first > last) return;
+        // By number: the C library has close_range only since 2.34.
+        if (::syscall(436, first, last, 0U) == 0) return;
+        const unsigned end = std::min<unsigned>(last, static_cast<unsigned>(::sysconf(_SC_OPEN_MAX)));
+        for (unsigned fd = first; fd <= end; ++fd) ::close(static_cast<int>(fd));
+    };
+    unsigned next = 3;
+    for (const int fd : kept) {
+        if (fd < 3) continue;
+        if (static_cast<unsigned>(fd) > next) close_between(next, static_cast<unsigned>(fd) - 1);
+        next = static_cast<unsigned>(fd) + 1;
+    }
+    close_between(next, ~0U);
+}
+
+namespace {
+
+// Of a worker.
+int owner_to_watch = -1;
+timer_t end_timer = {};
+bool has_end_timer = false;
+
+void* watch_owner(void* /*nothing*/) noexcept {
+    name_own_thread("cairn-watch");
+    pollfd owner = {.fd = owner_to_watch, .events = POLLIN, .revents = 0};
+    // During the call the kernel keeps the file, whatever becomes of its number.
+    while (::poll(&owner, 1, -1) < 0 && errno == EINTR) {}
+    if ((owner.revents & POLLIN) != 0) kill_own_process();
+    return nullptr;
+}
+
+std::error_code arm(timer_t timer, std::uint64_t nanoseconds, int flags) noexcept {
+    itimerspec when = {};
+    when.it_value.tv_sec = static_cast<time_t>(nanoseconds / 1'000'000'000);
+    when.it_value.tv_nsec = static_cast<long>(nanoseconds % 1'000'000'000);
+    return outcome(::timer_settime(timer, flags, &when, nullptr));
+}
+
+}  // namespace
+
+std::error_code die_with(int owner_pidfd) noexcept {
+    owner_to_watch = owner_pidfd;
+    has_end_timer = false;
+    return start_quiet_thread(&watch_owner, nullptr);
+}
+
+std::error_code set_own_end(std::uint64_t monotonic_nanoseconds) noexcept {
+    if (!has_end_timer) {
+        if (monotonic_nanoseconds == 0) return {};
+        sigevent event = {};
+        event.sigev_notify = SIGEV_SIGNAL;
+        event.sigev_signo = SIGKILL;
+        if (::timer_create(CLOCK_MONOTONIC, &event, &end_timer) != 0) return from_errno(errno);
+        has_end_timer = true;
+    }
+    return arm(end_timer, monotonic_nanoseconds, TIMER_ABSTIME);
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -1,0 +1,431 @@
+// family.cpp - guardian and nursery.
+// SPDX-License-Identifier: BSL-1.0
+#include "pool/family.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "os/child.hpp"
+#include "os/memory_limit.hpp"
+#include "os/supervision.hpp"
+#include "segment/internals.hpp"
+#include "segment/participants.hpp"
+#include "segment/registry.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long a nursery waits for news; what it would miss otherwise (a worker that a dead nursery had forked) is seen by then.
+constexpr milliseconds longest_sleep{1000};
+// What it tries again soon: a lock that was held for long, a fork that failed.
+constexpr milliseconds short_sleep{20};
+// How long it waits for the pool's lock before it looks at its owner again.
+constexpr milliseconds lock_patience{50};
+// What workers that have left may take to write out their output.
+constexpr milliseconds longest_farewell_of_workers{1000};
+// So many nurseries that end within a moment of their start are no accident.
+constexpr int most_short_lives = 50;
+constexpr milliseconds short_life{200};
+
+struct dead_child {
+    pid_t pid;
+    int code;
+};
+
+// What guardian and nursery have in common.
+class supervisor {
+public:
+    explicit supervisor(pool_family& family)
+        : family_(family), node_(family.pool()), starting_(node_.worker_capacity) {
+        os::become_subreaper();
+        os::block_all_signals();
+        leave_other_segments();
+        close_descriptors();
+        static_cast<void>(os::open_child_signal(signal_));
+        dead_.reserve(node_.worker_capacity);
+    }
+    supervisor(const supervisor&) = delete;
+    supervisor& operator=(const supervisor&) = delete;
+
+protected:
+    ~supervisor() = default;
+
+    [[nodiscard]] bool is_owner_dead() const noexcept {
+        bool readable = false;
+        static_cast<void>(
+            os::wait_readable(family_.owner_pidfd.get(), std::chrono::nanoseconds(0), readable));
+        return readable;
+    }
+
+    // Everybody goes, without a lock: its holder may be stopped.
+    [[noreturn]] void end_with_owner() noexcept {
+        for (;;) {
+            kill_children(nullptr);
+            kill_workers_of_table();
+            int code = 0;
+            bool has_children = true;
+            while (os::reap_any(code, has_children) != 0) {}
+            if (!has_children) os::end_process(0);
+            os::sleep_for(milliseconds(1));
+        }
+    }
+
+    void sleep(milliseconds longest, int bell) noexcept {
+        if (!oom_kills_) oom_kills_ = os::oom_kills();  // not before: the first workers are waited for
+        const std::array<int, 3> fds{family_.owner_pidfd.get(), signal_.get(), bell};
+        std::array<bool, 3> readable{};
+        os::wait_for_any(fds, readable, longest);
+        if (readable[0]) end_with_owner();
+        if (readable[1]) os::drain_child_signal(signal_.get());
+        if (readable[2]) os::silence(bell);
+    }
+
+    void reap() {
+        int code = 0;
+        bool has_children = true;
+        while (const pid_t child = os::reap_any(code, has_children)) {
+            if (has_reaped(child, code)) continue;
+            may_have_orphans_ = true;
+            std::erase(forked_, child);
+            // One that has not become a worker yet, or has: the table says.
+            const auto at = std::find(starting_.begin(), starting_.end(), child);
+            if (at != starting_.end()) *at = 0;
+            if (at == starting_.end() && !is_worker(child)) continue;
+            dead_.push_back({child, code});
+        }
+    }
+    // True for a child that is no worker.
+    virtual bool has_reaped(pid_t /*child*/, int /*code*/) noexcept { return false; }
+
+    // Under the pool's lock, unless that cannot be had now: false, to be tried again.
+    template <typename Step>
+    bool try_step(const Step& step) {
+        const operation_limit limit{.deadline = deadline_after(lock_patience)};
+        const limited_locks in_time(limit);
+        try {
+            root_transaction tx(*family_.in, *family_.slot, family_.generation);
+            step(tx);
+            return true;
+        } catch (const limit_reached&) {
+            return false;
+        } catch (const segment_full&) {
+            return false;
+        }
+    }
+
+    // What ended workers leave behind. False: some are left for later.
+    bool settle_dead() {
+        while (!dead_.empty()) {
+            const dead_child dead = dead_.back();
+            const bool is_done = try_step([&](root_transaction& tx) {
+                for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+                    const worker_slot& slot = worker_at(tx.in(), node_, i);
+                    // It is dead and reaped only now, so nobody else has its pid yet, or the table is of before.
+                    if (slot.incarnation == 0 || os::pid_of(slot.identity) != dead.pid) continue;
+                    settle_death(tx, node_, i, slot.incarnation,
+                                 {.pid = dead.pid,
+                                  .code = dead.code,
+                                  .likely_oom = dead.code == -SIGKILL && oom_kills_have_grown()},
+                                 monotonic_nanoseconds());
+                    return;
+                }
+                if (dead.code != worker_not_wanted) count_failed_start(tx, node_);
+            });
+            if (!is_done) return false;
+            dead_.pop_back();
+            has_settled();
+        }
+        if (std::exchange(may_have_orphans_, false) && !family_.keeps_orphans) kill_orphans();
+        return true;
+    }
+
+    virtual void has_settled() noexcept {}
+
+    // Which of this process's children is not to be taken for an orphan.
+    [[nodiscard]] virtual bool is_known(pid_t child) const noexcept {
+        return std::find(forked_.begin(), forked_.end(), child) != forked_.end();
+    }
+
+    void kill_orphans() noexcept {
+        kill_children(
+            [](pid_t child, supervisor& self) { return !self.is_known(child) && !self.is_worker(child); });
+    }
+
+    // A child of this process is not reaped yet, so the pid is its own.
+    void kill_children(bool (*is_meant)(pid_t child, supervisor& self)) noexcept {
+        struct context {
+            supervisor* self;
+            bool (*is_meant)(pid_t child, supervisor& self);
+        } what{this, is_meant};
+        os::for_each_child(
+            [](pid_t child, void* context_of) {
+                const auto& of = *static_cast<context*>(context_of);
+                if (of.is_meant == nullptr || of.is_meant(child, *of.self))
+                    static_cast<void>(os::signal_by_pid(child, SIGKILL));
+            },
+            &what);
+    }
+
+    [[nodiscard]] bool is_worker(pid_t child) const noexcept {
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i)
+            if (os::pid_of(load_word(worker_at(*family_.in, node_, i).identity)) == child) return true;
+        return false;
+    }
+
+    void kill_workers_of_table() const noexcept {
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+            const os::process_identity identity = load_word(worker_at(*family_.in, node_, i).identity);
+            if (identity == 0) continue;
+            os::unique_fd worker;
+            // Opened, then compared: the pid may be somebody else's by now.
+            if (os::open_pidfd(os::pid_of(identity), worker) || !os::is_alive(identity)) continue;
+            static_cast<void>(os::signal_by_pidfd(worker.get(), SIGKILL));
+        }
+    }
+
+    [[nodiscard]] bool has_workers() const noexcept {
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i)
+            if (load_word(worker_at(*family_.in, node_, i).incarnation) != 0) return true;
+        return false;
+    }
+
+    [[nodiscard]] bool is_wanted(std::uint32_t index) const noexcept {
+        if (index >= load_word(node_.target)) return false;
+        switch (load_word(node_.state)) {
+            case pool_state::open: return true;
+            case pool_state::closing: return load_word(node_.waiting_count) != 0;
+            case pool_state::broken: break;
+        }
+        return false;
+    }
+
+    // Whether another process has forked a worker for that place.
+    virtual bool is_somebody_starting(std::uint32_t /*index*/) noexcept { return false; }
+
+    bool start_missing() {
+        bool is_all_done = true;
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+            // It is a worker by now: the table knows it, and it is this process's child still.
+            if (load_word(worker_at(*family_.in, node_, i).incarnation) != 0) {
+                starting_[i] = 0;
+                continue;
+            }
+            if (!is_wanted(i) || starting_[i] != 0 || is_somebody_starting(i)) continue;
+            pid_t child = 0;
+            if (os::fork_process(child)) {
+                is_all_done = false;
+                continue;
+            }
+            if (child == 0) run_worker(family_, i);
+            starting_[i] = child;
+            forked_.push_back(child);
+        }
+        return is_all_done;
+    }
+
+    pool_family& family_;
+    pool_node& node_;
+    std::vector<dead_child> dead_;
+    std::vector<pid_t> starting_;  // by place: forked for it, and not there yet
+    std::vector<pid_t> forked_;    // and not reaped
+    bool may_have_orphans_ = false;
+
+private:
+    // Else those that open_or_create() has made would live as long as the pool. Workers are participants again, by their fork.
+    void leave_other_segments() const noexcept {
+        for (segment* s : registry::attached_here())
+            if (s != family_.in.get() && s->is_writable()) unregister_participant(*s);
+    }
+
+    // What is open here would stay open for as long as the pool lives: a peer would never see the end of a connection.
+    void close_descriptors() {
+        std::vector<int> kept = family_.kept_descriptors;
+        kept.push_back(family_.owner_pidfd.get());
+        kept.push_back(family_.bell.get());
+        for (const segment* s : registry::attached_here())
+            if (s->internals().descriptor.valid()) kept.push_back(s->internals().descriptor.get());
+        os::close_other_descriptors(kept);
+    }
+
+    bool oom_kills_have_grown() noexcept {
+        const std::uint64_t now = os::oom_kills();
+        return std::exchange(oom_kills_, now).value_or(now) < now;
+    }
+
+    os::unique_fd signal_;
+    std::optional<std::uint64_t> oom_kills_;  // as it was before; not known before the first sleep
+};
+
+class nursery final : public supervisor {
+public:
+    nursery(pool_family& family, const std::vector<pid_t>& others) : supervisor(family) {
+        os::name_own_thread("cairn-nursery");
+        for (const pid_t child : others) others_starting_.push_back(child == 0 ? 0 : os::identity_of(child));
+    }
+
+    [[noreturn]] void run() {
+        bool is_registered = false;
+        for (;;) {
+            if (is_owner_dead()) end_with_owner();
+            if (!is_registered) {
+                is_registered = try_step([this](root_transaction& tx) {
+                    register_nursery(tx, node_, family_.in->internals().identity);
+                });
+            }
+            reap();
+            bool is_all_done = settle_dead() && is_registered;
+            // Whose workers are nobody's children now that would look after them.
+            if (os::parent_pid() != guardian_) {
+                static_cast<void>(settle_strangers());
+                is_all_done = false;  // looked at again soon
+            }
+            is_all_done = give_up_if_hopeless() && is_all_done;
+            if (is_finished()) os::end_process(0);
+            is_all_done = start_missing() && is_all_done;
+            sleep(is_all_done ? longest_sleep : short_sleep, family_.bell.get());
+        }
+    }
+
+private:
+    // Of workers that another process has forked it is only known whether they live, not how they ended.
+    bool settle_strangers() {
+        bool is_all_done = true;
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+            const worker_slot& slot = worker_at(*family_.in, node_, i);
+            const std::uint64_t incarnation = load_word(slot.incarnation);
+            const os::process_identity identity = load_word(slot.identity);
+            if (incarnation == 0 || identity == 0 || os::is_alive(identity)) continue;
+            if (std::any_of(dead_.begin(), dead_.end(),
+                            [&](const dead_child& d) { return d.pid == os::pid_of(identity); }))
+                continue;
+            is_all_done =
+                try_step([&](root_transaction& tx) {
+                    settle_death(tx, node_, i, incarnation,
+                                 {.pid = os::pid_of(identity), .code = -SIGKILL, .likely_oom = false},
+                                 monotonic_nanoseconds());
+                }) &&
+                is_all_done;
+        }
+        return is_all_done;
+    }
+
+    bool is_somebody_starting(std::uint32_t index) noexcept override {
+        return os::is_alive(others_starting_[index]);
+    }
+
+    // Workers that never get ready would be forked for ever.
+    bool give_up_if_hopeless() {
+        const std::uint32_t limit = std::max<std::uint32_t>(3, load_word(node_.target));
+        if (load_word(node_.failed_starts) < limit) return true;
+        return try_step([&](root_transaction& tx) {
+            for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+                const worker_slot& slot = worker_at(tx.in(), node_, i);
+                if (slot.incarnation != 0 && slot.stage == worker_stage::ready) return;
+            }
+            break_pool(tx, node_, workers_end_early);
+        });
+    }
+
+    [[nodiscard]] bool is_finished() const noexcept {
+        return load_word(node_.state) != pool_state::open && dead_.empty() && !has_workers() &&
+               (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0) &&
+               forked_.empty();  // those that have left write out what they have buffered
+    }
+
+    const pid_t guardian_ = os::parent_pid();
+    std::vector<os::process_identity> others_starting_;  // by place: the guardian's, when this was forked
+};
+
+class guardian final : public supervisor {
+public:
+    explicit guardian(pool_family& family) : supervisor(family) { os::name_own_thread("cairn-guardian"); }
+
+    [[noreturn]] void run() {
+        // Here, for the first result is waited for. Those that fail are replaced by the nursery.
+        static_cast<void>(start_missing());
+        for (;;) {
+            if (is_owner_dead()) end_with_owner();
+            reap();
+            const bool is_settled = settle_dead();
+            // Also where no nursery could be made.
+            if (nursery_ == 0 && is_over() && forked_.empty()) end();
+            if (nursery_ == 0 && !is_finished_) start_nursery();
+            sleep(is_settled && (nursery_ != 0 || is_finished_) ? longest_sleep : short_sleep, -1);
+        }
+    }
+
+private:
+    [[nodiscard]] bool is_known(pid_t child) const noexcept override {
+        return child == nursery_ || supervisor::is_known(child);
+    }
+
+    bool has_reaped(pid_t child, int code) noexcept override {
+        if (child != nursery_) return false;
+        nursery_ = 0;
+        if (code == 0) is_finished_ = true;
+        else has_lost_nursery_ = true;
+        short_lives_ = std::chrono::steady_clock::now() - started_ < short_life ? short_lives_ + 1 : 0;
+        return true;
+    }
+
+    // The pool is closed, and nothing is left to be done.
+    [[nodiscard]] bool is_over() const noexcept {
+        return load_word(node_.state) != pool_state::open && dead_.empty() && !has_workers() &&
+               (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0);
+    }
+
+    // The nursery is to replace it.
+    void has_settled() noexcept override { os::ring(family_.bell.get()); }
+
+    void start_nursery() {
+        if (short_lives_ >= most_short_lives) {
+            static_cast<void>(try_step(
+                [&](root_transaction& tx) { break_pool(tx, node_, "its nursery ends again and again"); }));
+        }
+        started_ = std::chrono::steady_clock::now();
+        pid_t child = 0;
+        if (os::fork_process(child)) return;
+        if (child == 0) nursery(family_, starting_).run();
+        nursery_ = child;
+    }
+
+    [[noreturn]] void end() noexcept {
+        // Workers of a nursery that was killed are among the children, and not known: they are about to end.
+        const auto until = std::chrono::steady_clock::now() +
+                           (has_lost_nursery_ ? longest_farewell_of_workers : milliseconds(0));
+        for (;;) {
+            int code = 0;
+            bool has_children = true;
+            while (os::reap_any(code, has_children) != 0) {}
+            if (!has_children || std::chrono::steady_clock::now() >= until) break;
+            os::sleep_for(milliseconds(1));
+        }
+        if (!family_.keeps_orphans) kill_children(nullptr);
+        os::end_process(0);
+    }
+
+    pid_t nursery_ = 0;
+    bool is_finished_ = false;
+    bool has_lost_nursery_ = false;
+    int short_lives_ = 0;
+    std::chrono::steady_clock::time_point started_{};
+};
+
+}  // namespace
+
+void run_guardian(pool_family& family) noexcept {
+    guardian(family).run();
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,0 +1,61 @@
+// family.hpp - the processes of a pool, and what they have from their owner.
+//
+//   owner ── guardian ── nursery ── workers
+//
+// Nursery       forks the workers, and settles what those that end leave behind. Has one thread, no user code, and nothing open that it
+//               does not need. It makes the world equal to what the pool's root says: nobody sends it requests, which a kill could tear.
+// Guardian      forks the first workers, so that they are there early, and then nurseries, one after the other. It is the reaper of what
+//               these leave behind: workers of a nursery that was killed go on, and are settled by the guardian.
+// Owner's end   is seen by both by its pidfd, without any lock: they kill the workers and leave. Each worker has a thread that looks, too,
+//               for where both were killed. What tasks have started lives on in that case.
+//
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "os/unique_fd.hpp"
+#include "pool/pool_core.hpp"
+#include <cairn/detail/segment/segment.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+/// Made by the owner before it forks; each of the family has a copy.
+struct pool_family {
+    segment_ptr in;
+    root_slot* slot = nullptr;
+    std::uint64_t generation = 0;
+    segment_offset node = 0;
+    std::string name;  // "process_pool_executor-1"
+    os::unique_fd owner_pidfd;
+    os::unique_fd bell;  // rung by who wants the nursery to look
+    std::function<void()> initializer;
+    std::uint64_t max_tasks_per_worker = 0;  // 0: no limit
+    std::uint64_t max_worker_memory = 0;     // bytes; 0: no limit
+    bool keeps_orphans = false;
+    std::vector<int> kept_descriptors;
+
+    [[nodiscard]] pool_node& pool() const { return *in->at<pool_node>(node); }
+};
+
+/// In the child that becomes it; the process ends here.
+[[noreturn]] void run_guardian(pool_family& family) noexcept;
+
+/// In a child of nursery or guardian, for that place.
+[[noreturn]] void run_worker(pool_family& family, std::uint32_t index) noexcept;
+
+/// How pool_node::failure begins where it was the initializer.
+inline constexpr std::string_view initializer_failure = "its initializer failed: ";
+
+/// The whole of it, where they were killed, say.
+inline constexpr std::string_view workers_end_early = "its workers end before they are ready";
+
+/// Exit codes of workers that have not done anything.
+constexpr int worker_not_wanted = 0;
+constexpr int worker_start_failed = 1;
+
+}  // namespace cairn::inline CAIRN_ABI::detail

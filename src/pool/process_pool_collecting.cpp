@@ -1,0 +1,458 @@
+// process_pool_collecting.cpp - how results come back: from the pool's root to the futures of this process.
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "executors/per_process.hpp"
+#include "executors/settling.hpp"
+#include "executors/timers.hpp"
+#include "os/child.hpp"
+#include "os/processors.hpp"
+#include "os/supervision.hpp"
+#include "os/thread.hpp"
+#include "pool/exceptions.hpp"
+#include "pool/frames.hpp"
+#include "pool/process_pool.hpp"
+#include "segment/internals.hpp"
+#include <cairn/detail/containers/waiting.hpp>
+#include <cairn/detail/txn/reading.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// So many are moved under one hold of the lock.
+constexpr std::size_t most_at_once = 16;
+// How long who waits looks for results before it leaves that to the collector: about what its two wake-ups cost.
+constexpr std::chrono::microseconds longest_help{50};
+// How often a collector that stands by looks, and how many times before it parks.
+constexpr std::chrono::microseconds between_looks{500};
+constexpr int looks_before_parking = 40;
+// How often it looks whether guardian and nursery are there.
+constexpr milliseconds between_family_looks{250};
+
+std::string kind_of_end(const death_report& report) {
+    if (report.code < 0) {
+        std::string text = "was killed by signal " + std::to_string(-report.code);
+        if (report.likely_oom != 0)
+            text += " (the kernel has killed a process for want of memory about then)";
+        return text;
+    }
+    return "ended with code " + std::to_string(report.code);
+}
+
+}  // namespace
+
+// A report, or nothing where the frame is none.
+static bool read_report(std::span<const std::byte> payload, death_report& report) noexcept {
+    if (payload.size() != sizeof report) return false;
+    copy_out(&report, payload.data(), sizeof report);
+    return true;
+}
+
+std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>& frames,
+                                                      const local_state& whose, std::exception_ptr& error) {
+    frame_reader reader(frames);
+    frame_kind kind{};
+    std::span<const std::byte> payload;
+    const std::string result = "result of " + task_name(whose) + ": ";
+    if (!reader.next(kind, payload)) {
+        if (!task_access::remote(whose)->is_cut) throw corrupt_segment(result + "it makes no sense");
+        error = std::make_exception_ptr(
+            worker_died(result + "its worker was killed, with all it was to do", {.attempts = 0}));
+        return std::nullopt;
+    }
+    frames = frames.last(reader.rest());
+    death_report report{};
+    switch (kind) {
+        case frame_kind::value: return payload;
+        case frame_kind::exception: error = decode_exception(payload); return std::nullopt;
+        case frame_kind::timed_out:
+            error = std::make_exception_ptr(timeout_error(
+                result + "it ran for longer than its timeout, and its worker was killed for it"));
+            return std::nullopt;
+        case frame_kind::died:
+            if (!read_report(payload, report)) break;
+            error = std::make_exception_ptr(
+                worker_died(result + "its worker " + std::to_string(report.worker) + " (pid " +
+                                std::to_string(report.pid) + ") " + kind_of_end(report) +
+                                " in it, at attempt " + std::to_string(report.attempts),
+                            {.pid = report.pid,
+                             .code = report.code,
+                             .attempts = report.attempts,
+                             .worker_id = report.worker,
+                             .likely_oom = report.likely_oom != 0}));
+            return std::nullopt;
+    }
+    throw corrupt_segment(result + "it makes no sense");
+}
+
+// Takes over what is finished, a few at a time. False when there was nothing.
+bool process_pool::collect() {
+    std::array<segment_offset, most_at_once> got{};
+    std::size_t count = 0;
+    std::vector<segment_offset> done;
+    {
+        const lock held(mutex_);
+        done.swap(to_free_);
+        to_free_.reserve(entries_.size());
+    }
+    {
+        root_transaction tx = begin();
+        for (const segment_offset each : done) free_task(tx, node(), each);
+        while (count != most_at_once) {
+            const segment_offset at = collect_task(tx, node());
+            if (at == 0) break;
+            got[count++] = at;
+        }
+    }
+    for (std::size_t i = 0; i < count; ++i) deliver(got[i]);
+    return count != 0;
+}
+
+void process_pool::deliver(segment_offset at) {
+    const task_record& record = task_at(*family_.in, at);
+    task_ptr task;
+    {
+        const lock held(mutex_);
+        if (record.token < entries_.size() && entries_[record.token].task) task = entries_[record.token].task;
+        if (!task) {
+            to_free_.push_back(at);
+            return;
+        }
+    }
+    remote_part& part = *task_access::remote(*task);
+    const std::byte* const begin =
+        record.result == 0 ? record.inline_result : family_.in->at<std::byte>(record.result);
+    const std::uint64_t bytes = record.result == 0 ? inline_result_bytes : record.result_bytes;
+    if (record.result != 0 && family_.in->find<std::byte>(record.result, bytes) == nullptr)
+        throw_damaged(*family_.in, *family_.slot);
+    part.is_cut = record.is_cut != 0;
+    part.frames = {begin,
+                   part.is_cut ? std::min(bytes, end_of_frames(begin, bytes, record.items_done)) : bytes};
+    std::exception_ptr error;
+    attempt_end how = task_access::call(*task, error);
+    part.frames = {};
+    if (how == attempt_end::exception && try_again(*task, at, error)) return;
+    // It was ordered to be killed for a cancel: it has ended as that.
+    bool is_cancelled = false;
+    if (how == attempt_end::exception && load_word(record.stop_asked) == stop_by_kill) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const worker_died&) {
+            is_cancelled = true;
+        } catch (...) {}
+    }
+    bool is_death = false;
+    if (how == attempt_end::exception && !is_cancelled) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const worker_died&) {
+            is_death = true;
+        } catch (...) {}
+    }
+    const std::uint64_t total = record.ended - std::min(record.ended, record.submitted);
+    const std::uint64_t queued = record.started - std::min(record.started, record.submitted);
+    {
+        const lock held(mutex_);
+        entries_[record.token] = {};
+        free_entries_.push_back(static_cast<std::uint32_t>(record.token));
+        to_free_.push_back(at);
+        store_word(part.record, 0);
+    }
+    task_access::stop_timers(*task);
+    if (!task_access::step(*task, word_stage::pending,
+                           is_cancelled ? word_stage::cancelling : word_stage::settling))
+        return;
+    if (is_cancelled) {
+        const lock held(mutex_);
+        ++counts_.cancelled;
+    } else {
+        end_of(*task, how == attempt_end::exception, total, queued);
+        const lock held(mutex_);
+        if (is_death) ++counts_.died;
+    }
+    task_access::drop_call(*task);
+    if (is_cancelled) task_access::settle(*task, word_stage::cancelled);
+    else if (how == attempt_end::value) task_access::settle(*task, word_stage::value);
+    else task_access::settle_with(*task, std::move(error));
+    one_less();
+}
+
+// After an exception that retry_if accepts: waits again, now or later.
+bool process_pool::try_again(local_state& task, segment_offset at, const std::exception_ptr& error) {
+    const task_extras* const extras = task_access::extras_if_any(task);
+    const task_record& record = task_at(*family_.in, at);
+    if (extras == nullptr || !extras->options.retry_if || record.item_count != 1 ||
+        record.attempts > record.retries || load_word(record.stop_asked) != 0)
+        return false;
+    try {
+        std::rethrow_exception(error);
+    } catch (const worker_died&) {
+        return false;  // its further starts were those of the pool
+    } catch (const std::exception& e) {
+        try {
+            if (!extras->options.retry_if(e)) return false;
+        } catch (...) {
+            return false;
+        }
+    } catch (...) {
+        return false;
+    }
+    std::chrono::nanoseconds delay = extras->options.backoff.first.nanoseconds();
+    const std::chrono::nanoseconds longest = extras->options.backoff.longest.nanoseconds();
+    for (std::uint32_t i = 1; i < record.attempts && delay < longest && delay < std::chrono::hours(24 * 365);
+         ++i)
+        delay *= 2;
+    delay = std::min(delay, longest);
+    if (delay.count() > 0 && extras->start) {
+        {
+            const lock held(mutex_);
+            later_.emplace(&task, task_ptr::sharing(&task));
+            ++counts_.retried;
+        }
+        try {
+            set_timer(*extras->start, deadline_after(delay));
+            return true;
+        } catch (const std::exception&) {
+            const lock held(mutex_);  // then at once
+            later_.erase(&task);
+            --counts_.retried;
+        }
+    }
+    {
+        root_transaction tx = begin();
+        repeat_task(tx, node(), at);
+    }
+    const lock held(mutex_);
+    ++counts_.retried;
+    return true;
+}
+
+void process_pool::settle_as(local_state& task, std::exception_ptr error) noexcept {
+    if (!task_access::step(task, word_stage::pending, word_stage::settling)) return;
+    forget(task, false);
+    task_access::stop_timers(task);
+    end_of(task, true, 0, 0);
+    task_access::drop_call(task);
+    task_access::settle_with(task, std::move(error));
+    one_less();
+}
+
+void process_pool::end_of(local_state& /*task*/, bool is_failure, std::uint64_t total,
+                          std::uint64_t queued) noexcept {
+    const lock held(mutex_);
+    ++counts_.executed;
+    if (is_failure) ++counts_.failures;
+    runtime_ += total;
+    queue_time_ += std::min(total, queued);
+}
+
+void process_pool::one_less() noexcept {
+    const lock held(mutex_);
+    if (--pending_ != 0) return;
+    if (is_closed_) wake_.notify_one();
+    all_settled_.notify_all();
+}
+
+// Under mutex_.
+void process_pool::want_collector() noexcept {
+    is_wanted_ = true;
+    if (stands_by_) wake_.notify_one();
+}
+
+void process_pool::attend() noexcept {
+    const lock held(mutex_);
+    want_collector();
+}
+
+bool process_pool::help(local_state& task, steady_time deadline) {
+    // Inside an operation no other root can be locked.
+    if (this_thread.open != nullptr || os::processor_count() == 1) {
+        attend();
+        return false;
+    }
+    {
+        const lock held(mutex_);
+        ++helpers_;
+    }
+    const steady_time until = std::min(deadline, std::chrono::steady_clock::now() + longest_help);
+    std::uint64_t seen = load_word(node().results) - 1;
+    bool is_settled = task.is_settled();
+    try {
+        for (int i = 0; !is_settled; ++i) {
+            // acquire: the lock says so again
+            if (const std::uint64_t now = __atomic_load_n(&node().results, __ATOMIC_ACQUIRE); now != seen) {
+                seen = now;
+                while (collect()) {}
+            } else {
+                pause_reader();
+                if (i % 16 == 15 && std::chrono::steady_clock::now() >= until) break;
+            }
+            is_settled = task.is_settled();
+        }
+    } catch (...) {
+        const lock held(mutex_);
+        --helpers_;
+        throw;
+    }
+    const lock held(mutex_);
+    --helpers_;
+    if (!is_settled) want_collector();
+    return is_settled;
+}
+
+// -- the collector's thread -----------------------------------------------------------------------------------------
+
+void* process_pool::collector_body(void* pool) noexcept {
+    os::name_own_thread("cairn-collect");
+    const core_ptr own(static_cast<process_pool*>(pool));
+    static_cast<process_pool*>(pool)->collect_until_end();
+    return nullptr;
+}
+
+void process_pool::collect_until_end() {
+    auto next_family_look = std::chrono::steady_clock::now() + between_family_looks;
+    for (;;) {
+        {
+            lock held(mutex_);
+            if (is_closed_ && pending_ == 0) break;
+            stand_by(held);
+            if (is_closed_ && pending_ == 0) break;
+            if (pending_ == 0) is_wanted_ = false;
+        }
+        try {
+            const std::uint64_t seen = load_word(node().results);
+            const auto now = std::chrono::steady_clock::now();
+            if (now >= next_family_look) {
+                next_family_look = now + between_family_looks;
+                look_after_family();
+            }
+            if (collect()) continue;
+            if (load_word(node().state) == pool_state::broken) settle_waiting_as_broken();
+            wait_for_results(seen);
+        } catch (const error&) {
+            // No memory, or the root is damaged: not at full speed.
+            os::sleep_for(milliseconds(10));
+        }
+    }
+    end_family();
+    const lock held(mutex_);
+    has_ended_ = true;
+    all_settled_.notify_all();
+}
+
+// While others collect, or nothing is to come.
+void process_pool::stand_by(lock& held) {
+    int looks = 0;
+    stands_by_ = true;
+    while (!(is_closed_ && pending_ == 0) && (pending_ == 0 || (helpers_ != 0 && !is_wanted_))) {
+        if (pending_ == 0 && looks == looks_before_parking) {
+            is_parked_ = true;
+            wake_.wait(held, [this] { return pending_ != 0 || is_closed_; });
+            is_parked_ = false;
+            break;
+        }
+        wake_.wait_for(held, between_looks);
+        ++looks;
+    }
+    stands_by_ = false;
+}
+
+void process_pool::wait_for_results(std::uint64_t seen) {
+    root_wait wait(*family_.in, *family_.slot, family_.generation, pool_has_result,
+                   deadline_after(between_family_looks), {});
+    for (;;) {
+        wait.pause(node().results, seen, [] { return false; });
+        root_transaction tx = begin();
+        if (node().first_finished != 0 || node().state == pool_state::broken || !wait.may_go_on(tx)) return;
+        seen = node().results;
+    }
+}
+
+// Where guardian and nursery were killed, nobody else settles the deaths of workers.
+void process_pool::look_after_family() {
+    if (load_word(node().state) == pool_state::broken) return;
+    bool is_ended = false;
+    if (guardian_pidfd_.valid())
+        static_cast<void>(os::wait_readable(guardian_pidfd_.get(), std::chrono::nanoseconds(0), is_ended));
+    if (!is_ended) return;
+    notice_end_of_guardian();
+    root_transaction tx = begin();
+    if (node().nursery != 0 && os::is_alive(node().nursery)) return;  // goes on alone
+    for (std::uint32_t i = 0; i < node().worker_capacity; ++i) {
+        const worker_slot& slot = worker_at(*family_.in, node(), i);
+        if (slot.incarnation == 0 || os::is_alive(slot.identity)) continue;
+        settle_death(tx, node(), i, slot.incarnation,
+                     {.pid = os::pid_of(slot.identity), .code = -SIGKILL, .likely_oom = false},
+                     monotonic_nanoseconds());
+    }
+    break_pool(tx, node(), "its guardian and its nursery were killed, so that nobody replaces workers");
+}
+
+std::exception_ptr process_pool::why_broken(const local_state& task) const {
+    std::string why;
+    bool is_initializer = false;
+    if (node().failure != 0) {
+        why.resize(node().failure_bytes);
+        copy_out(why.data(), family_.in->at<std::byte>(node().failure), why.size());
+        is_initializer = why.starts_with(initializer_failure) ||
+                         (settings_.initializer && why == workers_end_early);
+    }
+    const std::string text =
+        "run " + task_name(task) + ": " + settings_.name + " has no workers any more: " + why;
+    if (is_initializer) return std::make_exception_ptr(initializer_failed(text));
+    return std::make_exception_ptr(worker_died(text, {.attempts = 0}));
+}
+
+void process_pool::settle_waiting_as_broken() {
+    std::vector<task_ptr> all;
+    {
+        const lock held(mutex_);
+        for (const entry& each : entries_)
+            if (each.task) all.push_back(each.task);
+        for (const auto& [task, kept] : later_) all.push_back(kept);
+    }
+    for (const task_ptr& task : all)
+        if (withdraw(*task)) settle_as(*task, why_broken(*task));
+}
+
+void process_pool::notice_end_of_guardian() noexcept {
+    if (guardian_ == 0) return;
+    os::child_status status;
+    static_cast<void>(os::try_reap_by_pid(guardian_, status));
+    if (status.ended) guardian_ = 0;
+}
+
+// All is settled: the workers leave, and then nursery and guardian.
+void process_pool::end_family() {
+    try {
+        root_transaction tx = begin();
+        close_pool(tx, node());
+    } catch (const error&) {
+        // Then by force.
+        if (guardian_pidfd_.valid()) static_cast<void>(os::signal_by_pidfd(guardian_pidfd_.get(), SIGKILL));
+    }
+    os::ring(family_.bell.get());
+    while (guardian_ != 0) {
+        bool is_ended = false;
+        if (guardian_pidfd_.valid()) {
+            if (os::wait_readable(guardian_pidfd_.get(), std::chrono::seconds(1), is_ended)) break;
+        } else {
+            os::sleep_for(milliseconds(2));
+        }
+        os::child_status status;
+        const auto error = os::try_reap_by_pid(guardian_, status);
+        if (error || status.ended) guardian_ = 0;
+    }
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,0 +1,391 @@
+// worker.cpp - what a worker of a pool does: takes tasks, runs them, hands their results over.
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <cxxabi.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "executors/task_access.hpp"
+#include "os/child.hpp"
+#include "os/identity.hpp"
+#include "os/probe.hpp"
+#include "os/processors.hpp"
+#include "os/supervision.hpp"
+#include "pool/exceptions.hpp"
+#include "pool/family.hpp"
+#include "pool/frames.hpp"
+#include "process/bounded_text.hpp"
+#include "process/describe_exception.hpp"
+#include "process/stdio.hpp"
+#include "segment/farewell.hpp"
+#include "segment/internals.hpp"
+#include "segment/segment_guard.hpp"
+#include <cairn/detail/containers/waiting.hpp>
+#include <cairn/detail/executors/remote_run.hpp>
+#include <cairn/detail/txn/reading.hpp>
+#include <cairn/error.hpp>
+
+namespace cairn::inline CAIRN_ABI::detail {
+
+void remote_run::begin_item() {
+    item_begins(done_);
+}
+
+std::byte* remote_run::add_value(std::size_t bytes) {
+    return room_for(bytes, false);
+}
+
+void remote_run::end_item() noexcept {
+    item_has_ended(done_);
+    ++done_;
+}
+
+void remote_run::add_exception() {
+    const encoded_exception encoded;
+    const std::span<const std::byte> bytes = encoded.bytes();
+    copy_in(room_for(bytes.size(), true), bytes.data(), bytes.size());
+    end_item();
+}
+
+namespace {
+
+// What of the user's memory grows is looked at this often at most: it costs a file of /proc.
+constexpr std::chrono::milliseconds between_memory_looks{100};
+
+// About what two sleeps and wakes cost: of an owner that looks at a result, and comes with the next task.
+constexpr std::chrono::microseconds longest_look{40};
+constexpr unsigned most_look_halvings = 4;
+constexpr unsigned skips_between_looks = 32;
+
+// How often a thread looks for a task that wants a std::stop_token whether it is asked to stop.
+constexpr std::chrono::milliseconds between_stop_looks{2};
+
+class worker {
+public:
+    worker(pool_family& family, std::uint32_t index)
+        : family_(family), index_(index), node_(family.pool()), self_(worker_at(*family.in, node_, index)) {}
+
+    [[noreturn]] void run() {
+        if (!claim()) os::end_process(worker_not_wanted);
+        const worker_place place{.core = nullptr,
+                                 .worker = this,
+                                 .id = static_cast<int>(index_),
+                                 .made_by = own_process_mark_here()};
+        own_place.worker = &place;
+        initialize();
+        {
+            root_transaction tx = begin();
+            be_ready(tx, node_, self_);
+        }
+        while (next()) run_task();
+        end(0);
+    }
+
+    // Where the process ends: here, or by exit() in a task.
+    [[noreturn]] static void end(int code) noexcept {
+        flush_before_end();
+        say_farewell();
+        os::end_process(code);
+    }
+
+    pool_family& family_;
+    std::uint32_t index_;
+    pool_node& node_;
+    worker_slot& self_;
+
+    [[nodiscard]] root_transaction begin() const {
+        return root_transaction(*family_.in, *family_.slot, family_.generation);
+    }
+
+private:
+    static std::uint64_t own_process_mark_here() noexcept { return *process_mark; }
+
+    bool claim() {
+        root_transaction tx = begin();
+        return claim_worker(tx, node_, index_, family_.in->internals().identity);
+    }
+
+    void initialize() {
+        if (!family_.initializer) return;
+        try {
+            family_.initializer();
+        } catch (const abi::__forced_unwind&) {
+            end(worker_start_failed);
+        } catch (...) {
+            std::array<char, 256> type_room;
+            std::array<char, 1024> text_room;
+            bounded_text type(type_room.data(), type_room.size());
+            bounded_text text(text_room.data(), text_room.size());
+            describe_current_exception(type, text);
+            try {
+                root_transaction tx = begin();
+                record_failure(tx, node_,
+                               std::string(initializer_failure) + std::string(type.view()) + ": " +
+                                   std::string(text.view()));
+            } catch (const error&) {
+                // Then without the reason.
+            }
+            end(worker_start_failed);
+        }
+    }
+
+    // Hands over what was done, and takes the next task. False: it is to go.
+    bool next() {
+        const bool may_stay = !is_used_up();
+        bool looks = false;
+        std::uint64_t seen = 0;
+        {
+            root_transaction tx = begin();
+            const std::uint64_t now = monotonic_nanoseconds();
+            if (self_.task != 0) finish_task(tx, node_, self_, now);
+            if (!may_stay) {
+                leave_pool(tx, node_, self_);
+                return false;
+            }
+            switch (take_task(tx, node_, self_, now)) {
+                case next_step::run: return true;
+                case next_step::leave: leave_pool(tx, node_, self_); return false;
+                case next_step::wait: tx.commit(); break;
+            }
+            seen = node_.changes;
+            looks = pays_to_look() && begin_looking(tx, node_, self_);
+        }
+        std::optional<root_wait> wait;
+        for (;;) {
+            if (looks) {
+                look(seen);
+            } else {
+                if (!wait) {
+                    wait.emplace(*family_.in, *family_.slot, family_.generation, pool_has_task, no_deadline,
+                                 std::stop_token{});
+                    wait->skip_looking();
+                }
+                wait->pause(node_.changes, seen, [] { return false; });
+            }
+            root_transaction tx = begin();
+            switch (take_task(tx, node_, self_, monotonic_nanoseconds())) {
+                case next_step::run: return true;
+                case next_step::leave: leave_pool(tx, node_, self_); return false;
+                case next_step::wait: break;
+            }
+            seen = node_.changes;
+            if (std::exchange(looks, false)) continue;
+            static_cast<void>(wait->may_go_on(tx));
+        }
+    }
+
+    // What was in vain is tried for less time, and then hardly ever (as in executors/spinning.hpp).
+    bool pays_to_look() noexcept {
+        if (os::processor_count() == 1) return false;
+        if (halvings_ < most_look_halvings) return true;
+        if (++skipped_ < skips_between_looks) return false;
+        skipped_ = 0;
+        halvings_ = most_look_halvings - 1;
+        return true;
+    }
+
+    void look(std::uint64_t seen) noexcept {
+        const auto until = std::chrono::steady_clock::now() + longest_look / (1U << halvings_);
+        for (int i = 0;; ++i) {
+            // acquire: the lock says so again
+            if (__atomic_load_n(&node_.changes, __ATOMIC_ACQUIRE) != seen) {
+                halvings_ = 0;
+                return;
+            }
+            pause_reader();
+            if (i % 16 == 15 && std::chrono::steady_clock::now() >= until) break;
+        }
+        if (halvings_ < most_look_halvings) ++halvings_;
+    }
+
+    // Whether its limits say that another worker is to go on.
+    bool is_used_up() {
+        if (family_.max_tasks_per_worker != 0 && done_ >= family_.max_tasks_per_worker) return true;
+        // One task each at least, whatever the program had before.
+        if (family_.max_worker_memory == 0 || done_ == 0) return false;
+        const auto now = std::chrono::steady_clock::now();
+        if (now < next_memory_look_) return false;
+        next_memory_look_ = now + between_memory_looks;
+        return os::own_memory_bytes() > family_.max_worker_memory;
+    }
+
+    void run_task();
+
+    std::uint64_t done_ = 0;  // items
+    unsigned halvings_ = 0;   // of longest_look
+    unsigned skipped_ = 0;
+    std::chrono::steady_clock::time_point next_memory_look_{};
+
+    friend class worker_run;
+};
+
+// The state that this_task refers to. It belongs to the worker; the task's own is its submitter's.
+class worker_task final : public local_state {
+private:
+    void invoke() override {}
+    void drop_call() noexcept override {}
+};
+
+class worker_run final : public remote_run {
+public:
+    worker_run(worker& of, task_record& task, std::uint32_t last)
+        : remote_run(input_of(of, task), task.items_done, task.item_count, last), of_(of), task_(task) {
+        const std::byte* const begin = frames();
+        end_ = end_of_frames(begin, capacity(), task.items_done);
+        if (end_ > capacity()) throw_corrupt(*of.family_.in, "results of a task make no sense");
+    }
+
+    [[nodiscard]] bool is_asked_to_stop() const noexcept override {
+        // relaxed: a request, which orders nothing
+        return load_word(task_.stop_asked) != 0 || (ask_at_ != 0 && monotonic_nanoseconds() >= ask_at_);
+    }
+    // Asked by a thread, which is made for who wants to know.
+    [[nodiscard]] std::stop_token stop_token() override {
+        if (!stop_watch_) {
+            stop_watch_.emplace([this](const std::stop_token& is_over) {
+                while (!is_over.stop_requested() && !is_asked_to_stop())
+                    std::this_thread::sleep_for(between_stop_looks);
+                if (!is_over.stop_requested()) stop_.request_stop();
+            });
+        }
+        return stop_.get_token();
+    }
+    [[nodiscard]] int attempt() const noexcept override { return static_cast<int>(task_.attempts); }
+    [[nodiscard]] std::uint64_t id() const noexcept override { return task_.id; }
+
+private:
+    static std::span<const std::byte> input_of(const worker& of, const task_record& task) {
+        if (task.input == 0) return {};
+        const auto* input = of.family_.in->find<std::byte>(task.input, task.input_bytes);
+        if (input == nullptr) throw_corrupt(*of.family_.in, "the input of a task lies outside");
+        return {input, task.input_bytes};
+    }
+    [[nodiscard]] std::byte* frames() noexcept {
+        return of_.self_.scratch == 0 ? task_.inline_result
+                                      : of_.family_.in->at<std::byte>(of_.self_.scratch);
+    }
+    [[nodiscard]] std::uint64_t capacity() const noexcept {
+        return of_.self_.scratch == 0 ? inline_result_bytes : of_.self_.scratch_bytes;
+    }
+
+    void item_begins(std::uint32_t index) override {
+        if (task_.timeout != 0) {
+            const std::uint64_t now = monotonic_nanoseconds();
+            ask_at_ = task_.grace != 0 ? now + task_.timeout : 0;
+            const std::uint64_t end = now + task_.timeout + task_.grace;
+            if (const auto error = os::set_own_end(end))
+                throw system_failure("run a task: timer_create for its .timeout: " + error.message(), error);
+            store_word(of_.self_.deadline, end);
+        }
+        // release: after the deadline; whoever settles this sees both
+        __atomic_store_n(&of_.self_.progress, std::uint64_t{2} * index + 1, __ATOMIC_RELEASE);
+    }
+
+    std::byte* room_for(std::size_t bytes, bool is_exception) override {
+        // A child that the task has forked has come back from it: the result is the worker's to give.
+        if (*process_mark != mark_) worker::end(0);
+        const std::uint64_t wanted = end_ + frame_bytes(bytes) + death_frame_bytes;
+        if (wanted > capacity()) {
+            root_transaction tx = of_.begin();
+            // Of a run, as much as all of it will need if the rest is like this.
+            const std::uint64_t items = count() - load_word(of_.self_.progress) / 2;
+            const std::uint64_t all = end_ + items * frame_bytes(bytes) + death_frame_bytes;
+            grow_scratch(tx, of_.self_, std::max(wanted, std::min(all, wanted + largest_foresight)));
+        }
+        std::byte* const at = frames() + end_;
+        const result_frame frame{bytes, is_exception ? frame_kind::exception : frame_kind::value, 0};
+        copy_in(at, &frame, sizeof frame);
+        next_end_ = end_ + frame_bytes(bytes);
+        return at + sizeof frame;
+    }
+
+    void item_has_ended(std::uint32_t index) noexcept override {
+        end_ = next_end_;
+        // release: pairs with whoever settles a death; the result is whole
+        __atomic_store_n(&of_.self_.progress, std::uint64_t{2} * index + 2, __ATOMIC_RELEASE);
+        if (of_.self_.deadline != 0) {
+            // The timer first: one that fires between the two is a timeout of an item that has ended, which counts as what it is.
+            static_cast<void>(os::set_own_end(0));
+            store_word(of_.self_.deadline, 0);
+        }
+        ++of_.done_;
+    }
+
+    // So many bytes may be taken beyond what is needed now. Chosen freely.
+    static constexpr std::uint64_t largest_foresight = 1U << 20U;
+
+    worker& of_;
+    task_record& task_;
+    const std::uint64_t mark_ = *process_mark;
+    std::optional<std::jthread> stop_watch_;
+    std::stop_source stop_;
+    std::uint64_t end_ = 0;
+    std::uint64_t next_end_ = 0;
+    std::uint64_t ask_at_ = 0;
+};
+
+void worker::run_task() {
+    task_record& task = task_at(*family_.in, self_.task);
+    std::uint32_t last = task.item_count;
+    if (family_.max_tasks_per_worker != 0) {
+        const std::uint64_t left = family_.max_tasks_per_worker - done_;
+        last = static_cast<std::uint32_t>(std::min<std::uint64_t>(last, task.items_done + left));
+    }
+    worker_task state;
+    worker_run run(*this, task, last);
+    const running_task here(state, &run);
+    reinterpret_cast<task_entry>(task.callee)(run);
+}
+
+// exit() runs its handlers newest first: what tasks register runs before this, what the program had registered would come after it, but
+// the process ends here.
+void end_by_exit(int code, void* /*context*/) noexcept {
+    worker::end(code);
+}
+
+}  // namespace
+
+void run_worker(pool_family& family, std::uint32_t index) noexcept {
+    try {
+        forget_inherited_output();
+        std::array<char, 32> name{};
+        std::snprintf(name.data(), name.size(), "cairn-worker-%u", index % 1000U);
+        os::name_own_thread(name.data());
+        if (::on_exit(&end_by_exit, nullptr) != 0) os::end_process(worker_start_failed);
+        if (const auto error = os::die_with(family.owner_pidfd.get())) {
+            root_transaction tx(*family.in, *family.slot, family.generation);
+            record_failure(tx, family.pool(), "a worker cannot start: pthread_create: " + error.message());
+            tx.commit();
+            os::end_process(worker_start_failed);
+        }
+        os::set_worker_signals();
+        worker(family, index).run();
+    } catch (const abi::__forced_unwind&) {
+        worker::end(0);
+    } catch (...) {
+        std::array<char, 256> type_room;
+        std::array<char, 1024> text_room;
+        bounded_text type(type_room.data(), type_room.size());
+        bounded_text text(text_room.data(), text_room.size());
+        describe_current_exception(type, text);
+        std::fprintf(stderr, "cairn: worker %u of %s (pid %d) ended by %.*s: %.*s\n", index,
+                     family.name.c_str(), static_cast<int>(os::own_pid()), static_cast<int>(type.size()),
+                     type.view().data(), static_cast<int>(text.size()), text.view().data());
+        worker::end(worker_start_failed);
+    }
+}
+
+}  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,0 +1,66 @@
+// process_tree.hpp - the processes below one, as /proc shows them.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+namespace cairn_test {
+
+inline std::vector<pid_t> children_of(pid_t parent) {
+    std::vector<pid_t> all;
+    const std::string tasks =
+        "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children";
+    std::ifstream file(tasks);
+    for (pid_t child = 0; file >> child;) all.push_back(child);
+    return all;
+}
+
+/// Children, their children, and so on.
+inline std::vector<pid_t> descendants_of(pid_t parent) {
+    std::vector<pid_t> all = children_of(parent);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        for (const pid_t child : children_of(all[i])) all.push_back(child);
+    return all;
+}
+
+inline std::string name_of_process(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+    std::string name;
+    std::getline(file, name);
+    return name;
+}
+
+/// Neither gone nor a zombie.
+inline bool is_running(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t at = text.rfind(')');
+    return at != std::string::npos && at + 2 < text.size() && text[at + 2] != 'Z' && text[at + 2] != 'X';
+}
+
+/// False when they still run after that time.
+inline bool have_ended(const std::vector<pid_t>& all, std::chrono::milliseconds longest) {
+    const auto until = std::chrono::steady_clock::now() + longest;
+    for (const pid_t each : all)
+        while (is_running(each)) {
+            if (std::chrono::steady_clock::now() > until) return false;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    return true;
+}
+
+/// Of the first descendant of that name; 0 when there is none.
+inline pid_t find_descendant(pid_t parent, const std::string& name) {
+    for (const pid_t each : descendants_of(parent))
+        if (name_of_process(each) == name) return each;
+    return 0;
+}
+
+}  // namespace cairn_test
