@@ -42,6 +42,13 @@ def eight_sums():
     require_sums(out[0], 8, 1_000_000)
 
 
+def pool():
+    eight_sums()
+    code, out, err = run("32")
+    require((code, err) == (0, []), f"{code} {err}")
+    require(out == [f"Results: {list(range(32))}"], f"not the items in order: {out}")
+
+
 def futurist_statistics():
     code, out, err = run()
     require((code, len(out), err) == (0, 3, []), f"{code} {out} {err}")
@@ -65,6 +72,8 @@ CHECKS = {
     "threads": eight_sums,
     "processes": eight_sums,
     "thread_pool": eight_sums,
+    "pool": pool,
+    "process_pool": eight_sums,
     "futurist_statistics": futurist_statistics,
     "futurist_reject": futurist_reject,
 }
