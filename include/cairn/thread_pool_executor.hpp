@@ -57,7 +57,7 @@ struct thread_pool_options {
 ///
 /// Its destructor is shutdown(): it finishes what was accepted. While an exception unwinds the stack, and after main has
 /// returned, it terminates instead: what waits is cancelled, what runs is asked to stop; after main, it waits a second at most. That
-/// main has returned it knows by exit handlers, of which a process registers 32 at most, one for each executor that is made, and one for
+/// main has returned it knows by exit handlers, of which a process registers 1 024 at most, one for each executor that is made, and one for
 /// its first submit: a static executor beyond that may not know, and finishes what was accepted.
 /// In a forked child it does nothing. Run by one of its own threads, or by a callback, it does not wait: the threads finish
 /// what was accepted, and are joined by the settling thread.
