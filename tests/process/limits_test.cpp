@@ -26,6 +26,7 @@
 #include "support/opened.hpp"
 #include "support/opened_channel.hpp"
 #include "support/opened_queue.hpp"
+#include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 #include <cairn/inspect.hpp>
@@ -225,7 +226,7 @@ TEST_CASE("the segment's lock, too, is not waited for beyond a limit") {
         timed("get_for of the next", limit, watchdog, [&] { CHECK(!q.get_for(limit)); });
         holder.resume();
     }
-    CHECK(q.get() == "small");
+    CHECK(q.get_for(patiently(watchdog)) == "small");
     CHECK(cairn::inspection(name.get()).verify().problems.empty());
 }
 

@@ -2,6 +2,7 @@
 #include "cairn/inspect.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -258,6 +259,7 @@ TEST_CASE("collecting removes what only the dead have left, and forgets them els
     const scratch_name orphan("inspect");
     const scratch_name kept("inspect");
     const scratch_name used("inspect");
+    const scratch_name used_elsewhere("inspect");
     const cairn::manager user = cairn::manager::create(used, small_segment());
     child maker([&] {
         const cairn::manager m = cairn::manager::create(orphan, small_segment());
@@ -287,6 +289,20 @@ TEST_CASE("collecting removes what only the dead have left, and forgets them els
     CHECK(in_use.forgotten_count == 1);
     CHECK(used.exists());
     CHECK(cairn::inspection(used.get()).participants().size() == 1);
+
+    child other([&] {
+        const cairn::manager m = cairn::manager::create(used_elsewhere, small_segment());
+        std::raise(SIGSTOP);
+    });
+    other.wait_until_stopped();
+    const cairn::collect_result of_another = cairn::collect_segment(where(used_elsewhere));
+    CHECK_FALSE(of_another.is_removed);
+    CHECK(of_another.live_process_count == 1);
+    CHECK(of_another.forgotten_count == 0);
+    CHECK(used_elsewhere.exists());
+    other.resume();
+    CHECK(other.join() == 0);
+    CHECK_FALSE(used_elsewhere.exists());
 
     cairn::remove_segment(where(kept));
     CHECK_FALSE(kept.exists());
