@@ -345,7 +345,7 @@ MUTANTS = [
         "name": "roots that are given back while their builder lives",
         "file": "src/segment/directory.cpp",
         "old": "lock.thread_id != 0 && !lock.owner_died) {",
-        "new": "lock.thread_id == 1 && !lock.owner_died) {",
+        "new": "lock.thread_id == thread_of(s.own_token()) && !lock.owner_died) {",
         "program": "process", "cases": "while long first contents are built*",
     },
     {
