@@ -352,7 +352,7 @@ void worker::run_task() {
 
 // exit() runs its handlers newest first: what tasks register runs before this, what the program had registered would come after it, but
 // the process ends here.
-void end_by_exit(int code, void* /*context*/) noexcept {
+void end_worker_by_exit(int code, void* /*context*/) noexcept {
     worker::end(code);
 }
 
@@ -364,7 +364,7 @@ void run_worker(pool_family& family, std::uint32_t index) noexcept {
         std::array<char, 32> name{};
         std::snprintf(name.data(), name.size(), "cairn-worker-%u", index % 1000U);
         os::name_own_thread(name.data());
-        if (::on_exit(&end_by_exit, nullptr) != 0) os::end_process(worker_start_failed);
+        if (::on_exit(&end_worker_by_exit, nullptr) != 0) os::end_process(worker_start_failed);
         if (const auto error = os::die_with(family.owner_pidfd.get())) {
             root_transaction tx(*family.in, *family.slot, family.generation);
             record_failure(tx, family.pool(), "a worker cannot start: pthread_create: " + error.message());
