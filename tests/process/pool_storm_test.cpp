@@ -1,0 +1,129 @@
+// pool_storm_test.cpp - a pool whose processes are killed and stopped all the time.
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "support/patience.hpp"
+#include "support/process_tree.hpp"
+#include "support/sanitizers.hpp"
+#include <cairn/pool.hpp>
+
+namespace pool_storm_test {
+
+using namespace cairn_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const auto watchdog = patiently(60s);
+constexpr bool is_sanitized = has_address_sanitizer || has_thread_sanitizer;
+
+long work(long x) {
+    long sum = 0;
+    for (long i = 0; i < 20000; ++i) sum += (x * i) % 7;
+    return sum >= 0 ? x : 0;
+}
+
+// Kills and stops processes below this one until it goes.
+class storm {
+public:
+    explicit storm(unsigned seed) : thread_([this, seed] { rage(seed); }) {}
+    storm(const storm&) = delete;
+    storm& operator=(const storm&) = delete;
+    ~storm() {
+        is_over_ = true;
+        thread_.join();
+    }
+    [[nodiscard]] int kills() const { return kills_; }
+
+private:
+    void rage(unsigned seed) {
+        std::mt19937 random(seed);
+        while (!is_over_) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1 + random() % 8));
+            const std::vector<pid_t> all = descendants_of(::getpid());
+            if (all.empty()) continue;
+            const pid_t victim = all[random() % all.size()];
+            const std::string name = name_of_process(victim);
+            if (name.starts_with("cairn-worker")) {
+                if (random() % 4 == 0) {
+                    ::kill(victim, SIGSTOP);
+                    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
+                    ::kill(victim, SIGCONT);
+                    continue;
+                }
+            } else if (name != "cairn-nursery" || random() % 4 != 0) {
+                continue;
+            }
+            ::kill(victim, SIGKILL);
+            ++kills_;
+        }
+    }
+
+    std::atomic<bool> is_over_{false};
+    std::atomic<int> kills_{0};
+    std::thread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("under kills and stops of workers and nurseries every task is settled, and with retries every "
+          "result is right") {
+    const long count = std::getenv("CAIRN_FULL") != nullptr ? 100'000 : is_sanitized ? 500 : 5'000;
+    std::vector<pid_t> family;
+    int kills = 0;
+    {
+        cairn::process_pool_executor retried({.max_workers = 3, .retries = 1000});
+        cairn::process_pool_executor once({.max_workers = 2});
+        std::vector<cairn::future<long>> all;
+        std::vector<cairn::future<long>> once_each;
+        long wrong = 0;
+        long died = 0;
+        {
+            const storm weather(4711);
+            for (long i = 0; i < count; ++i) {
+                all.push_back(retried.submit(work, i));
+                once_each.push_back(once.submit(work, i));
+            }
+            for (long i = 0; i < count; ++i) {
+                const auto at = static_cast<std::size_t>(i);
+                if (all[at].result(watchdog) != i) ++wrong;
+                try {
+                    if (once_each[at].result(watchdog) != i) ++wrong;
+                } catch (const cairn::worker_died& e) {
+                    CHECK(e.attempts() == 1);
+                    ++died;
+                }
+            }
+            kills = weather.kills();
+        }
+        CHECK(wrong == 0);
+        CHECK(died <= kills);
+        MESSAGE(count << " tasks twice, " << kills << " kills, " << retried.statistics().retried
+                      << " tried again, " << died << " died");
+        CHECK(once.statistics().died == static_cast<std::uint64_t>(died));
+        family = descendants_of(::getpid());
+    }
+    CHECK(have_ended(family, watchdog));
+}
+
+TEST_CASE("under kills a map has all its results") {
+    cairn::pool pool({.workers = 3, .retries = 1000});
+    const storm weather(42);
+    std::vector<long> items(is_sanitized ? 300 : 3000);
+    for (std::size_t i = 0; i < items.size(); ++i) items[i] = static_cast<long>(i);
+    for (const std::ptrdiff_t chunk : {std::ptrdiff_t{1}, std::ptrdiff_t{7}, std::ptrdiff_t{500}})
+        CHECK(pool.map(work, items, {.chunk_size = chunk}) == items);
+}
+
+}  // namespace pool_storm_test
