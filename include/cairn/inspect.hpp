@@ -146,6 +146,40 @@ struct object_facts {
     std::vector<std::string> notes;  // what else there is to say: "its owner died: shown as after recovery"
 };
 
+/// One worker of a pool.
+struct pool_worker_facts {
+    int place = 0;  // this_worker::id()
+    pid_t pid = 0;
+    presence alive = presence::unknown;
+    std::string state;  // "starting", "idle", "running", "ending": to be killed for its task
+    std::uint64_t tasks_done = 0;
+    // While it runs:
+    std::optional<std::uint64_t> task;  // this_task::id()
+    std::optional<double> seconds;      // since it was taken; empty where the clock is not this system's
+    std::uint32_t attempt = 0;
+    std::uint32_t item = 0;  // of how many
+    std::uint32_t item_count = 0;
+    bool is_stop_asked = false;
+};
+
+/// A pool of worker processes (pool.hpp, process_pool_executor.hpp).
+struct pool_facts {
+    std::string name;
+    std::string state;    // "open", "closing", "broken"
+    std::string failure;  // why it is broken, or its last initializer failed
+    std::uint64_t waiting_count = 0;
+    std::uint64_t running_count = 0;
+    std::uint64_t unread_count = 0;    // finished; their owner has not taken them over yet
+    std::uint64_t finished_count = 0;  // since it was made
+    std::uint64_t died_count = 0;      // workers that ended in a task
+    std::uint64_t retried_count = 0;   // further starts after that
+    std::uint32_t wanted_worker_count = 0;
+    pid_t nursery = 0;
+    presence nursery_alive = presence::unknown;
+    std::vector<pool_worker_facts> workers;  // those that are there
+    std::vector<std::string> notes;
+};
+
 // ---- what is in them -------------------------------------------------------------------------------------------------
 
 /// A decoded element. monostate: damaged. nullptr: None. Bytes: a struct, or a type of a user's own codec. Pairs: a map, or
@@ -235,6 +269,8 @@ public:
     [[nodiscard]] std::vector<object_facts> objects(bool with_items = true) const;
     /// @throws no_such_object
     [[nodiscard]] object_facts object(std::string_view name) const;
+    /// The pools of the segment, sorted by name. Those whose node makes no sense have a note, and nothing else.
+    [[nodiscard]] std::vector<pool_facts> pools() const;
     /// Elements first, first + 1 ... of the object, `count` at most.
     /// @throws no_such_object, corrupt_segment  its node makes no sense, so that nothing can be said of its elements
     [[nodiscard]] object_contents contents(std::string_view name, std::uint64_t first = 0,

@@ -46,6 +46,9 @@ constexpr verb verbs[] = {
      "  shmctl gc --dry-run\n  shmctl gc --older-than 1h", collect},
     {"verify", "check every invariant; exit 0 clean, 1 problems, 6 unreadable",
      "  shmctl verify jobs\n  shmctl verify --deep ./saved-segment", verify},
+    {"pool", "pools of worker processes: what waits, what runs where, who died",
+     "  shmctl pool                              all pools\n  shmctl pool pid:4711/anonymous-1 --json",
+     show_pools},
 };
 
 std::vector<std::string> verb_names() {

@@ -38,6 +38,7 @@ int get(const arguments& given);
 int remove(const arguments& given);
 int collect(const arguments& given);
 int verify(const arguments& given);
+int show_pools(const arguments& given);
 
 /// The exit code for what the library throws.
 exit_code code_of(const std::exception& e) noexcept;
