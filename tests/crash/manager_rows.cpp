@@ -244,14 +244,22 @@ void add_trimming(experiment_table& table) {
     const longs contents{1, 2, 3};
     const auto give_back = [](const cairn::manager& m) {
         cairn::detail::trims_everywhere = true;
-        if (m.trim() < 20'000 * sizeof(long) / 2) throw lab_failure("hardly any page has gone back");
+        const std::uint64_t bytes = m.trim();
         cairn::detail::trims_everywhere = false;
+        return bytes;
     };
     const auto trim = [give_back](const cairn::manager& m, const auto&) { give_back(m); };
     const auto make_room = [](const cairn::manager& m) {
         make_bystander(m);
         m.list<long>("former").extend(element<long>::some(20'000));
     };
+    {
+        // That the rows are about pages which go back: a victim that is stepped has a file of another kind.
+        const cairn::manager m(roomy_segment());
+        make_room(m);
+        m.remove("former");
+        if (give_back(m) < 20'000 * sizeof(long) / 2) throw lab_failure("hardly any page goes back");
+    }
     add<long>(table, "int64",
               {"trim", "with pages free at its end", contents, contents, trim,
                [make_room](const cairn::manager& m) {
