@@ -27,15 +27,15 @@ public:
     explicit operator bool() const noexcept { return has_value(); }
     /// @throws the exception, if it ended by one
     stored& value() & {
-        require();
+        demand_value();
         return std::get<0>(held_);
     }
     const stored& value() const& {
-        require();
+        demand_value();
         return std::get<0>(held_);
     }
     stored&& value() && {
-        require();
+        demand_value();
         return std::get<0>(std::move(held_));
     }
     /// Null if there is a value.
@@ -44,7 +44,7 @@ public:
     }
 
 private:
-    void require() const {
+    void demand_value() const {
         if (!has_value()) std::rethrow_exception(*std::get_if<1>(&held_));
     }
 

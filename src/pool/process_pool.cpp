@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -31,38 +33,26 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// Where the libraries are that the program has loaded by now.
-std::vector<loaded_object> loaded_objects() {
-    std::vector<loaded_object> all;
-    ::dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t /*bytes*/, void* to) {
-            static_cast<std::vector<loaded_object>*>(to)->push_back({info->dlpi_addr, info->dlpi_name});
-            return 0;
-        },
-        &all);
-    return all;
+// What the code is in; of no place if that is nothing that was loaded. Asks the loader in the one way that takes no lock: a child that
+// is forked meanwhile does not find one taken.
+loaded_object object_with(const void* code) {
+    dl_find_object found{};
+    if (::_dl_find_object(const_cast<void*>(code), &found) != 0) return {~std::uintptr_t{0}, {}};
+    const char* const name = found.dlfo_link_map == nullptr ? nullptr : found.dlfo_link_map->l_name;
+    return {reinterpret_cast<std::uintptr_t>(found.dlfo_map_start), name == nullptr ? "" : name};
 }
 
-// What the code is in; of no name and place if that is nothing that was loaded.
-loaded_object object_with(const void* code) {
-    struct search {
-        std::uintptr_t code;
-        loaded_object found;
-    } what{reinterpret_cast<std::uintptr_t>(code), {~std::uintptr_t{0}, {}}};
-    ::dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t /*bytes*/, void* to) {
-            auto& of = *static_cast<search*>(to);
-            for (int i = 0; i < info->dlpi_phnum; ++i) {
-                const auto& part = info->dlpi_phdr[i];
-                const std::uintptr_t begin = info->dlpi_addr + part.p_vaddr;
-                if (part.p_type != PT_LOAD || of.code < begin || of.code - begin >= part.p_memsz) continue;
-                of.found = {info->dlpi_addr, info->dlpi_name};
-                return 1;
-            }
-            return 0;
-        },
-        &what);
-    return what.found;
+// The libraries that the program has loaded by now: whatever begins a file in its memory map is asked for.
+std::vector<loaded_object> loaded_objects() {
+    std::vector<loaded_object> all;
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        if (line.find('/') == std::string::npos) continue;
+        const std::uintptr_t start = std::strtoull(line.c_str(), nullptr, 16);
+        loaded_object object = object_with(reinterpret_cast<const void*>(start));
+        if (object.address == start) all.push_back(std::move(object));
+    }
+    return all;
 }
 
 std::string milliseconds_text(std::chrono::nanoseconds time) {
