@@ -41,6 +41,7 @@ constexpr milliseconds short_life{200};
 struct dead_child {
     pid_t pid;
     int code;
+    bool was_starting;  // forked to be a worker, and not seen as one
 };
 
 // What guardian and nursery have in common.
@@ -98,11 +99,11 @@ protected:
             if (has_reaped(child, code)) continue;
             may_have_orphans_ = true;
             std::erase(forked_, child);
-            // One that has not become a worker yet, or has: the table says.
             const auto at = std::find(starting_.begin(), starting_.end(), child);
-            if (at != starting_.end()) *at = 0;
-            if (at == starting_.end() && !is_worker(child)) continue;
-            dead_.push_back({child, code});
+            const bool was_starting = at != starting_.end();
+            if (was_starting) *at = 0;
+            // Whether it was a worker says the table, under the lock: what stands there without it may be taken back.
+            dead_.push_back({child, code, was_starting});
         }
     }
     // True for a child that is no worker.
@@ -140,7 +141,7 @@ protected:
                                  monotonic_nanoseconds());
                     return;
                 }
-                if (dead.code != worker_not_wanted) count_failed_start(tx, node_);
+                if (dead.was_starting && dead.code != worker_not_wanted) count_failed_start(tx, node_);
             });
             if (!is_done) return false;
             dead_.pop_back();
@@ -148,6 +149,26 @@ protected:
         }
         if (std::exchange(may_have_orphans_, false) && !family_.keeps_orphans) kill_orphans();
         return true;
+    }
+
+    // Whoever is dead in the table, and whose end nobody will tell: of workers that another process has forked, or reaped, before it died.
+    bool settle_strangers() {
+        bool is_all_done = true;
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+            const os::process_identity identity = load_word(worker_at(*family_.in, node_, i).identity);
+            if (identity == 0 || os::is_alive(identity)) continue;
+            is_all_done =
+                try_step([&](root_transaction& tx) {
+                    const worker_slot& slot = worker_at(tx.in(), node_, i);
+                    // Another one may be there by now, or what was seen was taken back.
+                    if (slot.identity != identity) return;
+                    settle_death(tx, node_, i, slot.incarnation,
+                                 {.pid = os::pid_of(identity), .code = -SIGKILL, .likely_oom = false},
+                                 monotonic_nanoseconds());
+                }) &&
+                is_all_done;
+        }
+        return is_all_done;
     }
 
     virtual void has_settled() noexcept {}
@@ -269,7 +290,8 @@ private:
 
 class nursery final : public supervisor {
 public:
-    nursery(pool_family& family, const std::vector<pid_t>& others) : supervisor(family) {
+    nursery(pool_family& family, const std::vector<pid_t>& others, pid_t guardian)
+        : supervisor(family), guardian_(guardian) {
         os::name_own_thread("cairn-nursery");
         for (const pid_t child : others) others_starting_.push_back(child == 0 ? 0 : os::identity_of(child));
     }
@@ -298,28 +320,6 @@ public:
     }
 
 private:
-    // Of workers that another process has forked it is only known whether they live, not how they ended.
-    bool settle_strangers() {
-        bool is_all_done = true;
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
-            const worker_slot& slot = worker_at(*family_.in, node_, i);
-            const std::uint64_t incarnation = load_word(slot.incarnation);
-            const os::process_identity identity = load_word(slot.identity);
-            if (incarnation == 0 || identity == 0 || os::is_alive(identity)) continue;
-            if (std::any_of(dead_.begin(), dead_.end(),
-                            [&](const dead_child& d) { return d.pid == os::pid_of(identity); }))
-                continue;
-            is_all_done =
-                try_step([&](root_transaction& tx) {
-                    settle_death(tx, node_, i, incarnation,
-                                 {.pid = os::pid_of(identity), .code = -SIGKILL, .likely_oom = false},
-                                 monotonic_nanoseconds());
-                }) &&
-                is_all_done;
-        }
-        return is_all_done;
-    }
-
     bool is_somebody_starting(std::uint32_t index) noexcept override {
         return os::is_alive(others_starting_[index]);
     }
@@ -343,7 +343,7 @@ private:
                forked_.empty();  // those that have left write out what they have buffered
     }
 
-    const pid_t guardian_ = os::parent_pid();
+    const pid_t guardian_;
     std::vector<os::process_identity> others_starting_;  // by place: the guardian's, when this was forked
 };
 
@@ -357,7 +357,10 @@ public:
         for (;;) {
             if (is_owner_dead()) end_with_owner();
             reap();
-            const bool is_settled = settle_dead();
+            bool is_settled = settle_dead();
+            // What a nursery had reaped when it was killed. Its other children are this one's by now, and reaped.
+            if (is_settled && must_look_) is_settled = settle_strangers();
+            if (is_settled) must_look_ = false;
             // Also where no nursery could be made.
             if (nursery_ == 0 && is_over() && forked_.empty()) end();
             if (nursery_ == 0 && !is_finished_) start_nursery();
@@ -374,7 +377,7 @@ private:
         if (child != nursery_) return false;
         nursery_ = 0;
         if (code == 0) is_finished_ = true;
-        else has_lost_nursery_ = true;
+        else has_lost_nursery_ = must_look_ = true;
         short_lives_ = std::chrono::steady_clock::now() - started_ < short_life ? short_lives_ + 1 : 0;
         return true;
     }
@@ -385,7 +388,7 @@ private:
                (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0);
     }
 
-    // The nursery is to replace it.
+    // The nursery is to replace it, however it has ended.
     void has_settled() noexcept override { os::ring(family_.bell.get()); }
 
     void start_nursery() {
@@ -394,9 +397,11 @@ private:
                 [&](root_transaction& tx) { break_pool(tx, node_, "its nursery ends again and again"); }));
         }
         started_ = std::chrono::steady_clock::now();
+        // Before the fork: the guardian may be dead by the time that the nursery asks for its parent.
+        const pid_t self = os::own_pid();
         pid_t child = 0;
         if (os::fork_process(child)) return;
-        if (child == 0) nursery(family_, starting_).run();
+        if (child == 0) nursery(family_, starting_, self).run();
         nursery_ = child;
     }
 
@@ -418,6 +423,7 @@ private:
     pid_t nursery_ = 0;
     bool is_finished_ = false;
     bool has_lost_nursery_ = false;
+    bool must_look_ = false;
     int short_lives_ = 0;
     std::chrono::steady_clock::time_point started_{};
 };

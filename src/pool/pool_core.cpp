@@ -438,16 +438,19 @@ void grow_scratch(root_transaction& tx, worker_slot& self, std::uint64_t bytes) 
 
 namespace {
 
-// Says in a frame how the item has ended, behind the frames of those before it. Not logged: it counts with items_done.
-void write_death(segment& s, const worker_slot& slot, task_record& task, std::uint32_t items_done,
+// Says in a frame how the item has ended, behind the frames of those before it. Not logged: it counts with items_done. False where
+// there is no room, since the worker could get none.
+bool write_death(segment& s, const worker_slot& slot, task_record& task, std::uint32_t items_done,
                  frame_kind kind, const death_report& report) {
     std::byte* const begin = slot.scratch == 0 ? task.inline_result : s.at<std::byte>(slot.scratch);
     const std::uint64_t room = slot.scratch == 0 ? inline_result_bytes : slot.scratch_bytes;
     const std::uint64_t at = end_of_frames(begin, room, items_done);
-    if (at > room || room - at < death_frame_bytes) throw_corrupt(s, "results of a task make no sense");
+    if (at > room) throw_corrupt(s, "results of a task make no sense");
+    if (room - at < death_frame_bytes) return false;
     const result_frame frame{sizeof report, kind, 0};
     copy_in(begin + at, &frame, sizeof frame);
     copy_in(begin + at + sizeof frame, &report, sizeof report);
+    return true;
 }
 
 }  // namespace
@@ -475,16 +478,17 @@ bool settle_death(root_transaction& tx, pool_node& node, std::uint32_t index, st
                                   .worker = static_cast<std::int32_t>(index),
                                   .likely_oom = death.likely_oom ? 1U : 0U,
                                   .reserved_ = 0};
-        if (is_over)
-            write_death(s, slot, task, items_done, is_timeout ? frame_kind::timed_out : frame_kind::died,
-                        report);
-        hand_over(tx, slot, task, items_done + (is_over ? 1 : 0));
+        const bool is_told =
+            is_over && write_death(s, slot, task, items_done,
+                                   is_timeout ? frame_kind::timed_out : frame_kind::died, report);
+        hand_over(tx, slot, task, items_done + (is_told ? 1 : 0));
         // A death before the item was entered is none of its attempts.
         if (!is_over) tx.store(task.attempts, is_begun ? attempts : attempts - 1);
         if (is_begun && !is_over) tx.store(node.retried_count, node.retried_count + 1);
-        // What is ordered to end has no further items.
-        if (is_cancelled && task.items_done != task.item_count) tx.store(task.is_cut, 1);
-        if (task.items_done == task.item_count || is_cancelled) be_finished(tx, node, task, at, now);
+        // What is ordered to end has no further items, and what cannot be told no further one either.
+        const bool is_cut = is_cancelled || (is_over && !is_told);
+        if (is_cut && task.items_done != task.item_count) tx.store(task.is_cut, 1);
+        if (task.items_done == task.item_count || is_cut) be_finished(tx, node, task, at, now);
         else wait_again(tx, node, task, at, true);
         tx.store(node.died_count, node.died_count + 1);
     }

@@ -55,6 +55,9 @@ std::vector<loaded_object> loaded_objects() {
     return all;
 }
 
+// How often who cancels by a kill looks again where the task is.
+constexpr std::chrono::milliseconds between_kill_looks{20};
+
 std::string milliseconds_text(std::chrono::nanoseconds time) {
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) + " ms";
 }
@@ -520,22 +523,24 @@ void process_pool::ask_to_stop(local_state& task) noexcept {
 
 bool process_pool::cancel_by_kill(local_state& task) {
     check_open("cancel a task of");
-    if (task.is_settled()) return task_access::stage(task) == word_stage::cancelled;
     const core_ptr kept = core_ptr::sharing(this);
-    if (task.cancel()) return true;
     const remote_part& part = *task_access::remote(task);
-    os::process_identity worker = 0;
-    if (const segment_offset at = load_word(part.record); at != 0) {
-        root_transaction tx = begin();
-        worker = order_cancel(tx, node(), at, load_word(part.id));
+    // Between the two looks it may have been given back by a worker that died, or taken: until one of them finds it.
+    while (!task.is_settled()) {
+        if (task.cancel()) return true;
+        os::process_identity worker = 0;
+        if (const segment_offset at = load_word(part.record); at != 0) {
+            root_transaction tx = begin();
+            worker = order_cancel(tx, node(), at, load_word(part.id));
+        }
+        if (worker != 0) {
+            os::unique_fd pidfd;
+            // Opened, then compared: the pid may be somebody else's by now.
+            if (!os::open_pidfd(os::pid_of(worker), pidfd) && os::is_alive(worker))
+                static_cast<void>(os::signal_by_pidfd(pidfd.get(), SIGKILL));
+        }
+        task.wait_until(deadline_after(between_kill_looks));
     }
-    if (worker != 0) {
-        os::unique_fd pidfd;
-        // Opened, then compared: the pid may be somebody else's by now.
-        if (!os::open_pidfd(os::pid_of(worker), pidfd) && os::is_alive(worker))
-            static_cast<void>(os::signal_by_pidfd(pidfd.get(), SIGKILL));
-    }
-    task.wait_until(no_deadline);
     return task_access::stage(task) == word_stage::cancelled;
 }
 

@@ -380,9 +380,8 @@ void process_pool::wait_for_results(std::uint64_t seen) {
 
 // Where guardian and nursery were killed, nobody else settles the deaths of workers.
 void process_pool::look_after_family() {
-    if (load_word(node().state) == pool_state::broken) return;
-    bool is_ended = false;
-    if (guardian_pidfd_.valid())
+    bool is_ended = guardian_ == 0;
+    if (!is_ended && guardian_pidfd_.valid())
         static_cast<void>(os::wait_readable(guardian_pidfd_.get(), std::chrono::nanoseconds(0), is_ended));
     if (!is_ended) return;
     notice_end_of_guardian();
@@ -404,8 +403,8 @@ std::exception_ptr process_pool::why_broken(const local_state& task) const {
     if (node().failure != 0) {
         why.resize(node().failure_bytes);
         copy_out(why.data(), family_.in->at<std::byte>(node().failure), why.size());
-        is_initializer = why.starts_with(initializer_failure) ||
-                         (settings_.initializer && why == workers_end_early);
+        is_initializer =
+            why.starts_with(initializer_failure) || (settings_.initializer && why == workers_end_early);
     }
     const std::string text =
         "run " + task_name(task) + ": " + settings_.name + " has no workers any more: " + why;

@@ -174,6 +174,10 @@ void run_after_all(const std::vector<future_state*>& all, task_ptr task) {
     task_access::is_continuation(*task) = true;
     if (all.empty()) return task_access::run_unowned(*task);
     const auto shared = std::make_shared<last_of_all::shared>(all.size(), std::move(task));
+    // The task has the futures, and may run, and drop them, during the last of these calls.
+    std::vector<state_ptr> kept;
+    kept.reserve(all.size());
+    for (future_state* each : all) kept.push_back(state_ptr::sharing(each));
     for (future_state* each : all) each->call_when_settled(std::make_unique<last_of_all>(shared));
 }
 

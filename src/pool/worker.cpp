@@ -263,7 +263,7 @@ public:
         }
         return stop_.get_token();
     }
-    [[nodiscard]] int attempt() const noexcept override { return static_cast<int>(task_.attempts); }
+    [[nodiscard]] int attempt() const noexcept override { return attempt_; }
     [[nodiscard]] std::uint64_t id() const noexcept override { return task_.id; }
 
 private:
@@ -281,17 +281,27 @@ private:
         return of_.self_.scratch == 0 ? inline_result_bytes : of_.self_.scratch_bytes;
     }
 
+    void grow(std::uint64_t bytes) {
+        root_transaction tx = of_.begin();
+        grow_scratch(tx, of_.self_, bytes);
+    }
+
     void item_begins(std::uint32_t index) override {
+        attempt_ = index == first() ? static_cast<int>(task_.attempts) : 1;
+        // Behind results of the dead there may be less than whoever settles the next death needs.
+        if (end_ + death_frame_bytes > capacity()) grow(end_ + death_frame_bytes);
+        std::uint64_t end = 0;
         if (task_.timeout != 0) {
             const std::uint64_t now = monotonic_nanoseconds();
             ask_at_ = task_.grace != 0 ? now + task_.timeout : 0;
-            const std::uint64_t end = now + task_.timeout + task_.grace;
-            if (const auto error = os::set_own_end(end))
-                throw system_failure("run a task: timer_create for its .timeout: " + error.message(), error);
+            end = now + task_.timeout + task_.grace;
             store_word(of_.self_.deadline, end);
         }
         // release: after the deadline; whoever settles this sees both
         __atomic_store_n(&of_.self_.progress, std::uint64_t{2} * index + 1, __ATOMIC_RELEASE);
+        if (end == 0) return;
+        if (const auto error = os::set_own_end(end))
+            throw system_failure("run a task: timer_create for its .timeout: " + error.message(), error);
     }
 
     std::byte* room_for(std::size_t bytes, bool is_exception) override {
@@ -299,11 +309,10 @@ private:
         if (*process_mark != mark_) worker::end(0);
         const std::uint64_t wanted = end_ + frame_bytes(bytes) + death_frame_bytes;
         if (wanted > capacity()) {
-            root_transaction tx = of_.begin();
             // Of a run, as much as all of it will need if the rest is like this.
             const std::uint64_t items = count() - load_word(of_.self_.progress) / 2;
             const std::uint64_t all = end_ + items * frame_bytes(bytes) + death_frame_bytes;
-            grow_scratch(tx, of_.self_, std::max(wanted, std::min(all, wanted + largest_foresight)));
+            grow(std::max(wanted, std::min(all, wanted + largest_foresight)));
         }
         std::byte* const at = frames() + end_;
         const result_frame frame{bytes, is_exception ? frame_kind::exception : frame_kind::value, 0};
@@ -335,6 +344,7 @@ private:
     std::uint64_t end_ = 0;
     std::uint64_t next_end_ = 0;
     std::uint64_t ask_at_ = 0;
+    int attempt_ = 1;
 };
 
 void worker::run_task() {

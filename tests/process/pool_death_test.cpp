@@ -26,6 +26,7 @@
 
 #include "support/patience.hpp"
 #include "support/process_tree.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
 #include <cairn/list.hpp>
 #include <cairn/manager.hpp>
@@ -249,6 +250,7 @@ TEST_CASE("a worker is replaced after so many tasks, and no task hangs (cpython#
 }
 
 TEST_CASE("a worker that has taken too much memory is replaced") {
+    if (has_address_sanitizer || has_thread_sanitizer) return;  // which have memory of their own
     cairn::process_pool_executor ex({.max_workers = 1, .max_worker_memory = std::uint64_t{200} << 20U});
     const int first = ex.submit(own_pid).result(watchdog);
     const auto keep = [] {
@@ -668,6 +670,25 @@ TEST_CASE("children that tasks leave behind go also when their worker is replace
     const pid_t orphan = ex.submit(leaves_one).result(watchdog);
     CHECK(ex.submit(identity, 1).result(watchdog) == 1);
     CHECK(have_ended({orphan}, watchdog));
+}
+
+TEST_CASE("several items of one chunk kill their workers, one after the other") {
+    cairn::pool pool(2);
+    const auto deadly = [](int x) {
+        if (x >= 3) kill_own();
+        return x;
+    };
+    const auto each = pool.map(deadly, std::views::iota(0, 9), {.collect = cairn::outcomes, .chunk_size = 9});
+    for (int i = 0; i < 9; ++i) CHECK(each[static_cast<std::size_t>(i)].has_value() == (i < 3));
+}
+
+TEST_CASE("of a run, each item has attempts of its own") {
+    cairn::pool pool({.workers = 1, .retries = 1});
+    const auto attempt = [](int x) {
+        if (x == 0 && cairn::this_task::attempt() == 1) kill_own();
+        return cairn::this_task::attempt();
+    };
+    CHECK(pool.map(attempt, std::views::iota(0, 3), {.chunk_size = 3}) == std::vector<int>{2, 1, 1});
 }
 
 }  // namespace pool_death_test

@@ -154,6 +154,11 @@ public:
         stored::grow_scratch(tx, worker(index), bytes);
     }
     void begin_item(std::uint32_t index) {
+        // As a worker does: room for whoever settles its death.
+        const auto done = static_cast<std::uint32_t>(worker(index).progress / 2);
+        const std::uint64_t wanted =
+            stored::end_of_frames(frames_of(index), room_of(index), done) + stored::death_frame_bytes;
+        if (wanted > room_of(index)) grow(index, wanted);
         stored::store_word(worker(index).progress, worker(index).progress | 1);
     }
     /// So many items, each with a result of `bytes`: its number again and again.
@@ -161,21 +166,14 @@ public:
         for (; count != 0; --count) {
             const std::uint64_t item = worker(index).progress / 2;
             begin_item(index);
-            const auto frames = [&] {
-                stored::worker_slot& w = worker(index);
-                return w.scratch == 0 ? task_of(index).inline_result : in().at<std::byte>(w.scratch);
-            };
-            const auto room = [&] {
-                return worker(index).scratch == 0 ? stored::inline_result_bytes : worker(index).scratch_bytes;
-            };
             const std::uint64_t end =
-                stored::end_of_frames(frames(), room(), static_cast<std::uint32_t>(item));
+                stored::end_of_frames(frames_of(index), room_of(index), static_cast<std::uint32_t>(item));
             const std::uint64_t wanted = end + stored::frame_bytes(bytes) + stored::death_frame_bytes;
-            if (wanted > room()) grow(index, wanted);
+            if (wanted > room_of(index)) grow(index, wanted);
             const stored::result_frame frame{bytes, stored::frame_kind::value, 0};
-            stored::copy_in(frames() + end, &frame, sizeof frame);
+            stored::copy_in(frames_of(index) + end, &frame, sizeof frame);
             const std::vector<std::byte> payload(bytes, static_cast<std::byte>(item + 1));
-            stored::copy_in(frames() + end + sizeof frame, payload.data(), payload.size());
+            stored::copy_in(frames_of(index) + end + sizeof frame, payload.data(), payload.size());
             stored::store_word(worker(index).progress, 2 * item + 2);
         }
     }
@@ -253,6 +251,14 @@ public:
     static constexpr std::uint64_t now = 1'000'000;
 
 private:
+    [[nodiscard]] std::byte* frames_of(std::uint32_t index) const {
+        const stored::worker_slot& w = worker(index);
+        return w.scratch == 0 ? task_of(index).inline_result : in().at<std::byte>(w.scratch);
+    }
+    [[nodiscard]] std::uint64_t room_of(std::uint32_t index) const {
+        return worker(index).scratch == 0 ? stored::inline_result_bytes : worker(index).scratch_bytes;
+    }
+
     template <typename Fn>
     void for_each_task(Fn fn) const {
         const auto walk = [&](const char* where, stored::segment_offset at) {

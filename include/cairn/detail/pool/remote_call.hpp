@@ -110,9 +110,9 @@ struct remote_entry {
         for (std::uint32_t i = 0; i < run.first(); ++i) (reader.skip<Args>(), ...);
         std::optional<Fn> fn;
         while (run.may_go_on()) {
-            run.begin_item();
             const part_reader before = reader;
             try {
+                run.begin_item();
                 if (!fn) fn.emplace(read_callable<Fn>(run.input()));
                 std::tuple<Args...> args{reader.read<Args>()...};  // in braces: from left to right
                 if constexpr (std::is_void_v<R>) {
