@@ -64,7 +64,6 @@ RULES = dict(
     order_compares_the_task=True,       # under the lock
     order_before_take=True,             # who is to be killed takes no other task
     order_ends_the_task=True,           # also when it was not begun, or has further items: it is_cut then
-    # The code does not have these today: see TODAY.
     table_is_swept=True,                # a supervisor settles whoever is dead in the table, under the lock, not who was reaped
     nursery_knows_its_guardian=True,    # from before the fork
     incarnations_are_not_reused=True,   # or the identity is compared, too
@@ -74,8 +73,6 @@ RULES = dict(
     broken_pool_is_looked_after=True,   # deaths are settled there, too
     attempt_is_the_item_s=True,         # what this_task::attempt() says
 )
-TODAY = dict.fromkeys(("table_is_swept", "nursery_knows_its_guardian", "incarnations_are_not_reused", "bell_for_every_worker",
-                       "room_before_entry", "cancel_is_repeated", "broken_pool_is_looked_after", "attempt_is_the_item_s"), False)
 
 PLACES = (0, 1)
 S, T, P, B, E, H = (tuple(letter + str(i) for i in PLACES) for letter in "stpbeh")
@@ -870,21 +867,20 @@ def main():
             suite.figures["states_that_only_a_tick_ends"] += sum(case.ticks.values())
     two, first = ("push 0", "push 1"), ("push 0",)
 
-    # As it is today.
-    expect("two tasks, two workers that look, 2 kills", check(*two, **TODAY))
-    expect("two tasks, one worker that looks and one that does not, 1 kill", check(*two, looks=(0,), kills=1, **TODAY))
-    expect("a run of two and a task, retries 1, 1 kill", check(upfront=(0, 1), items=(2, 1), retries=1, kills=1, **TODAY))
-    expect("a run of two, retries 1, one worker, 3 kills", check(*first, items=(2, 1), retries=1, target=1, kills=3, **TODAY))
-    expect("two tasks, an owner who collects, 1 kill", check(*two, collects=True, kills=1, **TODAY))
-    expect("two tasks, one is withdrawn, 1 kill", check(*two, "withdraw 0", kills=1, **TODAY))
-    expect("two tasks, one is cancelled by kill", check(*two, "cancel 0", kills=0, **TODAY))
-    expect("two tasks, 2 kills of nurseries", check(*two, killable="N", **TODAY))
-    expect("a task, 2 kills of workers and the guardian", check(*first, killable="WG", **TODAY))
-    expect("a task, and the pool is closed, 1 kill", check(*first, collects=True, closes=True, kills=1, **TODAY))
+    # The protocol.
+    expect("two tasks, two workers that look, 2 kills", check(*two))
+    expect("two tasks, one worker that looks and one that does not, 1 kill", check(*two, looks=(0,), kills=1))
+    expect("a run of two and a task, retries 1, 1 kill", check(upfront=(0, 1), items=(2, 1), retries=1, kills=1))
+    expect("a run of two, retries 1, one worker, 3 kills", check(*first, items=(2, 1), retries=1, target=1, kills=3))
+    expect("two tasks, an owner who collects, 1 kill", check(*two, collects=True, kills=1))
+    expect("two tasks, one is withdrawn, 1 kill", check(*two, "withdraw 0", kills=1))
+    expect("two tasks, one is cancelled by kill", check(*two, "cancel 0", kills=0))
+    expect("two tasks, 2 kills of nurseries", check(*two, killable="N"))
+    expect("a task, 2 kills of workers and the guardian", check(*first, killable="WG"))
+    expect("a task, and the pool is closed, 1 kill", check(*first, collects=True, closes=True, kills=1))
     expect("workers that leave after an item, a nursery is killed",
-           check(upfront=(0, 1), items=(2, 1), limit=1, target=1, killable="N", kills=1, ticks=("nursery",), **TODAY))
+           check(upfront=(0, 1), items=(2, 1), limit=1, target=1, killable="N", kills=1, ticks=("nursery",)))
 
-    # With the rules that the code does not have today: what is checked here does not hold without them.
     expect("two tasks, 2 kills of workers and nurseries", check(upfront=(0, 1), killable="WN", replaced=True))
     expect("a task, 2 kills of workers, nurseries and the guardian",
            check(*first, target=1, collects=True, killable="WNG", ticks=("owner",)))
@@ -940,30 +936,29 @@ def main():
            check(*first, "cancel 0", hangs=(0,), target=1, kills=0, cancel_is_repeated=False, order_ends_the_task=False),
            "was to be killed")
 
-    # Faults of today. Once the code has the rule, it goes out of TODAY, and these stay as what the rule is for.
-    expect("today: a worker dies while it leaves, and is not in the table as it stands then",
+    expect("a worker dies while it leaves, and is not in the table as it stands then",
            check(*two, limit=1, kills=1, replaced=True, table_is_swept=False), nobody)
-    expect("today: the same, and only the library has killed",
+    expect("the same, and only the library has killed",
            check(*first, "cancel 0", target=1, kills=0, replaced=True, table_is_swept=False), nobody)
-    expect("today: a nursery dies with a death that it has reaped",
+    expect("a nursery dies with a death that it has reaped",
            check(*first, target=1, killable="WN", replaced=True, table_is_swept=False), nobody)
-    expect("today: a nursery whose guardian dies at its birth",
+    expect("a nursery whose guardian dies at its birth",
            check(*first, target=1, killable="WG", newborn=True, table_is_swept=False, nursery_knows_its_guardian=False), nobody)
-    expect("today: an incarnation that was given, taken back with a claim, and given again",
+    expect("an incarnation that was given, taken back with a claim, and given again",
            check(*first, target=1, kills=1, alone=True, rivals=True, table_is_swept=False, incarnations_are_not_reused=False),
            place)
-    expect("today: a worker of a dead nursery leaves, and nobody rings",
+    expect("a worker of a dead nursery leaves, and nobody rings",
            check(*first, upfront=(1,), limit=1, target=1, killable="N", kills=1, bell_for_every_worker=False),
            "a place stays without a worker")
-    expect("today: two items of a run die, one after the other",
+    expect("two items of a run die, one after the other",
            check(*first, items=(2, 1), target=1, room_before_entry=False), "no room for how a worker has died")
-    expect("today: a task is given back between cancel() and the order",
+    expect("a task is given back between cancel() and the order",
            check(*first, "cancel 0", hangs=(0,), retries=1, target=1, kills=1, cancel_is_repeated=False),
            "neither waiting nor taken")
-    expect("today: a worker dies in a pool that is broken",
+    expect("a worker dies in a pool that is broken",
            check(*first, "cancel 0", hangs=(0,), target=1, collects=True, killable="N", kills=1, alone=True,
                  ticks=("canceller", "owner"), broken_pool_is_looked_after=False), nobody)
-    expect("today: the attempt that a task is told, behind an item that was tried again",
+    expect("the attempt that a task is told, behind an item that was tried again",
            check(*first, items=(2, 1), retries=1, target=1, kills=1, asks_attempt=True, attempt_is_the_item_s=False),
            "another item's attempt")
     return suite.finish()
