@@ -63,11 +63,12 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
     frame_reader reader(frames);
     frame_kind kind{};
     std::span<const std::byte> payload;
-    const std::string result = "result of " + task_name(whose) + ": ";
+    // Of those that fail alone: a map has a million others.
+    const auto result = [&whose] { return "result of " + task_name(whose) + ": "; };
     if (!reader.next(kind, payload)) {
-        if (!task_access::remote(whose)->is_cut) throw corrupt_segment(result + "it makes no sense");
+        if (!task_access::remote(whose)->is_cut) throw corrupt_segment(result() + "it makes no sense");
         error = std::make_exception_ptr(
-            worker_died(result + "its worker was killed, with all it was to do", {.attempts = 0}));
+            worker_died(result() + "its worker was killed, with all it was to do", {.attempts = 0}));
         return std::nullopt;
     }
     frames = frames.last(reader.rest());
@@ -77,12 +78,12 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
         case frame_kind::exception: error = decode_exception(payload); return std::nullopt;
         case frame_kind::timed_out:
             error = std::make_exception_ptr(timeout_error(
-                result + "it ran for longer than its timeout, and its worker was killed for it"));
+                result() + "it ran for longer than its timeout, and its worker was killed for it"));
             return std::nullopt;
         case frame_kind::died:
             if (!read_report(payload, report)) break;
             error = std::make_exception_ptr(
-                worker_died(result + "its worker " + std::to_string(report.worker) + " (pid " +
+                worker_died(result() + "its worker " + std::to_string(report.worker) + " (pid " +
                                 std::to_string(report.pid) + ") " + kind_of_end(report) +
                                 " in it, at attempt " + std::to_string(report.attempts),
                             {.pid = report.pid,
@@ -92,7 +93,7 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
                              .likely_oom = report.likely_oom != 0}));
             return std::nullopt;
     }
-    throw corrupt_segment(result + "it makes no sense");
+    throw corrupt_segment(result() + "it makes no sense");
 }
 
 // Takes over what is finished, a few at a time. False when there was nothing.
