@@ -173,8 +173,9 @@ public:
                 auto results = std::move(chunk).result();
                 ready_.insert(ready_.end(), std::make_move_iterator(results.begin()),
                               std::make_move_iterator(results.end()));
-                submit_one();
             }
+            // Now that nothing is lost by what that throws.
+            for (std::size_t i = 0; i < some.done.size() && submit_one(); ++i) {}
         }
     }
 

@@ -120,8 +120,8 @@ protected:
             return true;
         } catch (const limit_reached&) {
             return false;
-        } catch (const segment_full&) {
-            return false;
+        } catch (const error&) {
+            return false;  // full, or damaged: the owner notices that, too
         }
     }
 

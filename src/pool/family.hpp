@@ -45,6 +45,9 @@ struct pool_family {
 /// In the child that becomes it; the process ends here.
 [[noreturn]] void run_guardian(pool_family& family) noexcept;
 
+/// Before the first fork, in the owner. @throws system_failure
+void prepare_worker_exit();
+
 /// In a child of nursery or guardian, for that place.
 [[noreturn]] void run_worker(pool_family& family, std::uint32_t index) noexcept;
 

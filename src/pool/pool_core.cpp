@@ -80,6 +80,18 @@ void tell_one_worker(root_transaction& tx, const pool_node& node) noexcept {
     wake(tx, pool_has_task, 1);
 }
 
+// Priorities that nobody uses any more take no room. The ordinary one stays.
+void drop_if_empty(root_transaction& tx, pool_node& node, const priority_level& level) {
+    if (level.first != 0 || level.priority == 0) return;
+    const segment& s = tx.in();
+    const segment_offset at = s.offset_of(&level);
+    std::uint64_t* link = &node.levels;
+    while (*link != at && *link != 0) link = &level_at(s, *link).next;
+    if (*link == 0) throw_corrupt(s, "a list of a pool's tasks is not among its lists");
+    tx.store(*link, level.next);
+    deallocate(tx, at, sizeof level);
+}
+
 void wait_again(root_transaction& tx, pool_node& node, task_record& task, segment_offset at, bool is_first) {
     priority_level& level = find_level(tx, node, task.priority);
     if (is_first) link_first(tx, level.first, &level.last, task, at);
@@ -97,6 +109,7 @@ void be_finished(root_transaction& tx, pool_node& node, task_record& task, segme
     tx.store(task.ended, now);
     tx.store(node.results, node.results + 1);
     wake_all(tx, pool_has_result);
+    wake(tx, pool_has_room, 1);  // the worker is free
 }
 
 // What the worker's slot has of its task goes to the task.
@@ -213,9 +226,16 @@ void push_task(root_transaction& tx, pool_node& node, const new_task& task, segm
     tx.commit();
 }
 
-bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id) {
+bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id,
+                   withdrawal why) {
     task_record& record = task_at(tx.in(), task);
-    if (record.id != id || record.stage != task_stage::waiting) return false;
+    if (record.id != id) return false;
+    if (why == withdrawal::expired && record.started != 0) return false;
+    if (record.stage != task_stage::waiting) {
+        if (why == withdrawal::cancelled && record.stage == task_stage::taken)
+            store_word(record.stop_asked, record.stop_asked | stop_by_cancel);
+        return false;
+    }
     tx.begin_change();
     priority_level& level = find_level(tx, node, record.priority);
     unlink(tx, level.first, &level.last, record);
@@ -224,6 +244,7 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
     tx.store(node.changes, node.changes + 1);
     if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
     wake(tx, pool_has_room, 1);
+    drop_if_empty(tx, node, level);
     free_blocks(tx, record, task);
     tx.commit();
     return true;
@@ -290,7 +311,7 @@ os::process_identity order_cancel(root_transaction& tx, pool_node& node, segment
         if (slot.incarnation == 0 || slot.task != task) continue;
         tx.begin_change();
         tx.store(slot.order, worker_order::end);
-        store_word(record.stop_asked, stop_by_kill);
+        store_word(record.stop_asked, record.stop_asked | stop_by_kill);
         tx.commit();
         return slot.identity;
     }
@@ -393,6 +414,7 @@ next_step take_task(root_transaction& tx, pool_node& node, worker_slot& self, st
     }
     store_word(self.deadline, 0);
     wake(tx, pool_has_room, 1);
+    drop_if_empty(tx, node, *level);
     tx.commit();
     return next_step::run;
 }
@@ -439,14 +461,14 @@ void grow_scratch(root_transaction& tx, worker_slot& self, std::uint64_t bytes) 
 namespace {
 
 // Says in a frame how the item has ended, behind the frames of those before it. Not logged: it counts with items_done. False where
-// there is no room, since the worker could get none.
+// there is no room, since the worker could get none, or where the frames before make no sense: a task that was killed for writing wildly
+// may have written there.
 bool write_death(segment& s, const worker_slot& slot, task_record& task, std::uint32_t items_done,
                  frame_kind kind, const death_report& report) {
     std::byte* const begin = slot.scratch == 0 ? task.inline_result : s.at<std::byte>(slot.scratch);
     const std::uint64_t room = slot.scratch == 0 ? inline_result_bytes : slot.scratch_bytes;
     const std::uint64_t at = end_of_frames(begin, room, items_done);
-    if (at > room) throw_corrupt(s, "results of a task make no sense");
-    if (room - at < death_frame_bytes) return false;
+    if (at > room || room - at < death_frame_bytes) return false;
     const result_frame frame{sizeof report, kind, 0};
     copy_in(begin + at, &frame, sizeof frame);
     copy_in(begin + at + sizeof frame, &report, sizeof report);

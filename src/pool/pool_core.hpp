@@ -46,8 +46,13 @@ struct new_task {
 };
 /// Throws segment_full. `at` gets its place.
 void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at);
-/// Takes a waiting task out, for good. False when it does not wait any more.
-bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id);
+enum class withdrawal {
+    cancelled,  // whoever has it is asked to stop
+    expired     // not after it has been started once
+};
+/// Takes a waiting task out, for good. False when it does not wait any more. `task` is that of `id`, as long as it is not freed.
+bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id,
+                   withdrawal why);
 /// Moves the next finished task to those that are collected; 0 when there is none.
 segment_offset collect_task(root_transaction& tx, pool_node& node);
 /// Frees a collected task.

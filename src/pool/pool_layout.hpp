@@ -76,7 +76,7 @@ enum class task_stage : std::uint32_t { waiting = 1, taken = 2, finished = 3, co
 
 constexpr std::uint32_t inline_result_bytes = 128;
 
-/// What task_record::stop_asked says: by cancel() of the future, or the worker is to be killed for it.
+/// Bits of task_record::stop_asked: by cancel() of the future; the worker is to be killed for it.
 constexpr std::uint32_t stop_by_cancel = 1;
 constexpr std::uint32_t stop_by_kill = 2;
 

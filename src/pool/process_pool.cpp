@@ -137,6 +137,7 @@ void process_pool::start_guardian() {
     if (const auto error = os::open_pidfd(os::own_pid(), family_.owner_pidfd)) refuse("pidfd_open", error);
     if (const auto error = os::open_bell(family_.bell)) refuse("eventfd", error);
     loaded_ = loaded_objects();
+    prepare_worker_exit();
     flush_before_fork();
     pid_t child = 0;
     const os::blocked_signals until_it_is_ready;
@@ -230,10 +231,13 @@ void process_pool::submit(task_ptr task, const task_options* options, std::chron
     }
     try {
         task_extras* const extras = task_access::extras_if_any(*task);
-        if (extras != nullptr && extras->expiry)
-            set_timer(*extras->expiry, deadline_after(extras->options.expires.nanoseconds()));
+        const bool expires = extras != nullptr && extras->expiry;
+        const steady_time expiry =
+            expires ? deadline_after(extras->options.expires.nanoseconds()) : no_deadline;
         if (delay.count() != 0) set_timer(*extras->start, deadline_after(delay));
         else submit_now(task);
+        // Now that there is something to be taken back: waiting for room may have taken longer.
+        if (expires && !task->is_settled()) set_timer(*extras->expiry, expiry);
     } catch (...) {
         task_access::stop_timers(*task);
         {
@@ -316,8 +320,10 @@ void process_pool::push(const task_ptr& task) {
         const lock held(mutex_);
         if (free_entries_.empty()) {
             // Room to free it is made here, where that may fail.
-            free_entries_.reserve(entries_.size() + 1);
-            to_free_.reserve(entries_.size() + 1);
+            if (free_entries_.capacity() <= entries_.size() || to_free_.capacity() <= entries_.size()) {
+                free_entries_.reserve(2 * entries_.size() + 16);
+                to_free_.reserve(2 * entries_.size() + 16);
+            }
             entries_.emplace_back();
             place = static_cast<std::uint32_t>(entries_.size() - 1);
         } else {
@@ -403,8 +409,8 @@ void process_pool::start_due(local_state& task) noexcept {
 
 void process_pool::expire(local_state& task) noexcept {
     try {
-        if (!withdraw(task)) return;
-    } catch (const error&) {
+        if (!withdraw_for(task, withdrawal::expired)) return;
+    } catch (const std::exception&) {
         return;
     }
     if (!task_access::step(task, word_stage::pending, word_stage::settling)) return;
@@ -467,10 +473,16 @@ void process_pool::run_in_caller(local_state& task) {
 // -- cancelling -----------------------------------------------------------------------------------------------------
 
 bool process_pool::withdraw(local_state& task) {
+    return withdraw_for(task, withdrawal::cancelled);
+}
+
+bool process_pool::withdraw_for(local_state& task, withdrawal why) {
     remote_part& part = *task_access::remote(task);
     {
         const lock held(mutex_);
         if (const auto at = later_.find(&task); at != later_.end()) {
+            if (why == withdrawal::expired && load_word(part.record) != 0)
+                return false;  // it has been started
             later_.erase(at);
             // After an exception, to be tried again.
             if (const segment_offset record = load_word(part.record); record != 0) to_free_.push_back(record);
@@ -478,10 +490,11 @@ bool process_pool::withdraw(local_state& task) {
             return true;
         }
     }
-    const segment_offset record = load_word(part.record);
-    if (record == 0) return false;
+    if (load_word(part.record) == 0) return false;
     root_transaction tx = begin();
-    if (!withdraw_task(tx, node(), record, load_word(part.id))) return false;
+    // Under the lock: it is freed under that, and not named here any more by then.
+    const segment_offset record = load_word(part.record);
+    if (record == 0 || !withdraw_task(tx, node(), record, load_word(part.id), why)) return false;
     store_word(part.record, 0);
     return true;
 }
@@ -513,13 +526,8 @@ bool process_pool::has_started(const local_state& task) const noexcept {
     return load_word(record->stage) != task_stage::waiting && load_word(record->id) == load_word(part.id);
 }
 
-void process_pool::ask_to_stop(local_state& task) noexcept {
-    const remote_part& part = *task_access::remote(task);
-    const segment_offset at = load_word(part.record);
-    auto* const record = at == 0 ? nullptr : family_.in->find<task_record>(at);
-    if (record != nullptr && load_word(record->id) == load_word(part.id))
-        store_word(record->stop_asked, stop_by_cancel);
-}
+// withdraw() has done that, under the root's lock: the record may be freed at any other time.
+void process_pool::ask_to_stop(local_state& /*task*/) noexcept {}
 
 bool process_pool::cancel_by_kill(local_state& task) {
     check_open("cancel a task of");
@@ -529,9 +537,10 @@ bool process_pool::cancel_by_kill(local_state& task) {
     while (!task.is_settled()) {
         if (task.cancel()) return true;
         os::process_identity worker = 0;
-        if (const segment_offset at = load_word(part.record); at != 0) {
+        if (load_word(part.record) != 0) {
             root_transaction tx = begin();
-            worker = order_cancel(tx, node(), at, load_word(part.id));
+            const segment_offset at = load_word(part.record);
+            if (at != 0) worker = order_cancel(tx, node(), at, load_word(part.id));
         }
         if (worker != 0) {
             os::unique_fd pidfd;
@@ -617,7 +626,7 @@ void process_pool::let_go() noexcept {
     try {
         if (std::uncaught_exceptions() > 0) kill();
         shutdown({});
-    } catch (const error&) {
+    } catch (const std::exception&) {
         // Its root is damaged, or its lock is held for ever: the workers end with this process.
     }
 }

@@ -87,9 +87,6 @@ private:
 
     struct entry {
         task_ptr task;  // null: the place is free
-        segment_offset record = 0;
-        std::uint64_t id = 0;
-        bool is_withdrawn = false;
     };
 
     [[nodiscard]] root_transaction begin() const;
@@ -101,6 +98,7 @@ private:
     void check_open(const char* operation) const;
     void check_code(const remote_part& part);
     void prepare(local_state& task, const task_options* options, std::chrono::nanoseconds delay);
+    bool withdraw_for(local_state& task, withdrawal why);
     void submit_now(const task_ptr& task);
     [[nodiscard]] bool runs_in_caller(const local_state& task);
     [[nodiscard]] std::int64_t backlog(std::int64_t more) const;
@@ -112,6 +110,8 @@ private:
 
     bool collect();
     void deliver(segment_offset record);
+    void fail_delivery(segment_offset record, const std::exception_ptr& error) noexcept;
+    void give_up(const std::exception_ptr& error) noexcept;
     bool try_again(local_state& task, segment_offset record, const std::exception_ptr& error);
     void settle_as(local_state& task, std::exception_ptr error) noexcept;
     void end_of(local_state& task, bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
@@ -148,7 +148,6 @@ private:
     std::vector<segment_offset> to_free_;               // collected and settled
     std::unordered_map<local_state*, task_ptr> later_;  // not due yet
     std::size_t pending_ = 0;                           // accepted and not settled
-    std::size_t reserved_ = 0;                          // about to be accepted
     bool is_closed_ = false;
     bool is_parked_ = false;
     bool is_wanted_ = false;  // somebody waits who does not help

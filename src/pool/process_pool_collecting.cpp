@@ -36,6 +36,7 @@ constexpr std::chrono::microseconds longest_help{50};
 // How often a collector that stands by looks, and how many times before it parks.
 constexpr std::chrono::microseconds between_looks{500};
 constexpr int looks_before_parking = 40;
+constexpr std::uint64_t longest_failure_text = 4096;
 // How often it looks whether guardian and nursery are there.
 constexpr milliseconds between_family_looks{250};
 
@@ -115,16 +116,59 @@ bool process_pool::collect() {
             got[count++] = at;
         }
     }
-    for (std::size_t i = 0; i < count; ++i) deliver(got[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+        try {
+            deliver(got[i]);
+        } catch (...) {
+            fail_delivery(got[i], std::current_exception());
+        }
+    }
     return count != 0;
+}
+
+// What cannot be taken over settles by that, and the others of its batch are none the worse.
+void process_pool::fail_delivery(segment_offset at, const std::exception_ptr& error) noexcept {
+    task_ptr task;
+    {
+        const lock held(mutex_);
+        for (const entry& each : entries_)
+            if (each.task && load_word(task_access::remote(*each.task)->record) == at) task = each.task;
+        if (!task) return;
+        store_word(task_access::remote(*task)->record, 0);
+        to_free_.push_back(at);
+    }
+    settle_as(*task, error);
+}
+
+// Nothing comes back any more: the root is damaged.
+void process_pool::give_up(const std::exception_ptr& error) noexcept {
+    for (;;) {
+        task_ptr task;
+        {
+            const lock held(mutex_);
+            is_closed_ = true;
+            for (const entry& each : entries_)
+                if (each.task) task = each.task;
+            if (!task && !later_.empty()) {
+                task = later_.begin()->second;
+                later_.erase(later_.begin());
+            }
+        }
+        if (!task) return;
+        store_word(task_access::remote(*task)->record, 0);
+        settle_as(*task, error);
+    }
 }
 
 void process_pool::deliver(segment_offset at) {
     const task_record& record = task_at(*family_.in, at);
+    const std::uint64_t token = load_word(record.token);  // once: it is input
     task_ptr task;
     {
         const lock held(mutex_);
-        if (record.token < entries_.size() && entries_[record.token].task) task = entries_[record.token].task;
+        if (token < entries_.size() && entries_[token].task &&
+            load_word(task_access::remote(*entries_[token].task)->record) == at)
+            task = entries_[token].task;
         if (!task) {
             to_free_.push_back(at);
             return;
@@ -145,7 +189,7 @@ void process_pool::deliver(segment_offset at) {
     if (how == attempt_end::exception && try_again(*task, at, error)) return;
     // It was ordered to be killed for a cancel: it has ended as that.
     bool is_cancelled = false;
-    if (how == attempt_end::exception && load_word(record.stop_asked) == stop_by_kill) {
+    if (how == attempt_end::exception && (load_word(record.stop_asked) & stop_by_kill) != 0) {
         try {
             std::rethrow_exception(error);
         } catch (const worker_died&) {
@@ -164,8 +208,8 @@ void process_pool::deliver(segment_offset at) {
     const std::uint64_t queued = record.started - std::min(record.started, record.submitted);
     {
         const lock held(mutex_);
-        entries_[record.token] = {};
-        free_entries_.push_back(static_cast<std::uint32_t>(record.token));
+        entries_[token] = {};
+        free_entries_.push_back(static_cast<std::uint32_t>(token));
         to_free_.push_back(at);
         store_word(part.record, 0);
     }
@@ -224,9 +268,9 @@ bool process_pool::try_again(local_state& task, segment_offset at, const std::ex
             set_timer(*extras->start, deadline_after(delay));
             return true;
         } catch (const std::exception&) {
-            const lock held(mutex_);  // then at once
-            later_.erase(&task);
+            const lock held(mutex_);  // then at once, unless it was cancelled meanwhile
             --counts_.retried;
+            if (later_.erase(&task) == 0) return true;
         }
     }
     {
@@ -340,9 +384,14 @@ void process_pool::collect_until_end() {
             if (collect()) continue;
             if (load_word(node().state) == pool_state::broken) settle_waiting_as_broken();
             wait_for_results(seen);
-        } catch (const error&) {
-            // No memory, or the root is damaged: not at full speed.
-            os::sleep_for(milliseconds(10));
+        } catch (const object_poisoned&) {
+            give_up(std::current_exception());
+        } catch (const object_gone&) {
+            give_up(std::current_exception());
+        } catch (const corrupt_segment&) {
+            give_up(std::current_exception());
+        } catch (const std::exception&) {
+            os::sleep_for(milliseconds(10));  // no memory: not at full speed
         }
     }
     end_family();
@@ -374,7 +423,8 @@ void process_pool::wait_for_results(std::uint64_t seen) {
     for (;;) {
         wait.pause(node().results, seen, [] { return false; });
         root_transaction tx = begin();
-        if (node().first_finished != 0 || node().state == pool_state::broken || !wait.may_go_on(tx)) return;
+        const bool is_to_be_told = node().state == pool_state::broken && node().waiting_count != 0;
+        if (node().first_finished != 0 || is_to_be_told || !wait.may_go_on(tx)) return;
         seen = node().results;
     }
 }
@@ -391,9 +441,13 @@ void process_pool::look_after_family() {
     for (std::uint32_t i = 0; i < node().worker_capacity; ++i) {
         const worker_slot& slot = worker_at(*family_.in, node(), i);
         if (slot.incarnation == 0 || os::is_alive(slot.identity)) continue;
-        settle_death(tx, node(), i, slot.incarnation,
-                     {.pid = os::pid_of(slot.identity), .code = -SIGKILL, .likely_oom = false},
-                     monotonic_nanoseconds());
+        try {
+            settle_death(tx, node(), i, slot.incarnation,
+                         {.pid = os::pid_of(slot.identity), .code = -SIGKILL, .likely_oom = false},
+                         monotonic_nanoseconds());
+        } catch (const segment_full&) {
+            tx.roll_back();  // at the next look
+        }
     }
     break_pool(tx, node(), "its guardian and its nursery were killed, so that nobody replaces workers");
 }
@@ -402,8 +456,13 @@ std::exception_ptr process_pool::why_broken(const local_state& task) const {
     std::string why;
     bool is_initializer = false;
     if (node().failure != 0) {
-        why.resize(node().failure_bytes);
-        copy_out(why.data(), family_.in->at<std::byte>(node().failure), why.size());
+        const segment_offset at = load_word(node().failure);
+        const std::uint64_t bytes =
+            std::min<std::uint64_t>(load_word(node().failure_bytes), longest_failure_text);
+        if (const auto* const text = family_.in->find<std::byte>(at, bytes); text != nullptr) {
+            why.resize(bytes);
+            copy_out(why.data(), text, bytes);
+        }
         is_initializer =
             why.starts_with(initializer_failure) || (settings_.initializer && why == workers_end_early);
     }

@@ -289,7 +289,15 @@ private:
     void item_begins(std::uint32_t index) override {
         attempt_ = index == first() ? static_cast<int>(task_.attempts) : 1;
         // Behind results of the dead there may be less than whoever settles the next death needs.
-        if (end_ + death_frame_bytes > capacity()) grow(end_ + death_frame_bytes);
+        if (end_ + death_frame_bytes > capacity()) {
+            try {
+                grow(end_ + death_frame_bytes);
+            } catch (const segment_full&) {
+                // As an attempt, and not as a death before it, which would be repeated for ever.
+                __atomic_store_n(&of_.self_.progress, std::uint64_t{2} * index + 1, __ATOMIC_RELEASE);
+                throw;
+            }
+        }
         std::uint64_t end = 0;
         if (task_.timeout != 0) {
             const std::uint64_t now = monotonic_nanoseconds();
@@ -339,8 +347,8 @@ private:
     worker& of_;
     task_record& task_;
     const std::uint64_t mark_ = *process_mark;
-    std::optional<std::jthread> stop_watch_;
     std::stop_source stop_;
+    std::optional<std::jthread> stop_watch_;  // uses it, and ends before it
     std::uint64_t end_ = 0;
     std::uint64_t next_end_ = 0;
     std::uint64_t ask_at_ = 0;
@@ -360,13 +368,24 @@ void worker::run_task() {
     reinterpret_cast<task_entry>(task.callee)(run);
 }
 
+constinit bool is_worker_process = false;
+
 // exit() runs its handlers newest first: what tasks register runs before this, what the program had registered would come after it, but
 // the process ends here.
 void end_worker_by_exit(int code, void* /*context*/) noexcept {
+    if (!is_worker_process) return;
     worker::end(code);
 }
 
 }  // namespace
+
+// Here and not in the worker: a fork does not reset the lock of the list of handlers, which another thread of the program may hold.
+void prepare_worker_exit() {
+    static const int result = ::on_exit(&end_worker_by_exit, nullptr);
+    if (result == 0) return;
+    const std::error_code no_memory(ENOMEM, std::generic_category());
+    throw system_failure("make a pool: exit handler: " + no_memory.message(), no_memory);
+}
 
 void run_worker(pool_family& family, std::uint32_t index) noexcept {
     try {
@@ -374,7 +393,7 @@ void run_worker(pool_family& family, std::uint32_t index) noexcept {
         std::array<char, 32> name{};
         std::snprintf(name.data(), name.size(), "cairn-worker-%u", index % 1000U);
         os::name_own_thread(name.data());
-        if (::on_exit(&end_worker_by_exit, nullptr) != 0) os::end_process(worker_start_failed);
+        is_worker_process = true;
         if (const auto error = os::die_with(family.owner_pidfd.get())) {
             root_transaction tx(*family.in, *family.slot, family.generation);
             record_failure(tx, family.pool(), "a worker cannot start: pthread_create: " + error.message());

@@ -245,6 +245,9 @@ void add_worker_rows(pool_table& rows) {
     rows.add("take, of the highest priority",
              all_of({pushed(2), pushed(2, {.token = 10, .priority = 3}), with_worker(2)}),
              [](bare_pool& p) { p.take(2); });
+    rows.add("take, the last of a priority",
+             all_of({pushed(2), pushed(1, {.token = 10, .priority = 3}), with_worker(2)}),
+             [](bare_pool& p) { p.take(2); });
     rows.add("take, somebody waits for room",
              all_of({pushed(2), with_worker(0), somebody_sleeps(stored::pool_has_room)}),
              [](bare_pool& p) { p.take(0); });

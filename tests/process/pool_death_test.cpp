@@ -230,9 +230,13 @@ TEST_CASE("cancel(kill) ends the worker for the task it has, and no other") {
     CHECK_THROWS_AS(endless.result(), cairn::cancelled_error);
     CHECK(next.result(watchdog) == 3);
     CHECK_FALSE(next.cancel(cairn::kill));
+    const auto asked = ex.submit([] { std::this_thread::sleep_for(100s); });
+    REQUIRE(comes_true([&] { return asked.running(); }));
+    CHECK_FALSE(asked.cancel());
+    CHECK(asked.cancel(cairn::kill));
     const auto waiting = ex.submit_after(1h, identity, 4);
     CHECK(waiting.cancel(cairn::kill));
-    CHECK(ex.statistics().cancelled == 2);
+    CHECK(ex.statistics().cancelled == 3);
 }
 
 TEST_CASE("a worker is replaced after so many tasks, and no task hangs (cpython#115634)") {
@@ -689,6 +693,19 @@ TEST_CASE("of a run, each item has attempts of its own") {
         return cairn::this_task::attempt();
     };
     CHECK(pool.map(attempt, std::views::iota(0, 3), {.chunk_size = 3}) == std::vector<int>{2, 1, 1});
+}
+
+TEST_CASE("a task that has been started does not expire while it waits to be tried again") {
+    cairn::process_pool_executor ex(1);
+    const auto f = ex.submit({.retries = 1,
+                              .retry_if = [](const std::exception&) { return true; },
+                              .backoff = {200ms, 1s},
+                              .expires = 100ms},
+                             [] {
+                                 if (cairn::this_task::attempt() == 1) throw std::runtime_error("once");
+                                 return 8;
+                             });
+    CHECK(f.result(watchdog) == 8);
 }
 
 }  // namespace pool_death_test

@@ -74,7 +74,14 @@ public:
     bool withdraw(std::uint64_t token) {
         auto tx = begin();
         const stored::segment_offset at = find(token);
-        return at != 0 && stored::withdraw_task(tx, node(), at, stored::task_at(in(), at).id);
+        return at != 0 && stored::withdraw_task(tx, node(), at, stored::task_at(in(), at).id,
+                                                stored::withdrawal::cancelled);
+    }
+    /// Of the task that the worker has.
+    bool withdraw_taken(std::uint32_t index, stored::withdrawal why) {
+        auto tx = begin();
+        const stored::segment_offset at = worker(index).task;
+        return stored::withdraw_task(tx, node(), at, stored::task_at(in(), at).id, why);
     }
     stored::segment_offset collect() {
         auto tx = begin();

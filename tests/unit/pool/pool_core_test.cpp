@@ -240,6 +240,49 @@ TEST_CASE("a worker that is killed when its task's time is up says so, whatever 
     CHECK(f.kinds_of_next() == "4");
 }
 
+TEST_CASE("a worker that dies behind results that it has overwritten ends its run, and nobody else") {
+    fixture f;
+    f.pool.push({.token = 0, .items = 4, .retries = 0});
+    REQUIRE(f.pool.claim(0));
+    REQUIRE(f.pool.take(0) == next_step::run);
+    f.pool.do_items(0, 2);
+    f.pool.begin_item(0);
+    stored::result_frame wild{~std::uint64_t{0}, frame_kind::value, 0};
+    stored::copy_in(f.pool.task_of(0).inline_result, &wild, sizeof wild);
+    REQUIRE(f.pool.kill(0, -SIGSEGV));
+    const stored::segment_offset at = f.pool.collect();
+    REQUIRE(at != 0);
+    CHECK(stored::task_at(f.pool.in(), at).is_cut == 1);
+    f.pool.free(at);
+    CHECK(f.pool.count_tasks() == 0);
+}
+
+TEST_CASE("lists of priorities that are not used any more go") {
+    fixture f;
+    for (std::int64_t priority = 1; priority != 50; ++priority) f.pool.push({.priority = priority});
+    f.pool.push({.token = 1});
+    REQUIRE(f.pool.claim(0));
+    for (int i = 0; i != 50; ++i) f.run(0);
+    CHECK(f.pool.take(0) == next_step::wait);
+    const auto& only = *f.pool.in().at<stored::priority_level>(f.pool.node().levels);
+    CHECK(only.priority == 0);
+    CHECK(only.next == 0);
+}
+
+TEST_CASE("what has been started once does not expire, and is asked to stop by a cancel") {
+    fixture f;
+    f.pool.push({.token = 0, .retries = 3});
+    REQUIRE(f.pool.claim(0));
+    REQUIRE(f.pool.take(0) == next_step::run);
+    CHECK_FALSE(f.pool.withdraw_taken(0, stored::withdrawal::expired));
+    CHECK(f.pool.task_of(0).stop_asked == 0);
+    CHECK_FALSE(f.pool.withdraw_taken(0, stored::withdrawal::cancelled));
+    CHECK(f.pool.task_of(0).stop_asked == stored::stop_by_cancel);
+    f.pool.order_cancel(0);
+    CHECK_FALSE(f.pool.withdraw_taken(0, stored::withdrawal::cancelled));
+    CHECK(f.pool.task_of(0).stop_asked == (stored::stop_by_cancel | stored::stop_by_kill));
+}
+
 TEST_CASE("a task that is repeated waits behind the others, without its result") {
     fixture f;
     f.pool.push({.token = 0, .retries = 1});
