@@ -171,6 +171,17 @@ protected:
         return is_all_done;
     }
 
+    // A worker that has become another program is none any more: it goes, and is settled as any that is killed. Its pid is a child's of
+    // this process that is not reaped, so nobody else's.
+    void kill_other_programs() noexcept {
+        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+            const os::process_identity identity = load_word(worker_at(*family_.in, node_, i).identity);
+            const pid_t pid = os::pid_of(identity);
+            if (identity == 0 || std::find(forked_.begin(), forked_.end(), pid) == forked_.end()) continue;
+            if (!os::is_alive(identity)) static_cast<void>(os::signal_by_pid(pid, SIGKILL));
+        }
+    }
+
     virtual void has_settled() noexcept {}
 
     // Which of this process's children is not to be taken for an orphan.
@@ -307,6 +318,7 @@ public:
             }
             reap();
             bool is_all_done = settle_dead() && is_registered;
+            kill_other_programs();
             // Whose workers are nobody's children now that would look after them.
             if (os::parent_pid() != guardian_) {
                 static_cast<void>(settle_strangers());
@@ -358,6 +370,7 @@ public:
             if (is_owner_dead()) end_with_owner();
             reap();
             bool is_settled = settle_dead();
+            kill_other_programs();
             // What a nursery had reaped when it was killed. Its other children are this one's by now, and reaped.
             if (is_settled && must_look_) is_settled = settle_strangers();
             if (is_settled) must_look_ = false;

@@ -405,4 +405,33 @@ MUTANTS = [
         "new": "        const std::uint32_t first = link - 1;\n",
         "program": "unit", "cases": "runs of any length fill*",
     },
+    # -- pools -------------------------------------------------------------------------------------------------------------
+    {
+        "name": "what was done of a run, overwritten by a take that is taken back",
+        "file": "src/pool/pool_core.cpp",
+        "old": "    tx.store(self.progress, std::uint64_t{2} * task.items_done);\n",
+        "new": "    store_word(self.progress, std::uint64_t{2} * task.items_done);\n",
+        "program": "crash", "rows": "pool finish, and the next",
+    },
+    {
+        "name": "a death before the task is entered that costs an attempt",
+        "file": "src/pool/pool_core.cpp",
+        "old": "is_begun ? attempts : attempts - 1",
+        "new": "attempts",
+        "program": "unit", "cases": "a death before the task is entered*",
+    },
+    {
+        "name": "a worker that looks, and that every push counts on",
+        "file": "src/pool/pool_core.cpp",
+        "old": "        store_word(slot.is_looking, 0);\n        return;\n",
+        "new": "        return;\n",
+        "program": "unit", "cases": "a push counts on one worker*",
+    },
+    {
+        "name": "no room kept for how the next worker dies",
+        "file": "src/pool/worker.cpp",
+        "old": "        if (end_ + death_frame_bytes > capacity()) {\n",
+        "new": "        if (end_ > capacity()) {\n",
+        "program": "process", "cases": "several items of one chunk*",
+    },
 ]

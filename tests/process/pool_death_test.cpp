@@ -708,4 +708,16 @@ TEST_CASE("a task that has been started does not expire while it waits to be tri
     CHECK(f.result(watchdog) == 8);
 }
 
+TEST_CASE("a worker that becomes another program is dead, and so is that") {
+    cairn::process_pool_executor ex(1);
+    const int pid = ex.submit(own_pid).result(watchdog);
+    const auto other = ex.submit([] {
+        ::execlp("sleep", "sleep", "1000", nullptr);
+        ::_exit(1);
+    });
+    CHECK(death_of(other).pid() == pid);
+    CHECK(have_ended({pid}, watchdog));
+    CHECK(ex.submit(identity, 3).result(watchdog) == 3);
+}
+
 }  // namespace pool_death_test
