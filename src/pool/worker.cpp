@@ -369,6 +369,7 @@ void worker::run_task() {
 }
 
 constinit bool is_worker_process = false;
+constinit std::atomic<bool> has_exit_handler = false;
 
 // exit() runs its handlers newest first: what tasks register runs before this, what the program had registered would come after it, but
 // the process ends here.
@@ -381,10 +382,13 @@ void end_worker_by_exit(int code, void* /*context*/) noexcept {
 
 // Here and not in the worker: a fork does not reset the lock of the list of handlers, which another thread of the program may hold.
 void prepare_worker_exit() {
-    static const int result = ::on_exit(&end_worker_by_exit, nullptr);
-    if (result == 0) return;
-    const std::error_code no_memory(ENOMEM, std::generic_category());
-    throw system_failure("make a pool: exit handler: " + no_memory.message(), no_memory);
+    // relaxed: two threads may register it twice, which does no harm
+    if (has_exit_handler.load(std::memory_order_relaxed)) return;
+    if (::on_exit(&end_worker_by_exit, nullptr) != 0) {
+        const std::error_code no_memory(ENOMEM, std::generic_category());
+        throw system_failure("make a pool: exit handler: " + no_memory.message(), no_memory);
+    }
+    has_exit_handler.store(true, std::memory_order_relaxed);
 }
 
 void run_worker(pool_family& family, std::uint32_t index) noexcept {
