@@ -56,7 +56,7 @@ bool executor_core::has_started(const local_state& /*task*/) const noexcept {
     return false;
 }
 void executor_core::ask_to_stop(local_state& /*task*/) noexcept {}
-void executor_core::attend() noexcept {}
+void executor_core::somebody_waits() noexcept {}
 bool executor_core::help(local_state& /*task*/, steady_time /*deadline*/) {
     return false;
 }
@@ -98,6 +98,10 @@ void check_map_options(const map_options& options, bool is_endless) {
 
 void throw_map_timeout() {
     throw timeout_error("map: the next result is not there, and the time given is up");
+}
+
+void run_for_stranger(local_state& task) {
+    task_access::run_unowned(task);
 }
 
 // In a forked child it is the parent's.

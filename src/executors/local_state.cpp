@@ -178,10 +178,6 @@ void task_access::run_unowned(local_state& s) {
     settle(s, end == attempt_end::value ? word_stage::value : word_stage::exception);
 }
 
-void run_for_stranger(local_state& task) {
-    task_access::run_unowned(task);
-}
-
 task_extras& task_access::extras(local_state& s) {
     task_extras* now = s.extras_.load(std::memory_order_acquire);
     if (now != nullptr) return *now;
@@ -358,7 +354,7 @@ void local_state::call_when_settled(std::unique_ptr<callback> fn) {
     if (!task_access::is_of_this_process(*this) && !is_settled()) require_own(*this, "add a callback to");
     require_settling_thread();
     if (remote_ != nullptr)
-        if (const core_ptr core = core_if_pending(); core) core->attend();
+        if (const core_ptr core = core_if_pending(); core) core->somebody_waits();
     task_access::lock_observers(*this);
     if (task_access::is_end(task_access::stage_in(word_.load(std::memory_order_relaxed)))) {
         // Still locked: behind those that are registered before it.
@@ -375,7 +371,7 @@ bool local_state::watch(waiter& who) {
     if (is_settled()) return false;
     require_own(*this, "wait for");
     if (remote_ != nullptr)
-        if (const core_ptr core = core_if_pending(); core) core->attend();
+        if (const core_ptr core = core_if_pending(); core) core->somebody_waits();
     task_access::lock_observers(*this);
     if (task_access::is_end(task_access::stage_in(word_.load(std::memory_order_relaxed)))) {
         word_.fetch_and(~task_access::locked, std::memory_order_release);

@@ -261,11 +261,11 @@ void process_pool::submit_now(const task_ptr& task) {
 
 // Tasks that would wait for a worker, with `more`. Places whose worker is on its way count as free.
 std::int64_t process_pool::backlog(std::int64_t more) const {
-    const auto waiting = static_cast<std::int64_t>(load_word(node().waiting_count));
+    const auto tasks = static_cast<std::int64_t>(load_word(node().waiting_count));
     std::int64_t free = load_word(node().target);
     for (std::uint32_t i = 0; i < node().worker_capacity; ++i)
         if (load_word(worker_at(*family_.in, node(), i).task) != 0) --free;
-    return std::max<std::int64_t>(0, waiting + more - free);
+    return std::max<std::int64_t>(0, tasks + more - free);
 }
 
 bool process_pool::is_own_helper() const noexcept {

@@ -63,7 +63,7 @@ public:
     void forget(local_state& task, bool is_cancelled) noexcept override;
     [[nodiscard]] bool has_started(const local_state& task) const noexcept override;
     void ask_to_stop(local_state& task) noexcept override;
-    void attend() noexcept override;
+    void somebody_waits() noexcept override;
     bool help(local_state& task, steady_time deadline) override;
 
     void shutdown(const shutdown_options& options) override;

@@ -314,7 +314,7 @@ void process_pool::want_collector() noexcept {
     if (stands_by_) wake_.notify_one();
 }
 
-void process_pool::attend() noexcept {
+void process_pool::somebody_waits() noexcept {
     const lock held(mutex_);
     want_collector();
 }
@@ -322,7 +322,7 @@ void process_pool::attend() noexcept {
 bool process_pool::help(local_state& task, steady_time deadline) {
     // Inside an operation no other root can be locked.
     if (this_thread.open != nullptr || os::processor_count() == 1) {
-        attend();
+        somebody_waits();
         return false;
     }
     {

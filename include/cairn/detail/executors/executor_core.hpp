@@ -51,7 +51,7 @@ public:
     [[nodiscard]] virtual bool has_started(const local_state& task) const noexcept;
     virtual void ask_to_stop(local_state& task) noexcept;
     /// Somebody waits for a remote task, other than by help().
-    virtual void attend() noexcept;
+    virtual void somebody_waits() noexcept;
     /// A thread that would wait for a remote task looks for results itself, for a while. True when the task is settled.
     virtual bool help(local_state& task, steady_time deadline);
     /// Runs the task in the calling thread, if that is a worker of this executor and has it queued.
