@@ -84,7 +84,7 @@ TEST_CASE("functions, lambdas without captures, by_value, members and function o
     CHECK(ex.submit(square, 12).result() == 144);
     CHECK(ex.submit(&square, 12L).result() == 144);
     CHECK(ex.submit([](int a, int b) { return a - b; }, 5, 3).result() == 2);
-    const int scale = 7;
+    int scale = 7;
     CHECK(ex.submit(cairn::by_value([scale](int x) { return x * scale; }), 6).result() == 42);
     CHECK(ex.submit(&point::sum, point{40, "p"}, 2).result() == 42);
     CHECK(ex.submit(std::plus<>(), 1.5, 2.5).result() == 4.0);
@@ -250,7 +250,7 @@ TEST_CASE("map keeps the order; chunks, several ranges, endless ones") {
         if (got.size() == 50) break;
     }
     CHECK(got.back() == 49 * 49);
-    CHECK_THROWS_AS(ex.map(square, std::views::iota(0L)), cairn::invalid_argument);
+    CHECK_THROWS_AS(static_cast<void>(ex.map(square, std::views::iota(0L))), cairn::invalid_argument);
     auto results = ex.map(
         {.chunk_size = 4}, [](int x) { return x == 2 ? throw out_of_paper("two") : x; },
         std::views::iota(0, 8));
