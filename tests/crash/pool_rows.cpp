@@ -206,7 +206,7 @@ void add_owner_rows(pool_table& rows) {
     rows.add("push, in a full segment",
              all_of({pushed(2), [](bare_pool& p) { leave_free_pages(p.manager(), 1); }}),
              [](bare_pool& p) { p.push({.token = 77, .input_bytes = 8400}); });
-    for (const std::uint64_t which : {0, 1, 2})
+    for (const std::uint64_t which : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}})
         rows.add("withdraw, number " + std::to_string(which) + " of three", pushed(3, {.input_bytes = 500}),
                  [=](bare_pool& p) { p.withdraw(which); });
     rows.add("withdraw, one with results",
