@@ -596,7 +596,8 @@ TEST_CASE("a program may end while its pool works: nothing is left") {
             static_cast<void>(leaked->submit([] { std::this_thread::sleep_for(100s); }));
             static_cast<void>(of_static_life.submit([] { std::this_thread::sleep_for(100s); }));
         }
-        std::this_thread::sleep_for(50ms);
+        for (int n = 0; n < 10'000 && descendants_of(::getpid()).size() < 8; ++n)
+            std::this_thread::sleep_for(1ms);
         for (const pid_t each : descendants_of(::getpid()))
             if (::write(ends[1], &each, sizeof each) != sizeof each) ::_exit(1);
         std::exit(0);
