@@ -20,10 +20,13 @@
 
 #include <cairn/detail/base/language.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -42,7 +45,9 @@ namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 struct pool_access;
-}
+template <handle_type Handle>
+struct handle_address;
+}  // namespace detail
 
 /// What m.objects() says of one object.
 struct object_info {
@@ -295,6 +300,14 @@ public:
 
     /// For handles.
     explicit manager(detail::segment_ptr attached) noexcept;
+    /// For handles as arguments of tasks: which object it is, for a process that has the segment, or can open it.
+    [[nodiscard]] static std::vector<std::byte> address_of(const detail::object_handle& handle);
+    /// @throws refused      the segment has no name, and this process does not have it
+    /// @throws object_gone  and as open() and find()
+    template <detail::handle_type Handle>
+    [[nodiscard]] static Handle at_address(std::span<const std::byte> address) {
+        return Handle(find_at(address, request_for<Handle>()));
+    }
 
 private:
     friend struct detail::pool_access;
@@ -362,6 +375,7 @@ private:
                                          const request& wanted);
     [[nodiscard]] std::optional<detail::root_reference> find_root(std::string_view name,
                                                                   const request& wanted) const;
+    static detail::root_reference find_at(std::span<const std::byte> address, const request& wanted);
     [[nodiscard]] detail::root_reference create_root(std::string_view name, const request& wanted,
                                                      const object_plan& plan) const;
     [[nodiscard]] detail::root_reference create_in_parts(std::string_view name, const request& wanted,
@@ -377,5 +391,31 @@ private:
 inline manager detail::object_handle::manager() const {
     return cairn::manager(segment_);
 }
+
+namespace detail {
+
+/// A handle as an argument of a task.
+template <handle_type Handle>
+struct handle_address {
+    explicit handle_address(const Handle& handle) : bytes(cairn::manager::address_of(handle)) {}
+    explicit handle_address(std::span<const std::byte> from) : bytes(from.begin(), from.end()) {}
+    [[nodiscard]] Handle handle() const { return cairn::manager::at_address<Handle>(bytes); }
+
+    std::vector<std::byte> bytes;
+};
+
+}  // namespace detail
+
+template <detail::handle_type Handle>
+struct codec<detail::handle_address<Handle>> {
+    static std::string type_name() { return "handle"; }
+    static std::size_t size(const detail::handle_address<Handle>& value) { return value.bytes.size(); }
+    static void encode(const detail::handle_address<Handle>& value, std::byte* to) {
+        std::copy(value.bytes.begin(), value.bytes.end(), to);
+    }
+    static detail::handle_address<Handle> decode(std::span<const std::byte> bytes) {
+        return detail::handle_address<Handle>(bytes);
+    }
+};
 
 }  // namespace cairn::inline CAIRN_ABI

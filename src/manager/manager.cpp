@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cstring>
 #include <optional>
 
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "segment/lifecycle.hpp"
 #include "segment/name_table.hpp"
 #include "segment/participants.hpp"
+#include "segment/registry.hpp"
 #include "segment/trimming.hpp"
 #include "txn/removal.hpp"
 #include <cairn/detail/arena/arena.hpp>
@@ -297,6 +299,70 @@ std::optional<root_reference> manager::find_root(std::string_view name, const re
         found = accept(segment_, *slot, wanted);
     }
     return repaired(std::move(found));
+}
+
+namespace {
+
+// Followed by the segment's name, which is empty where it is anonymous, and the object's.
+struct stored_address {
+    std::uint64_t device;
+    std::uint64_t inode;
+    std::uint64_t generation;
+    std::uint32_t segment_name_bytes;
+    std::uint32_t object_name_bytes;
+};
+static_assert(sizeof(stored_address) == 32);
+
+}  // namespace
+
+std::vector<std::byte> manager::address_of(const object_handle& handle) {
+    const segment& s = handle.in();
+    const std::string segment_name = s.is_anonymous() ? std::string() : s.name();
+    const std::string object_name = handle.name();
+    const stored_address address{.device = s.internals().file.device,
+                                 .inode = s.internals().file.inode,
+                                 .generation = handle.generation(),
+                                 .segment_name_bytes = static_cast<std::uint32_t>(segment_name.size()),
+                                 .object_name_bytes = static_cast<std::uint32_t>(object_name.size())};
+    std::vector<std::byte> bytes(sizeof address + segment_name.size() + object_name.size());
+    std::memcpy(bytes.data(), &address, sizeof address);
+    std::memcpy(bytes.data() + sizeof address, segment_name.data(), segment_name.size());
+    std::memcpy(bytes.data() + sizeof address + segment_name.size(), object_name.data(), object_name.size());
+    return bytes;
+}
+
+root_reference manager::find_at(std::span<const std::byte> bytes, const request& wanted) {
+    stored_address address{};
+    if (bytes.size() < sizeof address) throw_undecodable("handle", bytes.size());
+    std::memcpy(&address, bytes.data(), sizeof address);
+    const std::span<const std::byte> names = bytes.subspan(sizeof address);
+    if (names.size() != std::uint64_t{address.segment_name_bytes} + address.object_name_bytes)
+        throw_undecodable("handle", bytes.size());
+    const auto* const text = reinterpret_cast<const char*>(names.data());
+    const std::string segment_name(text, address.segment_name_bytes);
+    const std::string object_name(text + address.segment_name_bytes, address.object_name_bytes);
+    const std::string what =
+        "take over the " + std::string(kind_name(wanted.kind)) + " '" + object_name + "'";
+
+    os::file_facts file;
+    file.device = static_cast<dev_t>(address.device);
+    file.inode = static_cast<ino_t>(address.inode);
+    segment_ptr in = registry::find(file, open_mode::read_write);
+    if (!in) in = registry::find(file, open_mode::read_only);
+    if (!in) {
+        if (segment_name.empty()) {
+            throw refused(what +
+                          ": its segment is anonymous, and was made after this process was forked; make it "
+                          "before the pool, or give it a name");
+        }
+        in = open_named(segment_name, {});
+        if (!in->internals().file.same_file(file))
+            throw object_gone(what + ": the segment '" + segment_name + "' is another one by now");
+    }
+    std::optional<root_reference> found = manager(in).find_root(object_name, wanted);
+    if (!found || found->generation != address.generation)
+        throw object_gone(what + ": it was removed from " + describe_segment(*in));
+    return *std::move(found);
 }
 
 root_reference manager::find_or_build(std::string_view name, const request& wanted,

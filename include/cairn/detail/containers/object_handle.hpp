@@ -57,6 +57,8 @@ protected:
     }
 
 private:
+    friend class cairn::manager;
+
     segment_ptr segment_;
     root_slot* slot_;
     std::uint64_t generation_;

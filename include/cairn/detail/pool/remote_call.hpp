@@ -67,6 +67,35 @@ struct travelling_type<std::pair<const A, B>> {
 template <typename T>
 using travelling = typename travelling_type<std::decay_t<T>>::type;
 
+/// Codec of handles as arguments: which object it is (manager.hpp). Elements of containers they are not.
+template <handle_type Handle>
+struct handle_address;
+
+/// What an argument is encoded as.
+template <typename T>
+struct sent_as {
+    using type = T;
+    static const T& send(const T& value) noexcept { return value; }
+    static T receive(T&& value) { return std::move(value); }
+};
+template <handle_type Handle>
+struct sent_as<Handle> {
+    using type = handle_address<Handle>;
+    static type send(const Handle& handle) { return type(handle); }
+    static Handle receive(type&& address) { return address.handle(); }
+};
+
+template <typename T>
+constexpr bool require_argument() {
+    if constexpr (handle_type<T>) {
+        constexpr bool is_known = requires { sizeof(handle_address<T>); };
+        static_assert(is_known, "cairn: for handles as arguments of tasks, include <cairn/manager.hpp>");
+        return is_known;
+    } else {
+        return require_element<T>();
+    }
+}
+
 template <typename Fn>
 constexpr bool is_code_address =
     std::is_member_pointer_v<Fn> || (std::is_pointer_v<Fn> && std::is_function_v<std::remove_pointer_t<Fn>>);
@@ -107,14 +136,16 @@ struct remote_entry {
 
     static void run(remote_run& run) {
         part_reader reader(run.input().subspan(callable_bytes<Fn>), &what);
-        for (std::uint32_t i = 0; i < run.first(); ++i) (reader.skip<Args>(), ...);
+        for (std::uint32_t i = 0; i < run.first(); ++i) (reader.skip<typename sent_as<Args>::type>(), ...);
         std::optional<Fn> fn;
         while (run.may_go_on()) {
             const part_reader before = reader;
             try {
                 run.begin_item();
                 if (!fn) fn.emplace(read_callable<Fn>(run.input()));
-                std::tuple<Args...> args{reader.read<Args>()...};  // in braces: from left to right
+                // In braces: from left to right.
+                std::tuple<Args...> args{
+                    sent_as<Args>::receive(reader.read<typename sent_as<Args>::type>())...};
                 if constexpr (std::is_void_v<R>) {
                     static_cast<void>(std::apply(*fn, std::move(args)));
                     static_cast<void>(run.add_value(0));
@@ -126,7 +157,7 @@ struct remote_entry {
             } catch (...) {
                 run.add_exception();
                 reader = before;
-                (reader.skip<Args>(), ...);
+                (reader.skip<typename sent_as<Args>::type>(), ...);
             }
         }
     }
@@ -146,7 +177,8 @@ public:
     std::uint32_t item_count;
     // Once it has come back. Valid while it is decoded.
     std::span<const std::byte> frames;
-    bool is_cut = false;  // it was ended before all its items were done
+    bool is_cut = false;    // it was ended before all its items were done
+    bool has_died = false;  // a result that was read says so: its worker has, in it
 
     // Of the pool that has it.
     std::uint64_t record = 0;
@@ -166,18 +198,23 @@ public:
         if constexpr (callable_bytes<Fn> != 0) std::memcpy(bytes_.data(), &fn, sizeof fn);
     }
     void add(const Args&... args) {
-        const std::size_t size = (part_size(args) + ... + std::size_t{0});
-        const std::size_t before = bytes_.size();
-        bytes_.resize(before + size);
-        std::byte* to = bytes_.data() + before;
-        ((to = write_part(args, to)), ...);
-        static_cast<void>(to);
+        add_sent(sent_as<Args>::send(args)...);
         ++count_;
     }
     [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
     std::vector<std::byte> take() && { return std::move(bytes_); }
 
 private:
+    template <typename... Sent>
+    void add_sent(const Sent&... args) {
+        const std::size_t size = (part_size(args) + ... + std::size_t{0});
+        const std::size_t before = bytes_.size();
+        bytes_.resize(before + size);
+        std::byte* to = bytes_.data() + before;
+        ((to = write_part(args, to)), ...);
+        static_cast<void>(to);
+    }
+
     std::vector<std::byte> bytes_;
     std::uint32_t count_ = 0;
 };
@@ -243,7 +280,8 @@ private:
 template <typename Fn, typename... Args>
 constexpr bool require_travelling() {
     static_assert(can_travel_as_callable<Fn>());
-    static_assert((require_element<Args>() && ...), "cairn: an argument of a task has to be an element type");
+    static_assert((require_argument<Args>() && ...),
+                  "cairn: an argument of a task has to be an element type, or a handle");
     static_assert(std::is_invocable_v<Fn&, Args...>,
                   "cairn: the callable cannot be called with what these arguments are when they arrive");
     return true;
