@@ -230,6 +230,8 @@ public:
     /// @throws as process_pool_executor
     explicit pool(const pool_options& options = {});
     explicit pool(int workers);
+    /// For its codec.
+    explicit pool(detail::process_pool_handle handle) noexcept;
 
     /// Calls it in a worker, and waits.
     /// @throws what it throws; as process_pool_executor::submit
@@ -428,6 +430,17 @@ private:
     [[nodiscard]] std::size_t num_places() const noexcept;
     [[nodiscard]] std::ptrdiff_t window() const noexcept {
         return 2 * static_cast<std::ptrdiff_t>(num_places());
+    }
+};
+
+/// As codec<process_pool_executor>.
+template <>
+struct codec<pool> {
+    static std::string type_name() { return "pool"; }
+    static std::size_t size(const pool& /*value*/) { return detail::encoded_pool_bytes; }
+    static void encode(const pool& value, std::byte* to) { value.encode_to(to); }
+    static pool decode(std::span<const std::byte> bytes) {
+        return pool(detail::process_pool_handle::decode_from(bytes, "pool"));
     }
 };
 

@@ -22,6 +22,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -49,7 +51,7 @@ struct process_pool_options {
     std::optional<int> max_tasks_per_worker = {};
     /// A worker that has more memory than this, in bytes, after a task, is replaced. (What it shares with others counts.)
     std::optional<std::uint64_t> max_worker_memory = {};
-    /// Not yet for processes: invalid_argument if given.
+    /// A worker that has had nothing to do for so long ends; others are forked when tasks wait.
     time_limit idle_timeout = {};
     rejection_check check_and_reject = {};
     std::optional<std::int64_t> max_pending = {};
@@ -63,6 +65,9 @@ struct process_pool_options {
 namespace detail {
 
 class process_pool;
+struct process_pool_life;
+
+constexpr std::size_t encoded_pool_bytes = 16;
 
 /// What process_pool_executor and pool have in common. Copies refer to the same pool, which ends with the last of them.
 class CAIRN_API process_pool_handle : public executor_handle {
@@ -83,9 +88,15 @@ public:
     void terminate() { core().terminate(); }
     void kill() { core().kill(); }
 
+    /// For codecs: as what it travels to its workers, of encoded_pool_bytes.
+    void encode_to(std::byte* to) const;
+    /// @throws refused  this process has no such pool
+    static process_pool_handle decode_from(std::span<const std::byte> bytes, const char* type);
+    ~process_pool_handle();
+
 protected:
     explicit process_pool_handle(core_ptr core);
-    ~process_pool_handle();
+    explicit process_pool_handle(std::shared_ptr<process_pool_life> life) noexcept;
 
     template <typename T, typename State>
     future<T> give_remote(remote_part part, const task_options* options, std::chrono::nanoseconds delay) {
@@ -112,8 +123,7 @@ protected:
     }
 
 private:
-    struct life;  // of the handles: lets go of the pool
-    std::shared_ptr<life> life_;
+    std::shared_ptr<process_pool_life> life_;  // lets go of the pool
 };
 
 /// Gives chunks of a map to workers. Of R: what the function gives, void or an element type.
@@ -222,6 +232,8 @@ public:
     /// @throws system_failure, segment_full  no process, descriptor or memory left
     explicit process_pool_executor(const process_pool_options& options = {});
     explicit process_pool_executor(int max_workers);
+    /// For its codec.
+    explicit process_pool_executor(detail::process_pool_handle handle) noexcept;
     /// Finishes what was accepted, as shutdown(). During unwinding, workers are killed first; after main has returned they are left
     /// to the end of the process, which ends them.
     ~process_pool_executor() = default;
@@ -282,6 +294,18 @@ public:
             std::make_unique<detail::remote_map_source<result, function, Ranges...>>(
                 core_, options.chunk_size, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...),
             options);
+    }
+};
+
+/// A handle travels to the workers of its own pool: they can submit to it, and wait.
+template <>
+struct codec<process_pool_executor> {
+    static std::string type_name() { return "process_pool_executor"; }
+    static std::size_t size(const process_pool_executor& /*value*/) { return detail::encoded_pool_bytes; }
+    static void encode(const process_pool_executor& value, std::byte* to) { value.encode_to(to); }
+    static process_pool_executor decode(std::span<const std::byte> bytes) {
+        return process_pool_executor(
+            detail::process_pool_handle::decode_from(bytes, "process_pool_executor"));
     }
 };
 

@@ -62,15 +62,19 @@ void fill(pool_facts& facts, const source& from, const segment& s, const pool_no
     facts.nursery = os::pid_of(node.nursery);
     if (node.nursery != 0) facts.nursery_alive = presence_in(from, node.nursery);
     std::uint64_t left = s.committed_bytes() / sizeof(task_record);
-    for (segment_offset at = node.first_finished; at != 0 && left != 0; --left) {
-        const auto* const task = s.find<task_record>(at);
-        if (task == nullptr) break;
-        ++facts.unread_count;
-        at = task->next;
-    }
+    const auto count_unread = [&](const result_lists& lists) {
+        for (segment_offset at = lists.first_finished; at != 0 && left != 0; --left) {
+            const auto* const task = s.find<task_record>(at);
+            if (task == nullptr) break;
+            ++facts.unread_count;
+            at = task->next;
+        }
+    };
+    count_unread(node.lists);
     for (std::uint32_t i = 0; i < node.worker_capacity; ++i) {
         const worker_slot& worker = worker_at(s, node, i);
         if (worker.incarnation == 0) continue;
+        count_unread(worker.lists);
         pool_worker_facts one;
         one.place = static_cast<int>(i);
         one.pid = os::pid_of(worker.identity);

@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +22,7 @@
 
 #include "os/checked_call.hpp"
 #include "os/child.hpp"
+#include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
 
@@ -81,6 +84,39 @@ std::error_code open_bell(unique_fd& fd) noexcept {
 void ring(int bell) noexcept {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(bell, &one, sizeof one);  // full: it rings already
+}
+
+namespace {
+
+// The number behind `key` at the beginning of a line; 0 where there is none.
+std::uint64_t number_in_fdinfo(int fd, std::string_view key) noexcept {
+    std::array<char, 32> path{};
+    std::snprintf(path.data(), path.size(), "/proc/self/fdinfo/%d", fd);
+    const uncancellable in_one_piece;
+    const int file = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    std::array<char, 1024> text{};
+    const ssize_t bytes = ::read(file, text.data(), text.size() - 1);
+    ::close(file);
+    if (bytes <= 0) return 0;
+    const std::string_view all(text.data(), static_cast<std::size_t>(bytes));
+    for (std::size_t line = 0; line != std::string_view::npos && line < all.size();) {
+        if (all.substr(line).starts_with(key))
+            return std::strtoull(text.data() + line + key.size(), nullptr, 10);
+        line = all.find('\n', line);
+        if (line != std::string_view::npos) ++line;
+    }
+    return 0;
+}
+
+}  // namespace
+
+std::uint64_t number_of_bell(int fd) noexcept {
+    return number_in_fdinfo(fd, "eventfd-id:");
+}
+
+std::uint64_t pid_of_pidfd(int fd) noexcept {
+    return number_in_fdinfo(fd, "Pid:");
 }
 
 void silence(int bell) noexcept {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <system_error>
 
@@ -47,6 +48,10 @@ void set_worker_signals() noexcept;
 /// A counter that polls readable while it is not 0, and that children share.
 std::error_code open_bell(unique_fd& fd) noexcept;
 void ring(int bell) noexcept;
+/// What a bell or a pidfd is, by the kernel's own number of it: a program that closes what it does not know may have another file
+/// there by now. 0 where that is not known.
+std::uint64_t number_of_bell(int fd) noexcept;
+std::uint64_t pid_of_pidfd(int fd) noexcept;
 void silence(int bell) noexcept;
 
 /// Waits until one of the descriptors is readable; negative ones are left out. `is_readable` says which.

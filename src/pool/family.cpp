@@ -48,13 +48,13 @@ struct dead_child {
 class supervisor {
 public:
     explicit supervisor(pool_family& family)
-        : family_(family), node_(family.pool()), starting_(node_.worker_capacity) {
+        : family_(family), node_(family.pool()), starting_(family.place_count) {
         os::become_subreaper();
         os::block_all_signals();
         leave_other_segments();
         close_descriptors();
         static_cast<void>(os::open_child_signal(signal_));
-        dead_.reserve(node_.worker_capacity);
+        dead_.reserve(family.place_count);
     }
     supervisor(const supervisor&) = delete;
     supervisor& operator=(const supervisor&) = delete;
@@ -130,8 +130,8 @@ protected:
         while (!dead_.empty()) {
             const dead_child dead = dead_.back();
             const bool is_done = try_step([&](root_transaction& tx) {
-                for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
-                    const worker_slot& slot = worker_at(tx.in(), node_, i);
+                for (std::uint32_t i = 0; i < family_.place_count; ++i) {
+                    const worker_slot& slot = family_.places[i];
                     // It is dead and reaped only now, so nobody else has its pid yet, or the table is of before.
                     if (slot.incarnation == 0 || os::pid_of(slot.identity) != dead.pid) continue;
                     settle_death(tx, node_, i, slot.incarnation,
@@ -154,12 +154,12 @@ protected:
     // Whoever is dead in the table, and whose end nobody will tell: of workers that another process has forked, or reaped, before it died.
     bool settle_strangers() {
         bool is_all_done = true;
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
-            const os::process_identity identity = load_word(worker_at(*family_.in, node_, i).identity);
+        for (std::uint32_t i = 0; i < family_.place_count; ++i) {
+            const worker_slot& slot = family_.places[i];
+            const os::process_identity identity = load_word(slot.identity);
             if (identity == 0 || os::is_alive(identity)) continue;
             is_all_done =
                 try_step([&](root_transaction& tx) {
-                    const worker_slot& slot = worker_at(tx.in(), node_, i);
                     // Another one may be there by now, or what was seen was taken back.
                     if (slot.identity != identity) return;
                     settle_death(tx, node_, i, slot.incarnation,
@@ -174,8 +174,8 @@ protected:
     // A worker that has become another program is none any more: it goes, and is settled as any that is killed. Its pid is a child's of
     // this process that is not reaped, so nobody else's.
     void kill_other_programs() noexcept {
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
-            const os::process_identity identity = load_word(worker_at(*family_.in, node_, i).identity);
+        for (const worker_slot& slot : family_.all_places()) {
+            const os::process_identity identity = load_word(slot.identity);
             const pid_t pid = os::pid_of(identity);
             if (identity == 0 || std::find(forked_.begin(), forked_.end(), pid) == forked_.end()) continue;
             if (!os::is_alive(identity)) static_cast<void>(os::signal_by_pid(pid, SIGKILL));
@@ -210,14 +210,14 @@ protected:
     }
 
     [[nodiscard]] bool is_worker(pid_t child) const noexcept {
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i)
-            if (os::pid_of(load_word(worker_at(*family_.in, node_, i).identity)) == child) return true;
+        for (const worker_slot& slot : family_.all_places())
+            if (os::pid_of(load_word(slot.identity)) == child) return true;
         return false;
     }
 
     void kill_workers_of_table() const noexcept {
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
-            const os::process_identity identity = load_word(worker_at(*family_.in, node_, i).identity);
+        for (const worker_slot& slot : family_.all_places()) {
+            const os::process_identity identity = load_word(slot.identity);
             if (identity == 0) continue;
             os::unique_fd worker;
             // Opened, then compared: the pid may be somebody else's by now.
@@ -227,8 +227,8 @@ protected:
     }
 
     [[nodiscard]] bool has_workers() const noexcept {
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i)
-            if (load_word(worker_at(*family_.in, node_, i).incarnation) != 0) return true;
+        for (const worker_slot& slot : family_.all_places())
+            if (load_word(slot.incarnation) != 0) return true;
         return false;
     }
 
@@ -245,15 +245,19 @@ protected:
     // Whether another process has forked a worker for that place.
     virtual bool is_somebody_starting(std::uint32_t /*index*/) noexcept { return false; }
 
-    bool start_missing() {
+    // `all`: also those that nothing waits for yet.
+    bool start_missing(bool all) {
         bool is_all_done = true;
-        for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
+        std::uint64_t needed = all || !family_.idle_timeout.is_given() ? family_.place_count : missing();
+        for (std::uint32_t i = 0; i < family_.place_count; ++i) {
             // It is a worker by now: the table knows it, and it is this process's child still.
-            if (load_word(worker_at(*family_.in, node_, i).incarnation) != 0) {
+            if (load_word(family_.places[i].incarnation) != 0) {
                 starting_[i] = 0;
                 continue;
             }
             if (!is_wanted(i) || starting_[i] != 0 || is_somebody_starting(i)) continue;
+            if (needed == 0) break;
+            --needed;
             pid_t child = 0;
             if (os::fork_process(child)) {
                 is_all_done = false;
@@ -264,6 +268,17 @@ protected:
             forked_.push_back(child);
         }
         return is_all_done;
+    }
+
+    // Where workers leave when they are idle: so many tasks wait without one that is there, or on its way.
+    [[nodiscard]] std::uint64_t missing() noexcept {
+        std::uint64_t there = family_.idle_count();
+        for (std::uint32_t i = 0; i < family_.place_count; ++i)
+            if (load_word(family_.places[i].incarnation) == 0 &&
+                (starting_[i] != 0 || is_somebody_starting(i)))
+                ++there;
+        const std::uint64_t tasks = load_word(node_.waiting_count);
+        return tasks - std::min(tasks, there);
     }
 
     pool_family& family_;
@@ -326,7 +341,7 @@ public:
             }
             is_all_done = give_up_if_hopeless() && is_all_done;
             if (is_finished()) os::end_process(0);
-            is_all_done = start_missing() && is_all_done;
+            is_all_done = start_missing(false) && is_all_done;
             sleep(is_all_done ? longest_sleep : short_sleep, family_.bell.get());
         }
     }
@@ -341,10 +356,8 @@ private:
         const std::uint32_t limit = std::max<std::uint32_t>(3, load_word(node_.target));
         if (load_word(node_.failed_starts) < limit) return true;
         return try_step([&](root_transaction& tx) {
-            for (std::uint32_t i = 0; i < node_.worker_capacity; ++i) {
-                const worker_slot& slot = worker_at(tx.in(), node_, i);
+            for (const worker_slot& slot : family_.all_places())
                 if (slot.incarnation != 0 && slot.stage == worker_stage::ready) return;
-            }
             break_pool(tx, node_, workers_end_early);
         });
     }
@@ -365,7 +378,7 @@ public:
 
     [[noreturn]] void run() {
         // Here, for the first result is waited for. Those that fail are replaced by the nursery.
-        static_cast<void>(start_missing());
+        static_cast<void>(start_missing(true));
         for (;;) {
             if (is_owner_dead()) end_with_owner();
             reap();
@@ -442,6 +455,16 @@ private:
 };
 
 }  // namespace
+
+std::uint32_t pool_family::idle_count() const noexcept {
+    std::uint32_t count = 0;
+    for (const worker_slot& each : all_places()) {
+        if (load_word(each.incarnation) != 0 && load_word(each.task) == 0 &&
+            load_word(each.order) == worker_order::none)
+            ++count;
+    }
+    return count;
+}
 
 void run_guardian(pool_family& family) noexcept {
     guardian(family).run();

@@ -14,15 +14,31 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "os/unique_fd.hpp"
 #include "pool/pool_core.hpp"
+#include <cairn/detail/base/time_limit.hpp>
 #include <cairn/detail/segment/segment.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
+
+/// A library, by where it was loaded.
+struct loaded_object {
+    std::uintptr_t address;
+    std::string name;  // the program's own is empty
+    friend bool operator==(const loaded_object&, const loaded_object&) = default;
+};
+
+/// Which pool, for all processes of its family.
+struct pool_id {
+    std::uint64_t owner;   // process_identity
+    std::uint64_t number;  // among its pools
+    friend bool operator==(const pool_id&, const pool_id&) = default;
+};
 
 /// Made by the owner before it forks; each of the family has a copy.
 struct pool_family {
@@ -30,16 +46,28 @@ struct pool_family {
     root_slot* slot = nullptr;
     std::uint64_t generation = 0;
     segment_offset node = 0;
+    // From the node, once: what a counter reads without the lock goes by these.
+    worker_slot* places = nullptr;
+    std::uint32_t place_count = 0;
+    pool_id id{};
     std::string name;  // "process_pool_executor-1"
+    int retries = 0;
+    time_limit timeout;
+    std::vector<loaded_object> loaded;  // the libraries that the workers have
     os::unique_fd owner_pidfd;
     os::unique_fd bell;  // rung by who wants the nursery to look
+    std::uint64_t bell_number = 0;
     std::function<void()> initializer;
     std::uint64_t max_tasks_per_worker = 0;  // 0: no limit
     std::uint64_t max_worker_memory = 0;     // bytes; 0: no limit
+    time_limit idle_timeout;                 // workers leave, and others are forked when tasks wait
     bool keeps_orphans = false;
     std::vector<int> kept_descriptors;
 
     [[nodiscard]] pool_node& pool() const { return *in->at<pool_node>(node); }
+    [[nodiscard]] std::span<worker_slot> all_places() const noexcept { return {places, place_count}; }
+    /// Of these that are there, those that would take a task.
+    [[nodiscard]] std::uint32_t idle_count() const noexcept;
 };
 
 /// In the child that becomes it; the process ends here.

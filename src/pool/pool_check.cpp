@@ -36,8 +36,7 @@ public:
             audit_.reached(node_.failure, node_.failure_bytes);
         }
         check_levels();
-        walk(node_.first_finished, &node_.last_finished, task_stage::finished);
-        walk(node_.first_collected, nullptr, task_stage::collected);
+        check_lists(node_.lists);
         for (std::uint32_t i = 0; i < node_.worker_capacity && problem_.empty(); ++i) check_worker(i);
         if (problem_.empty() && waiting_ != node_.waiting_count)
             fail("it has " + std::to_string(waiting_) + " waiting tasks, and says " +
@@ -48,6 +47,11 @@ public:
 private:
     void fail(const std::string& what) {
         if (problem_.empty()) problem_ = "pool: " + what;
+    }
+
+    void check_lists(const result_lists& lists) {
+        walk(lists.first_finished, &lists.last_finished, task_stage::finished);
+        walk(lists.first_collected, nullptr, task_stage::collected);
     }
 
     void check_levels() {
@@ -115,6 +119,9 @@ private:
     void check_worker(std::uint32_t index) {
         const worker_slot& slot = worker_at(s_, node_, index);
         if (slot.incarnation > node_.last_incarnation) fail("a worker has a number that was never given");
+        check_lists(slot.lists);
+        if (slot.incarnation == 0 && (slot.lists.first_finished != 0 || slot.lists.first_collected != 0))
+            fail("a worker that has gone has results");
         if (slot.scratch != 0) {
             if (s_.find<std::byte>(slot.scratch, slot.scratch_bytes) == nullptr)
                 return fail("the results of a worker lie outside");

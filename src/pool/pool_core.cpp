@@ -102,13 +102,21 @@ void wait_again(root_transaction& tx, pool_node& node, task_record& task, segmen
     tell_one_worker(tx, node);
 }
 
+// Where the results of that submitter go: to the owner where it has gone.
+result_lists& lists_for(const segment& s, pool_node& node, const task_record& task) noexcept {
+    if (task.submitter == 0 || task.submitter_place >= node.worker_capacity) return node.lists;
+    worker_slot& slot = worker_at(s, node, task.submitter_place);
+    return slot.incarnation == task.submitter ? slot.lists : node.lists;
+}
+
 void be_finished(root_transaction& tx, pool_node& node, task_record& task, segment_offset at,
                  std::uint64_t now) {
-    link_last(tx, node.first_finished, node.last_finished, task, at);
+    result_lists& lists = lists_for(tx.in(), node, task);
+    link_last(tx, lists.first_finished, lists.last_finished, task, at);
     tx.store(task.stage, task_stage::finished);
     tx.store(task.ended, now);
     tx.store(node.results, node.results + 1);
-    wake_all(tx, pool_has_result);
+    wake_all(tx, &lists == &node.lists ? pool_has_result : pool_has_own_result);
     wake(tx, pool_has_room, 1);  // the worker is free
 }
 
@@ -127,7 +135,33 @@ void hand_over(root_transaction& tx, worker_slot& slot, task_record& task, std::
     tx.store(slot.task, 0);
 }
 
+// What has come back to a worker that goes is its owner's to free. Collected are a few at most: as many as are looked at at once.
+void give_results_to_owner(root_transaction& tx, pool_node& node, worker_slot& slot) {
+    const segment& s = tx.in();
+    result_lists& from = slot.lists;
+    result_lists& to = node.lists;
+    if (from.first_collected == 0 && from.first_finished == 0) return;
+    for (segment_offset at = from.first_collected; at != 0;) {
+        task_record& task = task_at(s, at);
+        const segment_offset next = task.next;
+        tx.store(task.stage, task_stage::finished);
+        link_last(tx, to.first_finished, to.last_finished, task, at);
+        at = next;
+    }
+    tx.store(from.first_collected, 0);
+    if (const segment_offset first = from.first_finished; first != 0) {
+        tx.store(task_at(s, first).previous, to.last_finished);
+        if (to.last_finished != 0) tx.store(task_at(s, to.last_finished).next, first);
+        else tx.store(to.first_finished, first);
+        tx.store(to.last_finished, from.last_finished);
+        tx.store(from.first_finished, 0);
+        tx.store(from.last_finished, 0);
+    }
+    tx.store(node.results, node.results + 1);
+}
+
 void clear_worker(root_transaction& tx, pool_node& node, worker_slot& slot) {
+    give_results_to_owner(tx, node, slot);
     tx.store(slot.incarnation, 0);
     tx.store(slot.identity, 0);
     tx.store(slot.participant, 0);
@@ -197,7 +231,7 @@ task_record& task_at(const segment& s, segment_offset task) {
     return *found;
 }
 
-// -- the owner ------------------------------------------------------------------------------------------------------
+// -- submitters -----------------------------------------------------------------------------------------------------
 
 void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at) {
     segment& s = tx.in();
@@ -221,6 +255,8 @@ void push_task(root_transaction& tx, pool_node& node, const new_task& task, segm
     store_word(record.submitted, monotonic_nanoseconds());
     store_word(record.item_count, task.item_count);
     store_word(record.retries, task.retries);
+    store_word(record.submitter_place, task.submitter_place);
+    store_word(record.submitter, task.submitter);
     tx.store(node.last_task, node.last_task + 1);
     wait_again(tx, node, record, at, false);
     tx.commit();
@@ -230,7 +266,7 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
                    withdrawal why) {
     task_record& record = task_at(tx.in(), task);
     if (record.id != id) return false;
-    if (why == withdrawal::expired && record.started != 0) return false;
+    if (why == withdrawal::not_started && record.started != 0) return false;
     if (record.stage != task_stage::waiting) {
         if (why == withdrawal::cancelled && record.stage == task_stage::taken)
             store_word(record.stop_asked, record.stop_asked | stop_by_cancel);
@@ -250,30 +286,30 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
     return true;
 }
 
-segment_offset collect_task(root_transaction& tx, pool_node& node) {
-    const segment_offset at = node.first_finished;
+segment_offset collect_task(root_transaction& tx, result_lists& lists) {
+    const segment_offset at = lists.first_finished;
     if (at == 0) return 0;
     task_record& record = task_at(tx.in(), at);
     tx.begin_change();
-    unlink(tx, node.first_finished, &node.last_finished, record);
-    link_first(tx, node.first_collected, nullptr, record, at);
+    unlink(tx, lists.first_finished, &lists.last_finished, record);
+    link_first(tx, lists.first_collected, nullptr, record, at);
     tx.store(record.stage, task_stage::collected);
     tx.commit();
     return at;
 }
 
-void free_task(root_transaction& tx, pool_node& node, segment_offset task) {
+void free_task(root_transaction& tx, result_lists& lists, segment_offset task) {
     task_record& record = task_at(tx.in(), task);
     tx.begin_change();
-    unlink(tx, node.first_collected, nullptr, record);
+    unlink(tx, lists.first_collected, nullptr, record);
     free_blocks(tx, record, task);
     tx.commit();
 }
 
-void repeat_task(root_transaction& tx, pool_node& node, segment_offset task) {
+void repeat_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task) {
     task_record& record = task_at(tx.in(), task);
     tx.begin_change();
-    unlink(tx, node.first_collected, nullptr, record);
+    unlink(tx, lists.first_collected, nullptr, record);
     const segment_offset result = record.result;
     const std::uint64_t result_bytes = record.result_bytes;
     tx.store(record.result, 0);
@@ -283,6 +319,8 @@ void repeat_task(root_transaction& tx, pool_node& node, segment_offset task) {
     if (result != 0) deallocate(tx, result, result_bytes);
     tx.commit();
 }
+
+// -- the owner ------------------------------------------------------------------------------------------------------
 
 void set_target(root_transaction& tx, pool_node& node, std::uint32_t target) {
     tx.begin_change();

@@ -1,7 +1,8 @@
 // pool_core.hpp - the steps in a pool's life (pool_layout.hpp), each inside a transaction on its root. They know no types, and
 // call no user code.
 //
-// Who does what    the owner submits, withdraws, collects; workers take, finish, leave; whoever has seen a worker's end settles it.
+// Who does what    the owner submits, withdraws, collects; so do workers, for tasks of their own; workers take, finish, leave; whoever
+//                  has seen a worker's end settles it.
 // Kept             a task is in one list, or in one worker's slot. A step that is not committed has not happened: recovery undoes it.
 // Wakes            before the commit, as everywhere (txn/events.hpp).
 //
@@ -32,7 +33,7 @@ worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t in
 /// Throws corrupt_segment.
 task_record& task_at(const segment& s, segment_offset task);
 
-// -- the owner ------------------------------------------------------------------------------------------------------
+// -- submitters -----------------------------------------------------------------------------------------------------
 
 struct new_task {
     std::uint64_t token;
@@ -43,22 +44,27 @@ struct new_task {
     std::uint64_t grace;
     std::uint32_t item_count;
     std::uint32_t retries;
+    std::uint32_t submitter_place;  // of a worker
+    std::uint64_t submitter;        // its incarnation; 0: the owner
 };
 /// Throws segment_full. `at` gets its place.
 void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at);
 enum class withdrawal {
-    cancelled,  // whoever has it is asked to stop
-    expired     // not after it has been started once
+    cancelled,    // whoever has it is asked to stop
+    not_started,  // not after it has been started once
 };
 /// Takes a waiting task out, for good. False when it does not wait any more. `task` is that of `id`, as long as it is not freed.
 bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id,
                    withdrawal why);
-/// Moves the next finished task to those that are collected; 0 when there is none.
-segment_offset collect_task(root_transaction& tx, pool_node& node);
+/// Moves the next finished task to those that are collected; 0 when there is none. `lists` are the submitter's.
+segment_offset collect_task(root_transaction& tx, result_lists& lists);
 /// Frees a collected task.
-void free_task(root_transaction& tx, pool_node& node, segment_offset task);
+void free_task(root_transaction& tx, result_lists& lists, segment_offset task);
 /// Has a collected task of one item done once more, behind those that wait.
-void repeat_task(root_transaction& tx, pool_node& node, segment_offset task);
+void repeat_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task);
+
+// -- the owner ------------------------------------------------------------------------------------------------------
+
 void set_target(root_transaction& tx, pool_node& node, std::uint32_t target);
 void close_pool(root_transaction& tx, pool_node& node);
 /// Whoever has the task is to be killed for it. 0 when nobody has it any more.

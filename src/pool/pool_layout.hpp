@@ -1,9 +1,9 @@
 // pool_layout.hpp - what a pool of worker processes is in its root's arena.
 //
 //   pool_node ─┬─ levels      tasks that wait, a list for each priority, highest first
-//              ├─ finished    tasks that are settled, and whose submitter has not looked yet
-//              ├─ collected   those it is looking at; it frees them
-//              └─ workers     an array of worker_slot; a task that is taken is in its worker's slot and in no list
+//              ├─ lists       of the owner: those of its tasks that are finished, and those that it has collected
+//              └─ workers     an array of worker_slot; a task that is taken is in its worker's slot and in no list. A worker may submit,
+//                             too, and has lists for that
 //
 // Life of a task   waiting -> taken -> finished -> collected -> freed; taken -> waiting when its worker dies before it enters the
 //                  task, when the task may be tried again, and when a worker leaves in the middle of a run. Each arrow is one commit
@@ -27,15 +27,23 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 /// Numbers of the event counts of a pool's root.
 enum pool_event : std::uint32_t {
-    pool_has_task = 0,    // or whatever else an idle worker has to know
-    pool_has_result = 1,  // or whatever else its owner has to know
-    pool_has_room = 2,    // a task was taken
+    pool_has_task = 0,        // or whatever else an idle worker has to know
+    pool_has_result = 1,      // or whatever else its owner has to know
+    pool_has_room = 2,        // a task was taken
+    pool_has_own_result = 3,  // for a task that a worker has submitted
 };
 
 enum class pool_state : std::uint32_t {
     open = 0,
     closing = 1,  // workers leave when no task is left
     broken = 2    // there are no workers, and there will be none: `failure` says why
+};
+
+/// What has come back to a submitter. Those that one which has gone did not collect are the owner's, who frees them.
+struct result_lists {
+    std::uint64_t first_finished;  // offset of a task that it has not looked at yet; 0: none
+    std::uint64_t last_finished;
+    std::uint64_t first_collected;  // of one that it is looking at; it frees them
 };
 
 /// Written under the root's lock, and logged.
@@ -47,9 +55,7 @@ struct pool_node {
     std::uint64_t last_incarnation;  // number given to a worker; never reused
     std::uint64_t levels;            // offset of the first priority_level; 0: none
     std::uint64_t waiting_count;
-    std::uint64_t first_finished;  // offset; 0: none
-    std::uint64_t last_finished;
-    std::uint64_t first_collected;
+    result_lists lists;
     std::uint64_t workers;          // offset of the array. Set by create, then constant
     std::uint32_t worker_capacity;  // places in it. Set by create, then constant
     std::uint32_t target;           // so many places are to have a worker: the first ones
@@ -104,11 +110,12 @@ struct task_record {
     std::uint32_t attempts;  // at the item after those: how often it was taken
     std::uint32_t retries;   // further starts after a death. Constant
     std::uint32_t stop_asked;
-    std::uint32_t is_cut;  // 1: it was ended before all its items were done
-    std::uint32_t reserved_;
+    std::uint32_t is_cut;           // 1: it was ended before all its items were done
+    std::uint32_t submitter_place;  // of the worker that has submitted it. Constant
+    std::uint64_t submitter;        // its incarnation; 0: the owner has. Constant
     std::byte inline_result[inline_result_bytes];
 };
-static_assert(std::is_standard_layout_v<task_record> && sizeof(task_record) == 280);
+static_assert(std::is_standard_layout_v<task_record> && sizeof(task_record) == 288);
 static_assert(offsetof(task_record, inline_result) % 8 == 0);
 
 enum class worker_stage : std::uint32_t { starting = 0, ready = 1 };
@@ -137,7 +144,8 @@ struct worker_slot {
     // the push that counts on it.
     std::uint32_t is_looking;
     std::uint32_t reserved_;
-    std::uint64_t reserved_more_[5];
+    result_lists lists;  // of the tasks that it has submitted
+    std::uint64_t reserved_more_[2];
 };
 static_assert(std::is_standard_layout_v<worker_slot> && sizeof(worker_slot) == 128);
 

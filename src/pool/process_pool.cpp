@@ -1,148 +1,139 @@
-// process_pool.cpp - submitting, cancelling, and the end of a pool; process_pool_collecting.cpp has how results come back.
+// process_pool.cpp - birth and end of a pool, and what it counts; process_pool_submitting.cpp has how tasks go to it, and
+// process_pool_collecting.cpp how their results come back.
 // SPDX-License-Identifier: BSL-1.0
 #include "pool/process_pool.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <string>
 #include <utility>
 
-#include <dlfcn.h>
-#include <link.h>
-
 #include "executors/per_process.hpp"
 #include "executors/settling.hpp"
-#include "executors/timers.hpp"
 #include "os/child.hpp"
 #include "os/identity.hpp"
 #include "os/supervision.hpp"
 #include "os/thread.hpp"
-#include "os/ticks.hpp"
-#include "pool/frames.hpp"
+#include "pool/loaded_code.hpp"
 #include "pool/pool_root.hpp"
 #include "process/stdio.hpp"
 #include "segment/internals.hpp"
-#include <cairn/detail/containers/waiting.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// What the code is in; of no place if that is nothing that was loaded. Asks the loader in the one way that takes no lock: a child that
-// is forked meanwhile does not find one taken.
-loaded_object object_with(const void* code) {
-    dl_find_object found{};
-    if (::_dl_find_object(const_cast<void*>(code), &found) != 0) return {~std::uintptr_t{0}, {}};
-    const char* const name = found.dlfo_link_map == nullptr ? nullptr : found.dlfo_link_map->l_name;
-    return {reinterpret_cast<std::uintptr_t>(found.dlfo_map_start), name == nullptr ? "" : name};
-}
+constinit std::atomic<std::uint64_t> last_pool_number = 0;
 
-// The libraries that the program has loaded by now: whatever begins a file in its memory map is asked for.
-std::vector<loaded_object> loaded_objects() {
-    std::vector<loaded_object> all;
-    std::ifstream maps("/proc/self/maps");
-    for (std::string line; std::getline(maps, line);) {
-        if (line.find('/') == std::string::npos) continue;
-        const std::uintptr_t start = std::strtoull(line.c_str(), nullptr, 16);
-        loaded_object object = object_with(reinterpret_cast<const void*>(start));
-        if (object.address == start) all.push_back(std::move(object));
+// The pools that this process has, as owner or worker: few.
+class pool_list {
+public:
+    void add(process_pool& pool) {
+        const std::lock_guard held(mutex_);
+        all_.push_back(&pool);
     }
-    return all;
-}
+    void remove(const process_pool& pool) noexcept {
+        const std::lock_guard held(mutex_);
+        std::erase(all_, &pool);
+    }
+    std::shared_ptr<process_pool_life> find(const pool_id& id) {
+        const std::lock_guard held(mutex_);
+        for (process_pool* const each : all_)
+            if (each->id() == id) return each->handles().lock();
+        return nullptr;
+    }
 
-// How often who cancels by a kill looks again where the task is.
-constexpr std::chrono::milliseconds between_kill_looks{20};
+private:
+    std::mutex mutex_;
+    std::vector<process_pool*> all_;
+};
 
-std::string milliseconds_text(std::chrono::nanoseconds time) {
-    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) + " ms";
-}
+constinit per_process<pool_list> known_pools;
 
 }  // namespace
 
-// A task that is not due yet, or may not start any more.
-class process_pool::pool_timer final : public timer {
-public:
-    enum class kind { start, expiry };
-    pool_timer(local_state& task, process_pool& pool, kind what) noexcept
-        : task_(task), pool_(pool), what_(what) {}
-
-private:
-    bool claim() noexcept override { return true; }
-    void act() noexcept override {
-        if (what_ == kind::start) pool_.start_due(task_);
-        else pool_.expire(task_);
-    }
-    void keep() noexcept override {
-        task_.add_reference();
-        pool_.add_reference();
-    }
-    void let_go() noexcept override {
-        process_pool& pool = pool_;  // this may go with the task
-        task_.drop_reference();
-        pool.drop_reference();
-    }
-
-    local_state& task_;
-    process_pool& pool_;
-    const kind what_;
-};
-
 // -- birth ----------------------------------------------------------------------------------------------------------
 
-process_pool::process_pool(const process_pool_settings& settings) : settings_(settings) {
+process_pool::process_pool(const process_pool_settings& settings)
+    : settings_(settings), own_family_(std::make_unique<pool_family>()), family_(own_family_.get()) {
     static_cast<void>(cancel_mutex());  // made here, where that may fail
     make_root();
     start_guardian();
     try {
         start_collector();
+        known_pools.get().add(*this);
     } catch (...) {
         end_family();
         throw;
     }
 }
 
+process_pool::process_pool(pool_family& family, std::uint32_t place)
+    : family_(&family), self_(&family.places[place]), place_(place) {
+    settings_.name = family.name;
+    settings_.max_workers = family.place_count;
+    settings_.retries = family.retries;
+    settings_.timeout = family.timeout;
+    static_cast<void>(cancel_mutex());
+    known_pools.get().add(*this);
+}
+
 process_pool::~process_pool() {
+    if (is_of_this_process()) {
+        if (pool_list* const list = known_pools.find(); list != nullptr) list->remove(*this);
+        leave_lost_descriptors();
+    }
     // Nobody refers to it any more. One that cancelled the last task may still be about it.
     const std::lock_guard last_one(cancel_mutex());
 }
 
+std::shared_ptr<process_pool_life> process_pool::find(const pool_id& id) {
+    return known_pools.get().find(id);
+}
+
 root_transaction process_pool::begin() const {
-    return root_transaction(*family_.in, *family_.slot, family_.generation);
+    return root_transaction(*family_->in, *family_->slot, family_->generation);
 }
 
 void process_pool::make_root() {
     manager_.emplace();
     root_reference root = pool_access::make(*manager_, settings_.name, settings_.max_workers);
-    family_.in = root.in;
-    family_.slot = root.slot;
-    family_.generation = root.generation;
-    family_.node = root.node;
+    family_->in = root.in;
+    family_->slot = root.slot;
+    family_->generation = root.generation;
+    family_->node = root.node;
+    family_->places = &worker_at(*root.in, node(), 0);
+    family_->place_count = settings_.max_workers;
+    family_->id = {.owner = root.in->internals().identity, .number = last_pool_number.fetch_add(1) + 1};
 }
 
 void process_pool::start_guardian() {
     const auto refuse = [this](const char* what, const std::error_code& error) {
         throw system_failure("make " + settings_.name + ": " + what + ": " + error.message(), error);
     };
-    family_.name = settings_.name;
-    family_.initializer = settings_.initializer;
-    family_.max_tasks_per_worker = settings_.max_tasks_per_worker;
-    family_.max_worker_memory = settings_.max_worker_memory;
-    family_.keeps_orphans = settings_.keep_orphans;
+    pool_family& family = *family_;
+    family.name = settings_.name;
+    family.retries = settings_.retries;
+    family.timeout = settings_.timeout;
+    family.initializer = settings_.initializer;
+    family.max_tasks_per_worker = settings_.max_tasks_per_worker;
+    family.max_worker_memory = settings_.max_worker_memory;
+    family.idle_timeout = settings_.idle_timeout;
+    family.keeps_orphans = settings_.keep_orphans;
     // The owner opens it, so that it is the owner's, whatever becomes of the pid.
-    if (const auto error = os::open_pidfd(os::own_pid(), family_.owner_pidfd)) refuse("pidfd_open", error);
-    if (const auto error = os::open_bell(family_.bell)) refuse("eventfd", error);
-    loaded_ = loaded_objects();
+    if (const auto error = os::open_pidfd(os::own_pid(), family.owner_pidfd)) refuse("pidfd_open", error);
+    if (const auto error = os::open_bell(family.bell)) refuse("eventfd", error);
+    family.bell_number = os::number_of_bell(family.bell.get());
+    family.loaded = loaded_objects();
     prepare_worker_exit();
     flush_before_fork();
     pid_t child = 0;
     const os::blocked_signals until_it_is_ready;
     if (const auto error = os::fork_process(child)) refuse("fork", error);
-    if (child == 0) run_guardian(family_);
+    if (child == 0) run_guardian(family);
     guardian_ = child;
     static_cast<void>(os::open_pidfd(child, guardian_pidfd_));
 }
@@ -150,407 +141,12 @@ void process_pool::start_guardian() {
 void process_pool::start_collector() {
     add_reference();  // the thread's
     const auto error = os::start_quiet_joinable(collector_, &collector_body, this);
+    has_collector_ = !error;
     if (!error) return;
     drop_reference();
-    throw system_failure("make " + settings_.name + ": pthread_create: " + error.message(), error);
-}
-
-// -- submitting -----------------------------------------------------------------------------------------------------
-
-void process_pool::check_open(const char* operation) const {
-    if (!is_of_this_process()) {
-        throw invalid_state(
-            std::string(operation) + " " + settings_.name +
-            ": it belongs to the process that this one was forked from; make an executor here");
-    }
-}
-
-// Workers have the program as it was when the pool was made.
-void process_pool::check_code(const remote_part& part) {
-    const void* const first = reinterpret_cast<const void*>(part.entry);
-    for (const void* code : {first, part.address}) {
-        if (code == nullptr) continue;
-        // Few, and in the order of their use: the program itself, mostly.
-        if (code == last_checked_[0].load(std::memory_order_relaxed) ||
-            code == last_checked_[1].load(std::memory_order_relaxed))
-            continue;
-        const loaded_object object = object_with(code);
-        if (std::find(loaded_.begin(), loaded_.end(), object) != loaded_.end()) {
-            if (object.name.empty())
-                last_checked_[code == first ? 0 : 1].store(code, std::memory_order_relaxed);
-            continue;
-        }
-        throw refused(
-            "submit to " + settings_.name +
-            ": the function is in a library that was loaded after the executor was made, so its workers do "
-            "not have it; load it before, or make another executor");
-    }
-}
-
-void process_pool::prepare(local_state& task, const task_options* options, std::chrono::nanoseconds delay) {
-    task_access::core(task) = this;
-    task_access::submitted(task) = os::ticks();
-    if (options == nullptr && delay.count() == 0) return;
-    task_extras& extras = task_access::extras(task);
-    if (options != nullptr) {
-        if (const int retries = options->retries.value_or(0); retries < 0) {
-            throw invalid_argument("submit to " + settings_.name + ": .retries is " +
-                                   std::to_string(retries) + ", expected 0 or more");
-        }
-        extras.options = *options;
-    }
-    if (delay.count() != 0 || extras.options.retry_if)
-        extras.start = std::make_unique<pool_timer>(task, *this, pool_timer::kind::start);
-    if (extras.options.expires.is_given()) {
-        extras.expiry = std::make_unique<pool_timer>(task, *this, pool_timer::kind::expiry);
-    }
-}
-
-void process_pool::submit(task_ptr task, const task_options* options, std::chrono::nanoseconds delay) {
-    check_open("submit to");
-    remote_part* const part = task_access::remote(*task);
-    if (part == nullptr) {
-        throw invalid_argument("submit to " + settings_.name +
-                               " by any_executor: a callable of this process does not travel; submit to the "
-                               "process_pool_executor itself");
-    }
-    check_code(*part);
-    if (!watches_exit_.load(std::memory_order_relaxed)) {
-        // Objects that are static were made by now, so they are destroyed after what is registered here has run.
-        watches_exit_.store(true, std::memory_order_relaxed);
-        watch_for_exit();
-    }
-    prepare(*task, options, delay);
-    {
-        const lock held(mutex_);
-        if (is_closed_)
-            throw invalid_state("submit to " + settings_.name +
-                                ": cannot schedule new futures after shutdown");
-        ++pending_;  // the pool stays open for it
-        if (delay.count() != 0) later_.emplace(task.get(), task);
-    }
-    try {
-        task_extras* const extras = task_access::extras_if_any(*task);
-        const bool expires = extras != nullptr && extras->expiry;
-        const steady_time expiry =
-            expires ? deadline_after(extras->options.expires.nanoseconds()) : no_deadline;
-        if (delay.count() != 0) set_timer(*extras->start, deadline_after(delay));
-        else submit_now(task);
-        // Now that there is something to be taken back: waiting for room may have taken longer.
-        if (expires && !task->is_settled()) set_timer(*extras->expiry, expiry);
-    } catch (...) {
-        task_access::stop_timers(*task);
-        {
-            const lock held(mutex_);
-            later_.erase(task.get());
-        }
-        one_less();
-        throw;
-    }
-}
-
-void process_pool::submit_following(task_ptr task) {
-    submit(std::move(task), nullptr, std::chrono::nanoseconds(0));
-}
-
-void process_pool::submit_now(const task_ptr& task) {
-    if (runs_in_caller(*task)) return run_in_caller(*task);
-    if (settings_.check_and_reject) ask_check();
-    push(task);
-}
-
-// Tasks that would wait for a worker, with `more`. Places whose worker is on its way count as free.
-std::int64_t process_pool::backlog(std::int64_t more) const {
-    const auto tasks = static_cast<std::int64_t>(load_word(node().waiting_count));
-    std::int64_t free = load_word(node().target);
-    for (std::uint32_t i = 0; i < node().worker_capacity; ++i)
-        if (load_word(worker_at(*family_.in, node(), i).task) != 0) --free;
-    return std::max<std::int64_t>(0, tasks + more - free);
-}
-
-bool process_pool::is_own_helper() const noexcept {
-    return own_place.is_settling ||
-           (!is_collector_joined_ && ::pthread_equal(collector_, os::own_thread()) != 0);
-}
-
-// Whether there is no room, and the caller is to run it. Waits for room where that is asked for.
-bool process_pool::runs_in_caller(const local_state& /*task*/) {
-    if (settings_.max_pending < 0) return false;
-    std::optional<root_wait> wait;
-    while (backlog(1) > settings_.max_pending && load_word(node().state) != pool_state::broken) {
-        if (is_own_helper()) return false;  // would wait for itself
-        switch (settings_.when_full) {
-            case when_full::run_here: return true;
-            case when_full::reject: {
-                const lock held(mutex_);
-                ++counts_.rejected;
-            }
-                throw rejected_submission("submit to " + settings_.name + ": " +
-                                          std::to_string(settings_.max_pending) +
-                                          " tasks wait already, which is .max_pending");
-            case when_full::block: break;
-        }
-        const std::uint64_t seen = load_word(node().taken);
-        if (!wait)
-            wait.emplace(*family_.in, *family_.slot, family_.generation, pool_has_room, no_deadline,
-                         std::stop_token{});
-        else wait->pause(node().taken, seen, [] { return true; });
-        root_transaction tx = begin();
-        if (backlog(1) > settings_.max_pending) static_cast<void>(wait->may_go_on(tx));
-    }
-    return false;
-}
-
-void process_pool::ask_check() {
-    try {
-        settings_.check_and_reject(any_executor(core_ptr::sharing(this)),
-                                   static_cast<std::size_t>(backlog(0)));
-    } catch (...) {
-        const lock held(mutex_);
-        ++counts_.rejected;
-        throw;
-    }
-}
-
-void process_pool::push(const task_ptr& task) {
-    remote_part& part = *task_access::remote(*task);
-    const task_extras* const extras = task_access::extras_if_any(*task);
-    std::uint32_t place = 0;
-    {
-        const lock held(mutex_);
-        if (free_entries_.empty()) {
-            // Room to free it is made here, where that may fail.
-            if (free_entries_.capacity() <= entries_.size() || to_free_.capacity() <= entries_.size()) {
-                free_entries_.reserve(2 * entries_.size() + 16);
-                to_free_.reserve(2 * entries_.size() + 16);
-            }
-            entries_.emplace_back();
-            place = static_cast<std::uint32_t>(entries_.size() - 1);
-        } else {
-            place = free_entries_.back();
-            free_entries_.pop_back();
-        }
-        entries_[place].task = task;
-        part.token = place;
-    }
-    const auto let_go = [&] {
-        const lock held(mutex_);
-        entries_[place] = {};
-        free_entries_.push_back(place);
-    };
-    const time_limit timeout =
-        extras != nullptr && extras->options.timeout.is_given() ? extras->options.timeout : settings_.timeout;
-    const auto nanoseconds = [](const time_limit& limit) {
-        return limit.is_given()
-                   ? std::max<std::uint64_t>(1, static_cast<std::uint64_t>(limit.nanoseconds().count()))
-                   : 0;
-    };
-    // Taken out of the state, which is somebody else's from the commit on.
-    const std::vector<std::byte> input = std::move(part.input);
-    const new_task what{
-        .token = place,
-        .callee = reinterpret_cast<std::uint64_t>(part.entry),
-        .input = input,
-        .priority = extras == nullptr ? 0 : extras->options.priority,
-        .timeout = nanoseconds(timeout),
-        .grace = extras == nullptr ? 0 : nanoseconds(extras->options.grace),
-        .item_count = part.item_count,
-        .retries = static_cast<std::uint32_t>(
-            extras == nullptr ? settings_.retries : extras->options.retries.value_or(settings_.retries))};
-    segment_offset at = 0;
-    std::uint64_t id = 0;
-    bool is_broken = false;
-    try {
-        root_transaction tx = begin();
-        is_broken = node().state == pool_state::broken;
-        if (!is_broken) {
-            push_task(tx, node(), what, at);
-            id = task_at(*family_.in, at).id;
-            // Here, while no worker can have it: it comes back to the entry.
-            store_word(part.record, at);
-            store_word(part.id, id);
-        }
-    } catch (const segment_full&) {
-        let_go();
-        throw segment_full("submit to " + settings_.name + ": no memory for the task; nothing was submitted");
-    } catch (...) {
-        let_go();
-        throw;
-    }
-    if (is_broken) {
-        let_go();
-        std::rethrow_exception(why_broken(*task));
-    }
-    const lock held(mutex_);
-    if (is_parked_) wake_.notify_one();
-}
-
-void process_pool::start_due(local_state& task) noexcept {
-    task_ptr due;
-    {
-        const lock held(mutex_);
-        const auto at = later_.find(&task);
-        if (at == later_.end()) return;
-        due = std::move(at->second);
-        later_.erase(at);
-    }
-    try {
-        remote_part& part = *task_access::remote(task);
-        if (const segment_offset record = load_word(part.record); record != 0) {  // once more
-            root_transaction tx = begin();
-            repeat_task(tx, node(), record);
-        } else {
-            push(due);
-        }
-    } catch (...) {
-        settle_as(task, caught_exception());
-    }
-}
-
-void process_pool::expire(local_state& task) noexcept {
-    try {
-        if (!withdraw_for(task, withdrawal::expired)) return;
-    } catch (const std::exception&) {
-        return;
-    }
-    if (!task_access::step(task, word_stage::pending, word_stage::settling)) return;
-    const task_extras& extras = *task_access::extras_if_any(task);
-    forget(task, false);
-    end_of(task, true, 0, 0);
-    task_access::drop_call(task);
-    task_access::settle_with(
-        task, std::make_exception_ptr(timeout_error(
-                  "result of " + task_name(task) + ": it had not started when it expired, after " +
-                  milliseconds_text(extras.options.expires.nanoseconds()))));
-    one_less();
-}
-
-// What a submitter runs itself, as a worker would.
-class process_pool::submitter_run final : public remote_run {
-public:
-    explicit submitter_run(const remote_part& part)
-        : remote_run(part.input, 0, part.item_count, part.item_count) {}
-    [[nodiscard]] std::span<const std::byte> frames() const noexcept { return frames_; }
-    [[nodiscard]] bool is_asked_to_stop() const noexcept override { return false; }
-    [[nodiscard]] std::stop_token stop_token() override { return {}; }
-    [[nodiscard]] int attempt() const noexcept override { return 1; }
-    [[nodiscard]] std::uint64_t id() const noexcept override { return 0; }
-
-private:
-    void item_begins(std::uint32_t /*index*/) override {}
-    void item_has_ended(std::uint32_t /*index*/) noexcept override { end_ = frames_.size(); }
-    std::byte* room_for(std::size_t bytes, bool is_exception) override {
-        frames_.resize(end_ + frame_bytes(bytes));
-        const result_frame frame{bytes, is_exception ? frame_kind::exception : frame_kind::value, 0};
-        std::memcpy(frames_.data() + end_, &frame, sizeof frame);
-        return frames_.data() + end_ + sizeof frame;
-    }
-
-    std::vector<std::byte> frames_;
-    std::size_t end_ = 0;
-};
-
-void process_pool::run_in_caller(local_state& task) {
-    if (!task_access::step(task, word_stage::pending, word_stage::running)) return;
-    remote_part& part = *task_access::remote(task);
-    const std::uint64_t begin = monotonic_nanoseconds();
-    submitter_run run(part);
-    {
-        const running_task here(task);
-        part.entry(run);
-    }
-    part.frames = run.frames();
-    std::exception_ptr error;
-    const attempt_end how = task_access::call(task, error);
-    part.frames = {};
-    end_of(task, how == attempt_end::exception, monotonic_nanoseconds() - begin, 0);
-    task_access::drop_call(task);
-    if (how == attempt_end::value) task_access::settle(task, word_stage::value);
-    else task_access::settle_with(task, std::move(error));
-    one_less();
-}
-
-// -- cancelling -----------------------------------------------------------------------------------------------------
-
-bool process_pool::withdraw(local_state& task) {
-    return withdraw_for(task, withdrawal::cancelled);
-}
-
-bool process_pool::withdraw_for(local_state& task, withdrawal why) {
-    remote_part& part = *task_access::remote(task);
-    {
-        const lock held(mutex_);
-        if (const auto at = later_.find(&task); at != later_.end()) {
-            if (why == withdrawal::expired && load_word(part.record) != 0)
-                return false;  // it has been started
-            later_.erase(at);
-            // After an exception, to be tried again.
-            if (const segment_offset record = load_word(part.record); record != 0) to_free_.push_back(record);
-            store_word(part.record, 0);
-            return true;
-        }
-    }
-    if (load_word(part.record) == 0) return false;
-    root_transaction tx = begin();
-    // Under the lock: it is freed under that, and not named here any more by then.
-    const segment_offset record = load_word(part.record);
-    if (record == 0 || !withdraw_task(tx, node(), record, load_word(part.id), why)) return false;
-    store_word(part.record, 0);
-    return true;
-}
-
-// It was withdrawn: its entry is free.
-void process_pool::forget(local_state& task, bool is_cancelled) noexcept {
-    task_ptr gone;
-    const remote_part& part = *task_access::remote(task);
-    const lock held(mutex_);
-    if (is_cancelled) ++counts_.cancelled;
-    if (part.token < entries_.size() && entries_[part.token].task.get() == &task) {
-        gone = std::move(entries_[part.token].task);
-        entries_[part.token] = {};
-        free_entries_.push_back(static_cast<std::uint32_t>(part.token));
-    }
-    if (is_cancelled) {
-        --pending_;
-        if (pending_ == 0) all_settled_.notify_all();
-        wake_.notify_one();
-    }
-}
-
-bool process_pool::has_started(const local_state& task) const noexcept {
-    const remote_part& part = *task_access::remote(task);
-    const segment_offset at = load_word(part.record);
-    const auto* const record = at == 0 ? nullptr : family_.in->find<task_record>(at);
-    if (record == nullptr) return false;
-    // A hint, as any answer is old by the time it is given. The record is the task's until that is settled.
-    return load_word(record->stage) != task_stage::waiting && load_word(record->id) == load_word(part.id);
-}
-
-// withdraw() has done that, under the root's lock: the record may be freed at any other time.
-void process_pool::ask_to_stop(local_state& /*task*/) noexcept {}
-
-bool process_pool::cancel_by_kill(local_state& task) {
-    check_open("cancel a task of");
-    const core_ptr kept = core_ptr::sharing(this);
-    const remote_part& part = *task_access::remote(task);
-    // Between the two looks it may have been given back by a worker that died, or taken: until one of them finds it.
-    while (!task.is_settled()) {
-        if (task.cancel()) return true;
-        os::process_identity worker = 0;
-        if (load_word(part.record) != 0) {
-            root_transaction tx = begin();
-            const segment_offset at = load_word(part.record);
-            if (at != 0) worker = order_cancel(tx, node(), at, load_word(part.id));
-        }
-        if (worker != 0) {
-            os::unique_fd pidfd;
-            // Opened, then compared: the pid may be somebody else's by now.
-            if (!os::open_pidfd(os::pid_of(worker), pidfd) && os::is_alive(worker))
-                static_cast<void>(os::signal_by_pidfd(pidfd.get(), SIGKILL));
-        }
-        task.wait_until(deadline_after(between_kill_looks));
-    }
-    return task_access::stage(task) == word_stage::cancelled;
+    throw system_failure((is_owner() ? "make " : "submit to ") + settings_.name +
+                             ": pthread_create: " + error.message(),
+                         error);
 }
 
 // -- the end --------------------------------------------------------------------------------------------------------
@@ -571,9 +167,8 @@ void process_pool::signal_workers(int signal) {
     {
         root_transaction tx = begin();
         order_all(tx, node());  // no further attempts, no further items
-        for (std::uint32_t i = 0; i < node().worker_capacity; ++i)
-            if (const worker_slot& slot = worker_at(*family_.in, node(), i); slot.incarnation != 0)
-                workers.push_back(slot.identity);
+        for (const worker_slot& slot : family_->all_places())
+            if (slot.incarnation != 0) workers.push_back(slot.identity);
     }
     for (const os::process_identity worker : workers) {
         os::unique_fd pidfd;
@@ -583,19 +178,19 @@ void process_pool::signal_workers(int signal) {
 }
 
 void process_pool::terminate() {
-    check_open("terminate");
+    check_owner("terminate");
     cancel_waiting();
     signal_workers(SIGTERM);
 }
 
 void process_pool::kill() {
-    check_open("kill");
+    check_owner("kill");
     cancel_waiting();
     signal_workers(SIGKILL);
 }
 
 void process_pool::shutdown(const shutdown_options& options) {
-    check_open("shut down");
+    check_owner("shut down");
     {
         const lock held(mutex_);
         is_closed_ = true;
@@ -613,6 +208,7 @@ void process_pool::shutdown(const shutdown_options& options) {
 
 void process_pool::let_go() noexcept {
     const core_ptr own(this);
+    if (!is_owner()) return;
     if (!is_of_this_process()) {
         // The parent's: its guardian, thread and locks are none of ours.
         add_reference();
@@ -659,21 +255,13 @@ std::size_t process_pool::queue_size() const {
 std::size_t process_pool::worker_count() const {
     if (!is_of_this_process()) return 0;
     std::size_t count = 0;
-    for (std::uint32_t i = 0; i < node().worker_capacity; ++i)
-        if (load_word(worker_at(*family_.in, node(), i).incarnation) != 0) ++count;
+    for (const worker_slot& slot : family_->all_places())
+        if (load_word(slot.incarnation) != 0) ++count;
     return count;
 }
 
 std::size_t process_pool::idle_worker_count() const {
-    if (!is_of_this_process()) return 0;
-    std::size_t count = 0;
-    for (std::uint32_t i = 0; i < node().worker_capacity; ++i) {
-        const worker_slot& slot = worker_at(*family_.in, node(), i);
-        if (load_word(slot.incarnation) != 0 && load_word(slot.task) == 0 &&
-            load_word(slot.order) == worker_order::none)
-            ++count;
-    }
-    return count;
+    return is_of_this_process() ? family_->idle_count() : 0;
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,11 +1,15 @@
-// process_pool.hpp - the owner's side of a pool of worker processes: what process_pool_executor and pool refer to.
+// process_pool.hpp - a submitter's side of a pool of worker processes: what process_pool_executor and pool refer to.
 //
+// Submitters     the owner, which has made the pool; and each of the workers, whose tasks may submit to their own pool: a process_pool of
+//                their own, with futures and results of its own, which neither makes nor ends anything.
 // Futures        are those of this process (local_state.hpp). A task's record in the segment has a token, by which its state is found when
 //                it comes back.
 // Collecting     takes finished tasks over, decodes them, settles their futures. Whoever waits for a result does it himself for a while
 //                (help), so that a round trip costs no further thread; else the collector thread does, which sleeps on the pool's event.
 // Collector      stands by while others collect, and parks when nothing is pending. It is also who tells waiting tasks when the pool is
-//                broken, closes the pool when it is shut down and done, and takes over where guardian and nursery were killed.
+//                broken, and, in the owner, closes the pool when it is shut down and done, and takes over where guardian and nursery were
+//                killed. A worker has one from its first submission on.
+// Waiting        in a worker, for a task of its own that nobody has begun, is running it: a pool of one can wait for itself.
 // Locks          mutex_ is of this process, and is not held over user code, nor while the pool's root is locked or waited for.
 //
 // SPDX-License-Identifier: BSL-1.0
@@ -31,6 +35,15 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
+/// What the handles of a pool share; it ends with the last of them.
+struct process_pool_life {
+    explicit process_pool_life(core_ptr c) noexcept : core(std::move(c)) {}
+    process_pool_life(const process_pool_life&) = delete;
+    process_pool_life& operator=(const process_pool_life&) = delete;
+    ~process_pool_life() { core.release()->let_go(); }
+    core_ptr core;
+};
+
 struct process_pool_settings {
     std::string name;
     std::uint32_t max_workers = 1;
@@ -38,6 +51,7 @@ struct process_pool_settings {
     std::function<void()> initializer;
     std::uint64_t max_tasks_per_worker = 0;
     std::uint64_t max_worker_memory = 0;
+    time_limit idle_timeout;
     rejection_check check_and_reject;
     std::int64_t max_pending = -1;  // no bound
     enum when_full when_full = when_full::block;
@@ -45,17 +59,19 @@ struct process_pool_settings {
     bool keep_orphans = false;
 };
 
-/// A library, by where it was loaded.
-struct loaded_object {
-    std::uintptr_t address;
-    std::string name;  // the program's own is empty
-    friend bool operator==(const loaded_object&, const loaded_object&) = default;
-};
-
 class process_pool final : public executor_core {
 public:
+    /// Makes it: this process is its owner.
     explicit process_pool(const process_pool_settings& settings);
+    /// In its worker at that place, which has it from its birth to its end.
+    process_pool(pool_family& family, std::uint32_t place);
     ~process_pool() override;
+
+    [[nodiscard]] const pool_id& id() const noexcept { return family_->id; }
+    /// What the handles share of the pool of that number, where this process has it: as its owner, or as a worker. Else null.
+    static std::shared_ptr<process_pool_life> find(const pool_id& id);
+    /// For its first handle.
+    std::weak_ptr<process_pool_life>& handles() noexcept { return handles_; }
 
     void submit(task_ptr task, const task_options* options, std::chrono::nanoseconds delay) override;
     void submit_following(task_ptr task) override;
@@ -65,6 +81,8 @@ public:
     void ask_to_stop(local_state& task) noexcept override;
     void somebody_waits() noexcept override;
     bool help(local_state& task, steady_time deadline) override;
+    bool run_here(local_state& task) override;
+    void run_one_if_stuck() override;
 
     void shutdown(const shutdown_options& options) override;
     void terminate() override;
@@ -90,20 +108,26 @@ private:
     };
 
     [[nodiscard]] root_transaction begin() const;
-    [[nodiscard]] pool_node& node() const noexcept { return family_.pool(); }
+    [[nodiscard]] pool_node& node() const noexcept { return family_->pool(); }
+    [[nodiscard]] bool is_owner() const noexcept { return self_ == nullptr; }
+    [[nodiscard]] result_lists& lists() const noexcept { return is_owner() ? node().lists : self_->lists; }
     void make_root();
     void start_guardian();
     void start_collector();
+    void need_collector();
 
     void check_open(const char* operation) const;
+    void check_owner(const char* operation) const;
     void check_code(const remote_part& part);
     void prepare(local_state& task, const task_options* options, std::chrono::nanoseconds delay);
-    bool withdraw_for(local_state& task, withdrawal why);
+    /// `input` gets back what the task was submitted with.
+    bool withdraw_for(local_state& task, withdrawal why, std::vector<std::byte>* input = nullptr);
     void submit_now(const task_ptr& task);
     [[nodiscard]] bool runs_in_caller(const local_state& task);
     [[nodiscard]] std::int64_t backlog(std::int64_t more) const;
     void ask_check();
     void push(const task_ptr& task);
+    void call_for_workers() noexcept;
     void start_due(local_state& task) noexcept;
     void expire(local_state& task) noexcept;
     void run_in_caller(local_state& task);
@@ -128,16 +152,22 @@ private:
     void settle_waiting_as_broken();
     [[nodiscard]] std::exception_ptr why_broken(const local_state& task) const;
     void end_family();
+    [[nodiscard]] bool has_guardians_pidfd() const noexcept;
+    [[nodiscard]] bool has_bell() const noexcept;
+    void leave_lost_descriptors() noexcept;
     void notice_end_of_guardian() noexcept;
     [[nodiscard]] bool is_own_helper() const noexcept;
 
     process_pool_settings settings_;
     std::optional<manager> manager_;
-    pool_family family_;
+    std::unique_ptr<pool_family> own_family_;  // the owner's
+    pool_family* family_;
+    worker_slot* self_ = nullptr;  // of the worker that this is in; null in the owner
+    std::uint32_t place_ = 0;      // its place
+    std::weak_ptr<process_pool_life> handles_;
     pid_t guardian_ = 0;
     os::unique_fd guardian_pidfd_;
     std::atomic<bool> watches_exit_{false};
-    std::vector<loaded_object> loaded_;                              // the libraries that the workers have
     std::atomic<const void*> last_checked_[2] = {nullptr, nullptr};  // code of the program itself
 
     mutable std::mutex mutex_;
@@ -157,6 +187,8 @@ private:
     executor_statistics counts_;
     std::uint64_t runtime_ = 0;  // nanoseconds, of all executed
     std::uint64_t queue_time_ = 0;
+    std::mutex start_mutex_;
+    bool has_collector_ = false;
     bool is_collector_joined_ = false;
     pthread_t collector_{};
 };

@@ -66,8 +66,10 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
     std::span<const std::byte> payload;
     // Of those that fail alone: a map has a million others.
     const auto result = [&whose] { return "result of " + task_name(whose) + ": "; };
+    remote_part& part = *task_access::remote(whose);
     if (!reader.next(kind, payload)) {
-        if (!task_access::remote(whose)->is_cut) throw corrupt_segment(result() + "it makes no sense");
+        if (!part.is_cut) throw corrupt_segment(result() + "it makes no sense");
+        part.has_died = true;
         error = std::make_exception_ptr(
             worker_died(result() + "its worker was killed, with all it was to do", {.attempts = 0}));
         return std::nullopt;
@@ -83,6 +85,7 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
             return std::nullopt;
         case frame_kind::died:
             if (!read_report(payload, report)) break;
+            part.has_died = true;
             error = std::make_exception_ptr(
                 worker_died(result() + "its worker " + std::to_string(report.worker) + " (pid " +
                                 std::to_string(report.pid) + ") " + kind_of_end(report) +
@@ -109,9 +112,9 @@ bool process_pool::collect() {
     }
     {
         root_transaction tx = begin();
-        for (const segment_offset each : done) free_task(tx, node(), each);
+        for (const segment_offset each : done) free_task(tx, lists(), each);
         while (count != most_at_once) {
-            const segment_offset at = collect_task(tx, node());
+            const segment_offset at = collect_task(tx, lists());
             if (at == 0) break;
             got[count++] = at;
         }
@@ -161,7 +164,7 @@ void process_pool::give_up(const std::exception_ptr& error) noexcept {
 }
 
 void process_pool::deliver(segment_offset at) {
-    const task_record& record = task_at(*family_.in, at);
+    const task_record& record = task_at(*family_->in, at);
     const std::uint64_t token = load_word(record.token);  // once: it is input
     task_ptr task;
     {
@@ -176,34 +179,21 @@ void process_pool::deliver(segment_offset at) {
     }
     remote_part& part = *task_access::remote(*task);
     const std::byte* const begin =
-        record.result == 0 ? record.inline_result : family_.in->at<std::byte>(record.result);
+        record.result == 0 ? record.inline_result : family_->in->at<std::byte>(record.result);
     const std::uint64_t bytes = record.result == 0 ? inline_result_bytes : record.result_bytes;
-    if (record.result != 0 && family_.in->find<std::byte>(record.result, bytes) == nullptr)
-        throw_damaged(*family_.in, *family_.slot);
+    if (record.result != 0 && family_->in->find<std::byte>(record.result, bytes) == nullptr)
+        throw_damaged(*family_->in, *family_->slot);
     part.is_cut = record.is_cut != 0;
+    part.has_died = false;
     part.frames = {begin,
                    part.is_cut ? std::min(bytes, end_of_frames(begin, bytes, record.items_done)) : bytes};
     std::exception_ptr error;
     attempt_end how = task_access::call(*task, error);
     part.frames = {};
     if (how == attempt_end::exception && try_again(*task, at, error)) return;
-    // It was ordered to be killed for a cancel: it has ended as that.
-    bool is_cancelled = false;
-    if (how == attempt_end::exception && (load_word(record.stop_asked) & stop_by_kill) != 0) {
-        try {
-            std::rethrow_exception(error);
-        } catch (const worker_died&) {
-            is_cancelled = true;
-        } catch (...) {}
-    }
-    bool is_death = false;
-    if (how == attempt_end::exception && !is_cancelled) {
-        try {
-            std::rethrow_exception(error);
-        } catch (const worker_died&) {
-            is_death = true;
-        } catch (...) {}
-    }
+    // One that was ordered to be killed for a cancel has ended as that.
+    const bool is_death = how == attempt_end::exception && part.has_died;
+    const bool is_cancelled = is_death && (load_word(record.stop_asked) & stop_by_kill) != 0;
     const std::uint64_t total = record.ended - std::min(record.ended, record.submitted);
     const std::uint64_t queued = record.started - std::min(record.started, record.submitted);
     {
@@ -235,14 +225,13 @@ void process_pool::deliver(segment_offset at) {
 // After an exception that retry_if accepts: waits again, now or later.
 bool process_pool::try_again(local_state& task, segment_offset at, const std::exception_ptr& error) {
     const task_extras* const extras = task_access::extras_if_any(task);
-    const task_record& record = task_at(*family_.in, at);
+    const task_record& record = task_at(*family_->in, at);
     if (extras == nullptr || !extras->options.retry_if || record.item_count != 1 ||
         record.attempts > record.retries || load_word(record.stop_asked) != 0)
         return false;
+    if (task_access::remote(task)->has_died) return false;  // its further starts were those of the pool
     try {
         std::rethrow_exception(error);
-    } catch (const worker_died&) {
-        return false;  // its further starts were those of the pool
     } catch (const std::exception& e) {
         try {
             if (!extras->options.retry_if(e)) return false;
@@ -275,16 +264,18 @@ bool process_pool::try_again(local_state& task, segment_offset at, const std::ex
     }
     {
         root_transaction tx = begin();
-        repeat_task(tx, node(), at);
+        repeat_task(tx, node(), lists(), at);
     }
+    call_for_workers();
     const lock held(mutex_);
     ++counts_.retried;
     return true;
 }
 
 void process_pool::settle_as(local_state& task, std::exception_ptr error) noexcept {
-    if (!task_access::step(task, word_stage::pending, word_stage::settling)) return;
-    forget(task, false);
+    const bool is_mine = task_access::step(task, word_stage::pending, word_stage::settling);
+    forget(task, false);  // also where somebody else settles it: it does not come back
+    if (!is_mine) return;
     task_access::stop_timers(task);
     end_of(task, true, 0, 0);
     task_access::drop_call(task);
@@ -332,12 +323,14 @@ bool process_pool::help(local_state& task, steady_time deadline) {
     const steady_time until = std::min(deadline, std::chrono::steady_clock::now() + longest_help);
     std::uint64_t seen = load_word(node().results) - 1;
     bool is_settled = task.is_settled();
+    // A worker sees the results of others, too.
+    const auto has_some = [this] { return is_owner() || load_word(self_->lists.first_finished) != 0; };
     try {
         for (int i = 0; !is_settled; ++i) {
             // acquire: the lock says so again
             if (const std::uint64_t now = __atomic_load_n(&node().results, __ATOMIC_ACQUIRE); now != seen) {
                 seen = now;
-                while (collect()) {}
+                while (has_some() && collect()) {}
             } else {
                 pause_reader();
                 if (i % 16 == 15 && std::chrono::steady_clock::now() >= until) break;
@@ -377,7 +370,7 @@ void process_pool::collect_until_end() {
         try {
             const std::uint64_t seen = load_word(node().results);
             const auto now = std::chrono::steady_clock::now();
-            if (now >= next_family_look) {
+            if (is_owner() && now >= next_family_look) {
                 next_family_look = now + between_family_looks;
                 look_after_family();
             }
@@ -394,7 +387,7 @@ void process_pool::collect_until_end() {
             os::sleep_for(milliseconds(10));  // no memory: not at full speed
         }
     }
-    end_family();
+    if (is_owner()) end_family();
     const lock held(mutex_);
     has_ended_ = true;
     all_settled_.notify_all();
@@ -418,13 +411,14 @@ void process_pool::stand_by(lock& held) {
 }
 
 void process_pool::wait_for_results(std::uint64_t seen) {
-    root_wait wait(*family_.in, *family_.slot, family_.generation, pool_has_result,
-                   deadline_after(between_family_looks), {});
+    root_wait wait(*family_->in, *family_->slot, family_->generation,
+                   is_owner() ? pool_has_result : pool_has_own_result, deadline_after(between_family_looks),
+                   {});
     for (;;) {
         wait.pause(node().results, seen, [] { return false; });
         root_transaction tx = begin();
         const bool is_to_be_told = node().state == pool_state::broken && node().waiting_count != 0;
-        if (node().first_finished != 0 || is_to_be_told || !wait.may_go_on(tx)) return;
+        if (lists().first_finished != 0 || is_to_be_told || !wait.may_go_on(tx)) return;
         seen = node().results;
     }
 }
@@ -438,8 +432,8 @@ void process_pool::look_after_family() {
     notice_end_of_guardian();
     root_transaction tx = begin();
     if (node().nursery != 0 && os::is_alive(node().nursery)) return;  // goes on alone
-    for (std::uint32_t i = 0; i < node().worker_capacity; ++i) {
-        const worker_slot& slot = worker_at(*family_.in, node(), i);
+    for (std::uint32_t i = 0; i < family_->place_count; ++i) {
+        const worker_slot& slot = family_->places[i];
         if (slot.incarnation == 0 || os::is_alive(slot.identity)) continue;
         try {
             settle_death(tx, node(), i, slot.incarnation,
@@ -459,7 +453,7 @@ std::exception_ptr process_pool::why_broken(const local_state& task) const {
         const segment_offset at = load_word(node().failure);
         const std::uint64_t bytes =
             std::min<std::uint64_t>(load_word(node().failure_bytes), longest_failure_text);
-        if (const auto* const text = family_.in->find<std::byte>(at, bytes); text != nullptr) {
+        if (const auto* const text = family_->in->find<std::byte>(at, bytes); text != nullptr) {
             why.resize(bytes);
             copy_out(why.data(), text, bytes);
         }
@@ -498,20 +492,37 @@ void process_pool::end_family() {
         close_pool(tx, node());
     } catch (const error&) {
         // Then by force.
-        if (guardian_pidfd_.valid()) static_cast<void>(os::signal_by_pidfd(guardian_pidfd_.get(), SIGKILL));
+        if (has_guardians_pidfd()) static_cast<void>(os::signal_by_pidfd(guardian_pidfd_.get(), SIGKILL));
     }
-    os::ring(family_.bell.get());
+    // Where that number is another file by now, the nursery sees it a second later.
+    if (has_bell()) os::ring(family_->bell.get());
     while (guardian_ != 0) {
         bool is_ended = false;
-        if (guardian_pidfd_.valid()) {
-            if (os::wait_readable(guardian_pidfd_.get(), std::chrono::seconds(1), is_ended)) break;
-        } else {
+        if (!has_guardians_pidfd() ||
+            os::wait_readable(guardian_pidfd_.get(), std::chrono::seconds(1), is_ended))
             os::sleep_for(milliseconds(2));
-        }
         os::child_status status;
         const auto error = os::try_reap_by_pid(guardian_, status);
         if (error || status.ended) guardian_ = 0;
     }
+}
+
+bool process_pool::has_bell() const noexcept {
+    return os::number_of_bell(family_->bell.get()) == family_->bell_number;
+}
+
+bool process_pool::has_guardians_pidfd() const noexcept {
+    return guardian_pidfd_.valid() &&
+           os::pid_of_pidfd(guardian_pidfd_.get()) == static_cast<std::uint64_t>(guardian_);
+}
+
+// Numbers that the program has closed, and used again, are not this pool's to close.
+void process_pool::leave_lost_descriptors() noexcept {
+    if (!own_family_) return;
+    const auto own_pid = static_cast<std::uint64_t>(os::own_pid());
+    if (os::pid_of_pidfd(family_->owner_pidfd.get()) != own_pid)
+        static_cast<void>(family_->owner_pidfd.release());
+    if (!has_bell()) static_cast<void>(family_->bell.release());
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -51,8 +53,7 @@ detail::process_pool_settings checked(const pool_kind& kind, const process_pool_
     if (options.max_worker_memory)
         s.max_worker_memory = within<std::uint64_t>(kind, ".max_worker_memory", *options.max_worker_memory, 1,
                                                     std::numeric_limits<std::uint64_t>::max());
-    if (options.idle_timeout.is_given())
-        throw invalid_argument("make a " + kind.name + ": .idle_timeout is not there yet for processes");
+    s.idle_timeout = options.idle_timeout;
     s.check_and_reject = options.check_and_reject;
     if (options.max_pending)
         s.max_pending = within<std::int64_t>(kind, ".max_pending", *options.max_pending, 0,
@@ -73,18 +74,30 @@ detail::core_ptr make_process_pool(const std::string& name, const process_pool_o
 
 namespace detail {
 
-struct process_pool_handle::life {
-    explicit life(core_ptr c) noexcept : core(std::move(c)) {}
-    life(const life&) = delete;
-    life& operator=(const life&) = delete;
-    ~life() { core.release()->let_go(); }
-    core_ptr core;
-};
-
 process_pool_handle::process_pool_handle(core_ptr core)
-    : executor_handle(core), life_(std::make_shared<life>(std::move(core))) {}
+    : executor_handle(core), life_(std::make_shared<process_pool_life>(std::move(core))) {
+    static_cast<process_pool&>(*core_).handles() = life_;
+}
+
+process_pool_handle::process_pool_handle(std::shared_ptr<process_pool_life> life) noexcept
+    : executor_handle(life->core), life_(std::move(life)) {}
 
 process_pool_handle::~process_pool_handle() = default;
+
+void process_pool_handle::encode_to(std::byte* to) const {
+    const pool_id& id = static_cast<const process_pool&>(*core_).id();
+    std::memcpy(to, &id, encoded_pool_bytes);
+}
+
+process_pool_handle process_pool_handle::decode_from(std::span<const std::byte> bytes, const char* type) {
+    static_assert(sizeof(pool_id) == encoded_pool_bytes);
+    pool_id id{};
+    if (bytes.size() != sizeof id) throw_undecodable(type, bytes.size());
+    std::memcpy(&id, bytes.data(), sizeof id);
+    if (auto life = process_pool::find(id); life != nullptr) return process_pool_handle(std::move(life));
+    throw refused("take over a " + std::string(type) +
+                  ": this process is neither its owner nor one of its workers, or it has ended");
+}
 
 namespace {
 
@@ -201,6 +214,11 @@ pool::pool(const pool_options& options)
                                                      .when_full = options.when_full,
                                                      .timeout = options.timeout,
                                                      .keep_orphans = options.keep_orphans})) {}
+
+process_pool_executor::process_pool_executor(detail::process_pool_handle handle) noexcept
+    : process_pool_handle(std::move(handle)) {}
+
+pool::pool(detail::process_pool_handle handle) noexcept : process_pool_handle(std::move(handle)) {}
 
 pool::pool(int workers) : pool(pool_options{.workers = workers}) {}
 

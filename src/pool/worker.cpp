@@ -27,6 +27,7 @@
 #include "pool/exceptions.hpp"
 #include "pool/family.hpp"
 #include "pool/frames.hpp"
+#include "pool/process_pool.hpp"
 #include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
 #include "process/stdio.hpp"
@@ -76,11 +77,15 @@ constexpr std::chrono::milliseconds between_stop_looks{2};
 class worker {
 public:
     worker(pool_family& family, std::uint32_t index)
-        : family_(family), index_(index), node_(family.pool()), self_(worker_at(*family.in, node_, index)) {}
+        : family_(family), index_(index), node_(family.pool()), self_(family.places[index]) {}
 
     [[noreturn]] void run() {
         if (!claim()) os::end_process(worker_not_wanted);
-        const worker_place place{.core = nullptr,
+        // Its tasks may submit to their own pool. The handle, and with it this, are there until the process ends.
+        const core_ptr pool(new process_pool(family_, index_));
+        const auto handle = std::make_shared<process_pool_life>(pool);
+        static_cast<process_pool&>(*pool).handles() = handle;
+        const worker_place place{.core = pool.get(),
                                  .worker = this,
                                  .id = static_cast<int>(index_),
                                  .made_by = own_process_mark_here()};
@@ -169,7 +174,10 @@ private:
                 look(seen);
             } else {
                 if (!wait) {
-                    wait.emplace(*family_.in, *family_.slot, family_.generation, pool_has_task, no_deadline,
+                    const steady_time until = family_.idle_timeout.is_given()
+                                                  ? deadline_after(family_.idle_timeout.nanoseconds())
+                                                  : no_deadline;
+                    wait.emplace(*family_.in, *family_.slot, family_.generation, pool_has_task, until,
                                  std::stop_token{});
                     wait->skip_looking();
                 }
@@ -183,7 +191,10 @@ private:
             }
             seen = node_.changes;
             if (std::exchange(looks, false)) continue;
-            static_cast<void>(wait->may_go_on(tx));
+            if (!wait->may_go_on(tx)) {
+                leave_pool(tx, node_, self_);
+                return false;
+            }
         }
     }
 

@@ -192,6 +192,23 @@ pool_step somebody_sleeps(std::uint32_t event) {
     return [=](bare_pool& p) { p.pretend_sleeper(event); };
 }
 
+// So many tasks of that worker have come back to it, by worker 0.
+pool_step returned_to_worker(std::uint32_t index, std::uint64_t count) {
+    return all_of({with_worker(0), with_worker(index), [=](bare_pool& p) {
+                       for (std::uint64_t i = 0; i < count; ++i) {
+                           p.push({.token = 10 + i, .by = static_cast<int>(index)});
+                           p.take(0);
+                           p.run_items(0, 8);
+                       }
+                       p.take(0);
+                   }});
+}
+pool_step collected_by(std::uint32_t index, std::uint64_t count) {
+    return [=](bare_pool& p) {
+        for (std::uint64_t i = 0; i < count; ++i) p.collect(static_cast<int>(index));
+    };
+}
+
 void add_owner_rows(pool_table& rows) {
     const auto push = [](bare_pool& p) { p.push({.token = 77, .input_bytes = 40}); };
     rows.add("push, the first", {[](bare_pool&) {}}, push);
@@ -281,6 +298,32 @@ void add_worker_rows(pool_table& rows) {
         [](bare_pool& p) { p.leave(1); });
 }
 
+// A worker submits, as the owner does.
+void add_nested_rows(pool_table& rows) {
+    rows.add("push, by a worker", all_of({pushed(1), with_worker(2)}),
+             [](bare_pool& p) { p.push({.token = 77, .input_bytes = 40, .by = 2}); });
+    rows.add("finish, for a worker",
+             all_of({returned_to_worker(1, 1), pushed(1, {.token = 20, .by = 1}), taken_by(0), done(0, 1),
+                     somebody_sleeps(stored::pool_has_own_result)}),
+             [](bare_pool& p) { p.take(0); });
+    rows.add("finish, for a worker that has gone",
+             all_of({finished(1), with_worker(1), pushed(1, {.token = 20, .by = 1}),
+                     [](bare_pool& p) { p.leave(1); }, with_worker(1), taken_by(0), done(0, 1)}),
+             [](bare_pool& p) { p.take(0); });
+    rows.add("collect, by a worker", returned_to_worker(1, 2), [](bare_pool& p) { p.collect(1); });
+    rows.add("free, by a worker", all_of({returned_to_worker(1, 3), collected_by(1, 2)}),
+             [](bare_pool& p) { p.free(p.first_collected(1), 1); });
+    rows.add("repeat, by a worker", all_of({returned_to_worker(1, 2), collected_by(1, 1)}),
+             [](bare_pool& p) { p.repeat(p.first_collected(1), 1); });
+    rows.add("leave, with collected results", all_of({returned_to_worker(1, 2), collected_by(1, 2)}),
+             [](bare_pool& p) { p.leave(1); });
+    rows.add("leave, with results that it has not collected", returned_to_worker(1, 2),
+             [](bare_pool& p) { p.leave(1); });
+    rows.add("leave, the owner has results, too",
+             all_of({finished(2), with_worker(1), returned_to_worker(1, 3), collected_by(1, 1)}),
+             [](bare_pool& p) { p.leave(1); });
+}
+
 void add_death_rows(pool_table& rows) {
     const auto killed = [](bare_pool& p) { p.kill(1, -SIGKILL); };
     rows.add(
@@ -312,6 +355,10 @@ void add_death_rows(pool_table& rows) {
         "count_failed_start", [](bare_pool&) {}, [](bare_pool& p) { p.count_failed_start(); });
     rows.add(
         "register_nursery", [](bare_pool&) {}, [](bare_pool& p) { p.register_nursery(4711); });
+    rows.add("settle, in a task that it has submitted itself",
+             all_of({with_worker(1), pushed(2, {.by = 1}), taken_by(1), begun(1)}), killed);
+    rows.add("settle, with results that it has not collected",
+             all_of({returned_to_worker(1, 4), collected_by(1, 2)}), killed);
     rows.add("break", all_of({pushed(2), with_worker(1), somebody_sleeps(stored::pool_has_room)}),
              [](bare_pool& p) { p.break_it("no processes"); });
 }
@@ -322,6 +369,7 @@ void add_pool_rows(experiment_table& table) {
     pool_table rows(table);
     add_owner_rows(rows);
     add_worker_rows(rows);
+    add_nested_rows(rows);
     add_death_rows(rows);
 }
 

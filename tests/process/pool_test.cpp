@@ -60,6 +60,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+const auto watchdog = patiently(20s);
+
 long square(long x) {
     return x * x;
 }
@@ -417,6 +419,32 @@ TEST_CASE("statistics count as those of threads, and print like futurist's") {
     CHECK(text.str().find("failures=1, executed=6") != std::string::npos);
     for (int i = 0; i < 2000 && ex.num_workers() != 2; ++i) std::this_thread::sleep_for(1ms);
     CHECK(ex.num_workers() == 2);
+}
+
+TEST_CASE("idle workers end after idle_timeout, and others come when tasks wait") {
+    cairn::process_pool_executor ex({.max_workers = 2, .idle_timeout = 20ms});
+    for (int round = 0; round < 3; ++round) {
+        std::vector<cairn::future<int>> all;
+        for (int i = 0; i < 10; ++i) all.push_back(ex.submit([](int x) { return 2 * x; }, i));
+        for (int i = 0; i < 10; ++i) CHECK(all[static_cast<std::size_t>(i)].result(watchdog) == 2 * i);
+        const auto until = std::chrono::steady_clock::now() + watchdog;
+        while (ex.num_workers() != 0 && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(1ms);
+        CHECK(ex.num_workers() == 0);
+    }
+    // Also for what follows from an exception, or is due later.
+    CHECK(ex.submit_after(
+                50ms, [](int x) { return x; }, 4)
+              .result(watchdog) == 4);
+    const auto fails_once = [] {
+        if (cairn::this_task::attempt() == 1) throw std::runtime_error("once");
+        return cairn::this_task::attempt();
+    };
+    CHECK(
+        ex.submit(
+              {.retries = 1, .retry_if = [](const std::exception&) { return true; }, .backoff = {100ms, 1s}},
+              fails_once)
+            .result(watchdog) == 2);
 }
 
 }  // namespace pool_test

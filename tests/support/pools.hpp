@@ -24,11 +24,13 @@ struct bare_task {
     std::uint32_t retries = 0;
     std::int64_t priority = 0;
     std::uint64_t input_bytes = 0;
+    int by = -1;  // the worker that submits it; less than 0: the owner
 };
 
 class bare_pool {
 public:
     static constexpr const char* name = "subject";
+    static constexpr int owner = -1;
 
     static void create(const cairn::manager& m, std::uint32_t workers) {
         static_cast<void>(stored::pool_access::make(m, name, workers));
@@ -57,16 +59,19 @@ public:
         stored::segment_offset at = 0;
         auto tx = begin();
         try {
-            stored::push_task(tx, node(),
-                              {.token = task.token,
-                               .callee = 0,
-                               .input = input,
-                               .priority = task.priority,
-                               .timeout = 0,
-                               .grace = 0,
-                               .item_count = task.items,
-                               .retries = task.retries},
-                              at);
+            stored::push_task(
+                tx, node(),
+                {.token = task.token,
+                 .callee = 0,
+                 .input = input,
+                 .priority = task.priority,
+                 .timeout = 0,
+                 .grace = 0,
+                 .item_count = task.items,
+                 .retries = task.retries,
+                 .submitter_place = task.by < 0 ? 0U : static_cast<std::uint32_t>(task.by),
+                 .submitter = task.by < 0 ? 0U : worker(static_cast<std::uint32_t>(task.by)).incarnation},
+                at);
         } catch (const cairn::segment_full&) {}
         return at;
     }
@@ -83,24 +88,26 @@ public:
         const stored::segment_offset at = worker(index).task;
         return stored::withdraw_task(tx, node(), at, stored::task_at(in(), at).id, why);
     }
-    stored::segment_offset collect() {
+    stored::segment_offset collect(int by = owner) {
         auto tx = begin();
-        return stored::collect_task(tx, node());
+        return stored::collect_task(tx, lists(by));
     }
-    void free(stored::segment_offset at) {
+    void free(stored::segment_offset at, int by = owner) {
         auto tx = begin();
-        stored::free_task(tx, node(), at);
+        stored::free_task(tx, lists(by), at);
     }
-    [[nodiscard]] stored::segment_offset first_collected() const { return node().first_collected; }
+    [[nodiscard]] stored::segment_offset first_collected(int by = owner) const {
+        return lists(by).first_collected;
+    }
     [[nodiscard]] stored::segment_offset second_collected() const {
-        return stored::task_at(in(), node().first_collected).next;
+        return stored::task_at(in(), first_collected()).next;
     }
     void free_collected() {
         while (first_collected() != 0) free(first_collected());
     }
-    void repeat(stored::segment_offset at) {
+    void repeat(stored::segment_offset at, int by = owner) {
         auto tx = begin();
-        stored::repeat_task(tx, node(), at);
+        stored::repeat_task(tx, node(), lists(by), at);
     }
     void set_target(std::uint32_t target) {
         auto tx = begin();
@@ -217,6 +224,14 @@ public:
     /// Sets the flag of a sleeper that there is none of: the wake is a system call.
     void pretend_sleeper(std::uint32_t event) { stored::store_word(slot().events[event].waiters, 1); }
 
+    /// What must hold, and does not; empty as a rule.
+    [[nodiscard]] std::string problem() const {
+        const auto tx = begin();
+        cairn::detail::arena_audit audit(in(), slot());
+        audit.reached(slot().type_name, slot().type_name_bytes + 1);
+        const std::string found = stored::check_pool(in(), node(), audit);
+        return found.empty() ? audit.finish() : found;
+    }
     /// Of tasks in any list, or in a worker's hands.
     [[nodiscard]] std::uint64_t count_tasks() const {
         std::uint64_t count = 0;
@@ -249,8 +264,8 @@ public:
             text += std::string(where) + ": token " + std::to_string(task.token) + " items " +
                     std::to_string(task.items_done) + "/" + std::to_string(task.item_count) + " attempts " +
                     std::to_string(task.attempts) + " stage " + std::to_string(static_cast<int>(task.stage)) +
-                    " input " + std::to_string(task.input_bytes) + " results " +
-                    std::to_string(task.result_bytes) + frames_of(task) + "\n";
+                    " by " + std::to_string(task.submitter) + " input " + std::to_string(task.input_bytes) +
+                    " results " + std::to_string(task.result_bytes) + frames_of(task) + "\n";
         });
         return text;
     }
@@ -258,6 +273,9 @@ public:
     static constexpr std::uint64_t now = 1'000'000;
 
 private:
+    [[nodiscard]] stored::result_lists& lists(int by) const {
+        return by < 0 ? node().lists : worker(static_cast<std::uint32_t>(by)).lists;
+    }
     [[nodiscard]] std::byte* frames_of(std::uint32_t index) const {
         const stored::worker_slot& w = worker(index);
         return w.scratch == 0 ? task_of(index).inline_result : in().at<std::byte>(w.scratch);
@@ -280,10 +298,13 @@ private:
             walk("waiting", level.first);
             at = level.next;
         }
-        walk("finished", node().first_finished);
-        walk("collected", node().first_collected);
-        for (std::uint32_t i = 0; i < node().worker_capacity; ++i)
+        walk("finished", node().lists.first_finished);
+        walk("collected", node().lists.first_collected);
+        for (std::uint32_t i = 0; i < node().worker_capacity; ++i) {
             if (worker(i).task != 0) fn(("taken by " + std::to_string(i)).c_str(), task_of(i));
+            walk(("finished for " + std::to_string(i)).c_str(), worker(i).lists.first_finished);
+            walk(("collected by " + std::to_string(i)).c_str(), worker(i).lists.first_collected);
+        }
     }
 
     [[nodiscard]] stored::segment_offset find(std::uint64_t token) const {

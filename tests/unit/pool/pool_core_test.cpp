@@ -274,7 +274,7 @@ TEST_CASE("what has been started once does not expire, and is asked to stop by a
     f.pool.push({.token = 0, .retries = 3});
     REQUIRE(f.pool.claim(0));
     REQUIRE(f.pool.take(0) == next_step::run);
-    CHECK_FALSE(f.pool.withdraw_taken(0, stored::withdrawal::expired));
+    CHECK_FALSE(f.pool.withdraw_taken(0, stored::withdrawal::not_started));
     CHECK(f.pool.task_of(0).stop_asked == 0);
     CHECK_FALSE(f.pool.withdraw_taken(0, stored::withdrawal::cancelled));
     CHECK(f.pool.task_of(0).stop_asked == stored::stop_by_cancel);
@@ -358,6 +358,53 @@ TEST_CASE("a pool's memory is what it was when all its tasks have come and gone"
     for (int i = 0; i < 5; ++i) round();
     CHECK(f.m.stats().used_bytes == before);
     CHECK(f.m.objects().front().kind == "pool");
+}
+
+TEST_CASE("what a worker has submitted comes back to it, what the owner has to the owner") {
+    fixture f;
+    REQUIRE(f.pool.claim(0));
+    REQUIRE(f.pool.claim(1));
+    f.pool.push({.token = 1, .by = 0});
+    f.pool.push({.token = 2});
+    f.pool.push({.token = 3, .by = 0});
+    for (int i = 0; i < 3; ++i) f.run(1);
+    CHECK(f.pool.take(1) == next_step::wait);
+    CHECK(f.collect_all() == "2");
+    for (const std::uint64_t token : {1U, 3U}) {
+        const stored::segment_offset at = f.pool.collect(0);
+        REQUIRE(at != 0);
+        CHECK(stored::task_at(f.pool.in(), at).token == token);
+        f.pool.free(at, 0);
+    }
+    CHECK(f.pool.collect(0) == 0);
+    CHECK(f.pool.count_tasks() == 0);
+    CHECK(f.pool.problem() == "");
+}
+
+TEST_CASE("results that a worker did not collect are the owner's to free, whether it leaves or dies") {
+    for (const bool dies : {false, true}) {
+        CAPTURE(dies);
+        fixture f;
+        REQUIRE(f.pool.claim(0));
+        REQUIRE(f.pool.claim(1));
+        f.pool.push({.token = 5});
+        for (std::uint64_t token = 1; token <= 4; ++token) f.pool.push({.token = token, .by = 0});
+        for (int i = 0; i < 4; ++i) f.run(1);
+        CHECK(f.pool.take(1) == next_step::run);  // hands the fourth over, and has the fifth
+        REQUIRE(f.pool.collect(0) != 0);
+        REQUIRE(f.pool.collect(0) != 0);
+        if (dies) CHECK(f.pool.kill(0, -SIGKILL));
+        else f.pool.leave(0);
+        CHECK(f.pool.problem() == "");
+        // One that was submitted by a worker which has gone: to the owner, too, and not to who has its place now.
+        REQUIRE(f.pool.claim(0));
+        f.pool.run_items(1, 8);
+        CHECK(f.pool.take(1) == next_step::wait);
+        CHECK(f.pool.collect(0) == 0);
+        CHECK(f.collect_all() == "5 2 1 3 4");
+        CHECK(f.pool.count_tasks() == 0);
+        CHECK(f.pool.problem() == "");
+    }
 }
 
 }  // namespace pool_core_test

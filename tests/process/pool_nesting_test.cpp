@@ -1,0 +1,204 @@
+// pool_nesting_test.cpp - tasks that submit to the pool that they run in.
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <numeric>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "support/patience.hpp"
+#include "support/sanitizers.hpp"
+#include <cairn/cairn.hpp>
+
+namespace pool_nesting_test {
+
+using namespace cairn_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const auto watchdog = patiently(60s);
+
+long fib(cairn::process_pool_executor ex, long n) {
+    if (n < 2) return n;
+    cairn::future<long> first = ex.submit(fib, ex, n - 1);
+    const long second = fib(ex, n - 2);
+    return first.result() + second;
+}
+
+std::vector<int> sorted(cairn::pool pool, std::vector<int> all) {
+    if (all.size() < 200) {
+        std::sort(all.begin(), all.end());
+        return all;
+    }
+    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
+    auto left = pool.apply_async(sorted, pool, std::vector<int>(all.begin(), middle));
+    auto right = pool.apply_async(sorted, pool, std::vector<int>(middle, all.end()));
+    const std::vector<int> a = left.result();
+    const std::vector<int> b = right.result();
+    std::vector<int> merged(all.size());
+    std::merge(a.begin(), a.end(), b.begin(), b.end(), merged.begin());
+    return merged;
+}
+
+long square(long x) {
+    return x * x;
+}
+
+}  // namespace
+
+TEST_CASE("a task submits to its own pool and waits for that, to any depth, with any number of workers") {
+    for (const int workers : {1, 2, 3}) {
+        CAPTURE(workers);
+        cairn::process_pool_executor ex(workers);
+        CHECK(ex.submit(fib, ex, 10L).result(watchdog) == 55);
+        const auto stats = ex.statistics();
+        CHECK(stats.executed == 1);  // those of this process
+    }
+}
+
+TEST_CASE("divide and conquer in a pool") {
+    std::mt19937 random(7);  // NOLINT: the same each time
+    std::vector<int> numbers(5000);
+    for (int& each : numbers) each = static_cast<int>(random());
+    std::vector<int> expected = numbers;
+    std::sort(expected.begin(), expected.end());
+    cairn::pool pool(2);
+    CHECK(pool.apply_async(sorted, pool, numbers).result(watchdog) == expected);
+}
+
+TEST_CASE(
+    "in a task, map and the waits for several futures work on the own pool, also where it has one worker") {
+    cairn::pool pool(1);
+    const auto by_map = [](cairn::pool own) {
+        const std::vector<long> all = own.map(square, std::vector<long>{1, 2, 3, 4, 5});
+        return std::accumulate(all.begin(), all.end(), 0L);
+    };
+    CHECK(pool.apply_async(by_map, pool).result(watchdog) == 55);
+    const auto by_wait = [](cairn::pool own) {
+        std::vector<cairn::future<long>> all;
+        for (long i = 0; i < 20; ++i) all.push_back(own.apply_async(square, i));
+        const auto [done, left] = cairn::wait_for_all(all);
+        return done.size() + 100 * left.size();
+    };
+    CHECK(pool.apply_async(by_wait, pool).result(watchdog) == 20);
+    const auto one_by_one = [](cairn::pool own) {
+        std::vector<cairn::future<long>> all;
+        for (long i = 0; i < 20; ++i) all.push_back(own.apply_async(square, i));
+        long sum = 0;
+        for (auto& each : cairn::as_completed(all)) sum += each.result();
+        return sum;
+    };
+    CHECK(pool.apply_async(one_by_one, pool).result(watchdog) == 2470);
+}
+
+TEST_CASE("exceptions of a nested task arrive, a callback and then() run in the worker") {
+    cairn::process_pool_executor ex(2);
+    const auto throws = [](cairn::process_pool_executor own) -> std::string {
+        auto f = own.submit([](int x) -> int { throw std::out_of_range("no " + std::to_string(x)); }, 7);
+        try {
+            f.result();
+        } catch (const std::out_of_range& e) {
+            return e.what();
+        }
+        return "nothing";
+    };
+    CHECK(ex.submit(throws, ex).result(watchdog) == "no 7");
+    const auto continues = [](cairn::process_pool_executor own) {
+        return own.submit(square, 6L).then([](cairn::future<long> f) { return f.result() + 1; }).result();
+    };
+    CHECK(ex.submit(continues, ex).result(watchdog) == 37);
+}
+
+TEST_CASE("what a task submits and does not wait for is done, also when its worker leaves") {
+    const cairn::manager m;
+    static std::optional<cairn::list<long>> marks;
+    marks = m.list<long>("marks");
+    {
+        cairn::process_pool_executor ex({.max_workers = 2, .max_tasks_per_worker = 1});
+        for (long i = 0; i < 10; ++i) {
+            ex.submit([](cairn::process_pool_executor own,
+                         long x) { own.submit([](long y) { marks->push_back(y); }, x); },
+                      ex, i);
+        }
+    }
+    std::vector<long> all = marks->snapshot();
+    std::sort(all.begin(), all.end());
+    std::vector<long> expected(10);
+    std::iota(expected.begin(), expected.end(), 0);
+    CHECK(all == expected);
+}
+
+TEST_CASE("a worker is killed while it waits for what it has submitted: its task is tried again, nothing is "
+          "left behind") {
+    cairn::process_pool_executor ex({.max_workers = 2, .retries = 1});
+    const auto outer = [](cairn::process_pool_executor own) {
+        std::vector<cairn::future<long>> all;
+        for (long i = 0; i < 50; ++i) all.push_back(own.submit(square, i));
+        if (cairn::this_task::attempt() == 1) {
+            all.front().result();
+            ::kill(::getpid(), SIGKILL);
+        }
+        long sum = 0;
+        for (const auto& each : all) sum += each.result();
+        return sum;
+    };
+    CHECK(ex.submit(outer, ex).result(watchdog) == 40425);
+    CHECK(ex.submit(square, 3L).result(watchdog) == 9);
+}
+
+TEST_CASE("a nested task dies: worker_died for who waits for it, or another attempt") {
+    cairn::process_pool_executor ex(2);
+    const auto outer = [](cairn::process_pool_executor own, int retries) -> int {
+        auto f = own.submit({.retries = retries}, [] {
+            if (cairn::this_task::attempt() == 1) ::kill(::getpid(), SIGKILL);
+            return 5;
+        });
+        // Not before somebody else has it: it would be run here.
+        while (!f.running() && !f.done()) std::this_thread::sleep_for(1ms);
+        try {
+            return f.result();
+        } catch (const cairn::worker_died&) {
+            return -1;
+        }
+    };
+    CHECK(ex.submit(outer, ex, 0).result(watchdog) == -1);
+    CHECK(ex.submit(outer, ex, 1).result(watchdog) == 5);
+}
+
+TEST_CASE("a worker does not end its pool, and says so") {
+    cairn::process_pool_executor ex(1);
+    const auto tries = [](cairn::process_pool_executor own) -> std::string {
+        try {
+            own.shutdown({});
+        } catch (const cairn::invalid_state& e) {
+            return e.what();
+        }
+        return "nothing";
+    };
+    CHECK(ex.submit(tries, ex).result(watchdog).find("one of its workers") != std::string::npos);
+    CHECK(ex.submit(square, 4L).result(watchdog) == 16);
+}
+
+TEST_CASE("the handle of a pool that the worker does not know is refused, and the pool goes on") {
+    cairn::process_pool_executor ex(1);
+    cairn::process_pool_executor later(1);
+    CHECK_THROWS_AS(ex.submit([](cairn::process_pool_executor) {}, later).result(watchdog), cairn::refused);
+    CHECK(ex.submit(square, 4L).result(watchdog) == 16);
+}
+
+TEST_CASE("a handle that comes back is the same pool: it ends with the last of them") {
+    std::optional<cairn::pool> pool(std::in_place, 1);
+    std::optional<cairn::pool> same(pool->apply([](cairn::pool own) { return own; }, *pool));
+    pool.reset();
+    CHECK(same->apply(square, 5L) == 25);
+}
+
+}  // namespace pool_nesting_test
