@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "executors/per_process.hpp"
 #include "executors/settling.hpp"
 #include "executors/task_access.hpp"
 #include "executors/thread_pool.hpp"
@@ -116,7 +117,7 @@ void dynamic_thread_pool_executor::maintain() {
 
 int this_worker::id() noexcept {
     const detail::worker_place* const place = detail::own_place.worker;
-    return place != nullptr && place->made_by == *detail::process_mark ? place->id : -1;
+    return place != nullptr && place->made_by == detail::own_process_mark() ? place->id : -1;
 }
 
 pid_t this_worker::pid() noexcept {

@@ -37,6 +37,7 @@ public:
         }
         check_levels();
         check_lists(node_.lists);
+        check_spares();
         for (std::uint32_t i = 0; i < node_.worker_capacity && problem_.empty(); ++i) check_worker(i);
         if (problem_.empty() && waiting_ != node_.waiting_count)
             fail("it has " + std::to_string(waiting_) + " waiting tasks, and says " +
@@ -51,7 +52,18 @@ private:
 
     void check_lists(const result_lists& lists) {
         walk(lists.first_finished, &lists.last_finished, task_stage::finished);
-        walk(lists.first_collected, nullptr, task_stage::collected);
+        walk(lists.first_collected, nullptr, task_stage::finished);
+    }
+
+    void check_spares() {
+        std::uint64_t count = 0;
+        for (segment_offset at = node_.first_spare; at != 0; ++count) {
+            const auto* record = s_.find<task_record>(at);
+            if (record == nullptr || count == node_.spare_count) return fail("a spare record lies outside");
+            audit_.reached(at, sizeof *record);
+            at = record->next;
+        }
+        if (count != node_.spare_count) fail("it has other spare records than it says");
     }
 
     void check_levels() {
@@ -96,6 +108,8 @@ private:
             return fail("a task is finished before its items are");
         if (task.id == 0 || task.id > node_.last_task)
             return fail("a task has a number that was never given");
+        if (task.input == 0 && task.input_bytes > inline_input_bytes)
+            return fail("the input of a task has no place");
         if (task.input != 0) {
             if (s_.find<std::byte>(task.input, task.input_bytes) == nullptr)
                 return fail("the input of a task lies outside");

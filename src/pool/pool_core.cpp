@@ -135,25 +135,26 @@ void hand_over(root_transaction& tx, worker_slot& slot, task_record& task, std::
     tx.store(slot.task, 0);
 }
 
+// Appends a whole chain of finished tasks.
+void append_chain(root_transaction& tx, result_lists& to, segment_offset first, segment_offset last) {
+    tx.store(task_at(tx.in(), first).previous, to.last_finished);
+    if (to.last_finished != 0) tx.store(task_at(tx.in(), to.last_finished).next, first);
+    else tx.store(to.first_finished, first);
+    tx.store(to.last_finished, last);
+}
+
 // What has come back to a worker that goes is its owner's to free. Collected are a few at most: as many as are looked at at once.
 void give_results_to_owner(root_transaction& tx, pool_node& node, worker_slot& slot) {
-    const segment& s = tx.in();
     result_lists& from = slot.lists;
-    result_lists& to = node.lists;
     if (from.first_collected == 0 && from.first_finished == 0) return;
-    for (segment_offset at = from.first_collected; at != 0;) {
-        task_record& task = task_at(s, at);
-        const segment_offset next = task.next;
-        tx.store(task.stage, task_stage::finished);
-        link_last(tx, to.first_finished, to.last_finished, task, at);
-        at = next;
+    if (const segment_offset first = from.first_collected; first != 0) {
+        segment_offset last = first;
+        while (const segment_offset next = task_at(tx.in(), last).next) last = next;
+        append_chain(tx, node.lists, first, last);
+        tx.store(from.first_collected, 0);
     }
-    tx.store(from.first_collected, 0);
-    if (const segment_offset first = from.first_finished; first != 0) {
-        tx.store(task_at(s, first).previous, to.last_finished);
-        if (to.last_finished != 0) tx.store(task_at(s, to.last_finished).next, first);
-        else tx.store(to.first_finished, first);
-        tx.store(to.last_finished, from.last_finished);
+    if (from.first_finished != 0) {
+        append_chain(tx, node.lists, from.first_finished, from.last_finished);
         tx.store(from.first_finished, 0);
         tx.store(from.last_finished, 0);
     }
@@ -171,15 +172,31 @@ void clear_worker(root_transaction& tx, pool_node& node, worker_slot& slot) {
     tx.store(node.changes, node.changes + 1);
 }
 
-// A task that is in no list any more.
-void free_blocks(root_transaction& tx, const task_record& task, segment_offset at) {
+// Of what it was: the blocks of a task that is in no list any more.
+void free_blocks(root_transaction& tx, const task_record& task) {
     const segment_offset input = task.input;
     const std::uint64_t input_bytes = task.input_bytes;
     const segment_offset result = task.result;
     const std::uint64_t result_bytes = task.result_bytes;
     if (input != 0) deallocate(tx, input, input_bytes);
     if (result != 0) deallocate(tx, result, result_bytes);
-    deallocate(tx, at, sizeof(task_record));
+}
+
+void free_record(root_transaction& tx, pool_node& node, task_record& task, segment_offset at) {
+    free_blocks(tx, task);
+    if (node.spare_count >= most_spares) return deallocate(tx, at, sizeof task);
+    tx.store(task.next, node.first_spare);
+    tx.store(node.first_spare, at);
+    tx.store(node.spare_count, node.spare_count + 1);
+}
+
+// All of it may be written without the log but `next`, which leads to the other spares if this is undone.
+segment_offset new_record(root_transaction& tx, pool_node& node) {
+    const segment_offset at = node.first_spare;
+    if (at == 0) return allocate(tx, sizeof(task_record));
+    tx.store(node.first_spare, task_at(tx.in(), at).next);
+    tx.store(node.spare_count, node.spare_count - 1);
+    return at;
 }
 
 void set_failure(root_transaction& tx, pool_node& node, std::string_view text) {
@@ -231,19 +248,30 @@ task_record& task_at(const segment& s, segment_offset task) {
     return *found;
 }
 
+std::span<const std::byte> input_of(const segment& s, const task_record& task) {
+    const std::uint64_t bytes = load_word(task.input_bytes);
+    const segment_offset at = load_word(task.input);
+    const std::byte* const input = at == 0 ? task.inline_input : s.find<std::byte>(at, bytes);
+    if (input == nullptr || (at == 0 && bytes > inline_input_bytes))
+        throw_corrupt(s, "the input of a task lies outside");
+    return {input, bytes};
+}
+
 // -- submitters -----------------------------------------------------------------------------------------------------
 
 void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at) {
     segment& s = tx.in();
     tx.begin_change();
-    at = allocate(tx, sizeof(task_record));
+    at = new_record(tx, node);
+    auto& record = *s.at<task_record>(at);
+    zero_shared(&record.previous, offsetof(task_record, inline_input) - offsetof(task_record, previous));
     segment_offset input = 0;
-    if (!task.input.empty()) {
+    if (task.input.size() > inline_input_bytes) {
         input = allocate(tx, task.input.size());
         copy_in(s.at<std::byte>(input), task.input.data(), task.input.size());
+    } else {
+        copy_in(record.inline_input, task.input.data(), task.input.size());
     }
-    auto& record = *s.at<task_record>(at);
-    zero_shared(&record, offsetof(task_record, inline_result));
     store_word(record.id, node.last_task + 1);
     store_word(record.token, task.token);
     store_word(record.callee, task.callee);
@@ -281,28 +309,40 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
     if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
     wake(tx, pool_has_room, 1);
     drop_if_empty(tx, node, level);
-    free_blocks(tx, record, task);
+    free_record(tx, node, record, task);
     tx.commit();
     return true;
 }
 
-segment_offset collect_task(root_transaction& tx, result_lists& lists) {
-    const segment_offset at = lists.first_finished;
-    if (at == 0) return 0;
-    task_record& record = task_at(tx.in(), at);
+std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<segment_offset> to) {
+    const segment& s = tx.in();
+    const segment_offset first = lists.first_finished;
+    if (first == 0) return 0;
+    // The chain as it is, from one list to the other.
+    std::size_t count = 0;
+    segment_offset rest = first;
+    task_record* last = nullptr;
+    while (rest != 0 && count != to.size()) {
+        to[count++] = rest;
+        last = &task_at(s, rest);
+        rest = last->next;
+    }
     tx.begin_change();
-    unlink(tx, lists.first_finished, &lists.last_finished, record);
-    link_first(tx, lists.first_collected, nullptr, record, at);
-    tx.store(record.stage, task_stage::collected);
+    tx.store(lists.first_finished, rest);
+    if (rest != 0) tx.store(task_at(s, rest).previous, 0);
+    else tx.store(lists.last_finished, 0);
+    tx.store(last->next, lists.first_collected);
+    if (lists.first_collected != 0) tx.store(task_at(s, lists.first_collected).previous, to[count - 1]);
+    tx.store(lists.first_collected, first);
     tx.commit();
-    return at;
+    return count;
 }
 
-void free_task(root_transaction& tx, result_lists& lists, segment_offset task) {
+void free_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task) {
     task_record& record = task_at(tx.in(), task);
     tx.begin_change();
     unlink(tx, lists.first_collected, nullptr, record);
-    free_blocks(tx, record, task);
+    free_record(tx, node, record, task);
     tx.commit();
 }
 

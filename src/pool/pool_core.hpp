@@ -32,6 +32,8 @@ std::string check_pool_node(const segment& s, const pool_node& node);
 worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index) noexcept;
 /// Throws corrupt_segment.
 task_record& task_at(const segment& s, segment_offset task);
+/// What its callee gets. Throws corrupt_segment.
+std::span<const std::byte> input_of(const segment& s, const task_record& task);
 
 // -- submitters -----------------------------------------------------------------------------------------------------
 
@@ -56,10 +58,11 @@ enum class withdrawal {
 /// Takes a waiting task out, for good. False when it does not wait any more. `task` is that of `id`, as long as it is not freed.
 bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, std::uint64_t id,
                    withdrawal why);
-/// Moves the next finished task to those that are collected; 0 when there is none. `lists` are the submitter's.
-segment_offset collect_task(root_transaction& tx, result_lists& lists);
+/// Moves the first finished tasks to those that are collected, as many as `to` takes, and returns how many. `lists` are the
+/// submitter's.
+std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<segment_offset> to);
 /// Frees a collected task.
-void free_task(root_transaction& tx, result_lists& lists, segment_offset task);
+void free_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task);
 /// Has a collected task of one item done once more, behind those that wait.
 void repeat_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task);
 

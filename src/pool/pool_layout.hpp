@@ -2,10 +2,11 @@
 //
 //   pool_node ─┬─ levels      tasks that wait, a list for each priority, highest first
 //              ├─ lists       of the owner: those of its tasks that are finished, and those that it has collected
+//              ├─ spares      records for the next tasks
 //              └─ workers     an array of worker_slot; a task that is taken is in its worker's slot and in no list. A worker may submit,
 //                             too, and has lists for that
 //
-// Life of a task   waiting -> taken -> finished -> collected -> freed; taken -> waiting when its worker dies before it enters the
+// Life of a task   waiting -> taken -> finished -> collected -> spare; taken -> waiting when its worker dies before it enters the
 //                  task, when the task may be tried again, and when a worker leaves in the middle of a run. Each arrow is one commit
 //                  under the root's lock, of everything it changes.
 // Runs             a task is a call of each of `item_count` items, one after the other; a single call is a run of one. What is done
@@ -66,8 +67,10 @@ struct pool_node {
     std::uint64_t died_count;     // workers that were killed, or ended in a task
     std::uint64_t retried_count;  // further starts after a death
     std::uint64_t nursery;        // process_identity of the last one; 0: none yet
+    std::uint64_t first_spare;    // offset of a record that is no task, linked by `next`; 0: none
+    std::uint64_t spare_count;
 };
-static_assert(std::is_standard_layout_v<pool_node> && sizeof(pool_node) == 144);
+static_assert(std::is_standard_layout_v<pool_node> && sizeof(pool_node) == 160);
 
 /// Tasks of one priority.
 struct priority_level {
@@ -78,9 +81,12 @@ struct priority_level {
 };
 static_assert(sizeof(priority_level) == 32);
 
-enum class task_stage : std::uint32_t { waiting = 1, taken = 2, finished = 3, collected = 4 };
+enum class task_stage : std::uint32_t { waiting = 1, taken = 2, finished = 3 };
 
+constexpr std::uint32_t inline_input_bytes = 64;
 constexpr std::uint32_t inline_result_bytes = 128;
+/// So many records are kept for the next tasks. Chosen freely: 90 KiB.
+constexpr std::uint64_t most_spares = 256;
 
 /// Bits of task_record::stop_asked: by cancel() of the future; the worker is to be killed for it.
 constexpr std::uint32_t stop_by_cancel = 1;
@@ -94,7 +100,7 @@ struct task_record {
     std::uint64_t previous;
     std::uint64_t token;   // its submitter's own
     std::uint64_t callee;  // address of a task_entry, the same in all processes of the family. Constant
-    std::uint64_t input;   // offset of what the callee gets; 0: nothing. Constant
+    std::uint64_t input;   // offset of what the callee gets; 0: it is in here. Constant
     std::uint64_t input_bytes;
     std::uint64_t result;  // offset of a block of frames; 0: they are in here
     std::uint64_t result_bytes;
@@ -110,12 +116,13 @@ struct task_record {
     std::uint32_t attempts;  // at the item after those: how often it was taken
     std::uint32_t retries;   // further starts after a death. Constant
     std::uint32_t stop_asked;
-    std::uint32_t is_cut;           // 1: it was ended before all its items were done
-    std::uint32_t submitter_place;  // of the worker that has submitted it. Constant
-    std::uint64_t submitter;        // its incarnation; 0: the owner has. Constant
+    std::uint32_t is_cut;                        // 1: it was ended before all its items were done
+    std::uint32_t submitter_place;               // of the worker that has submitted it. Constant
+    std::uint64_t submitter;                     // its incarnation; 0: the owner has. Constant
+    std::byte inline_input[inline_input_bytes];  // constant
     std::byte inline_result[inline_result_bytes];
 };
-static_assert(std::is_standard_layout_v<task_record> && sizeof(task_record) == 288);
+static_assert(std::is_standard_layout_v<task_record> && sizeof(task_record) == 352);
 static_assert(offsetof(task_record, inline_result) % 8 == 0);
 
 enum class worker_stage : std::uint32_t { starting = 0, ready = 1 };

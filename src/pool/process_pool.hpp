@@ -133,13 +133,15 @@ private:
     void run_in_caller(local_state& task);
 
     bool collect();
-    void deliver(segment_offset record);
-    void fail_delivery(segment_offset record, const std::exception_ptr& error) noexcept;
+    [[nodiscard]] task_ptr task_of(segment_offset record);
+    bool deliver(local_state& task, segment_offset record);
+    void fail_delivery(local_state& task, segment_offset record, const std::exception_ptr& error) noexcept;
     void give_up(const std::exception_ptr& error) noexcept;
     bool try_again(local_state& task, segment_offset record, const std::exception_ptr& error);
     void settle_as(local_state& task, std::exception_ptr error) noexcept;
-    void end_of(local_state& task, bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
-    void one_less() noexcept;
+    void end_of(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
+    void count_end(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
+    void some_less(std::size_t count) noexcept;
     void want_collector() noexcept;
     void signal_workers(int signal);
     void cancel_waiting();

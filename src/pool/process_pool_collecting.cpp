@@ -102,45 +102,58 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
 
 // Takes over what is finished, a few at a time. False when there was nothing.
 bool process_pool::collect() {
-    std::array<segment_offset, most_at_once> got{};
-    std::size_t count = 0;
-    std::vector<segment_offset> done;
+    std::vector<segment_offset> to_free;
     {
         const lock held(mutex_);
-        done.swap(to_free_);
+        to_free.swap(to_free_);
         to_free_.reserve(entries_.size());
     }
+    std::array<segment_offset, most_at_once> records{};
+    std::size_t count = 0;
     {
         root_transaction tx = begin();
-        for (const segment_offset each : done) free_task(tx, lists(), each);
-        while (count != most_at_once) {
-            const segment_offset at = collect_task(tx, lists());
-            if (at == 0) break;
-            got[count++] = at;
-        }
+        for (const segment_offset each : to_free) free_task(tx, node(), lists(), each);
+        count = collect_tasks(tx, lists(), records);
     }
+    if (count == 0) return false;
+    std::array<task_ptr, most_at_once> tasks;
+    {
+        const lock held(mutex_);
+        for (std::size_t i = 0; i < count; ++i) tasks[i] = task_of(records[i]);
+    }
+    std::size_t settled = 0;
     for (std::size_t i = 0; i < count; ++i) {
+        const task_ptr task = std::move(tasks[i]);
+        if (!task) continue;
         try {
-            deliver(got[i]);
+            if (deliver(*task, records[i])) ++settled;
         } catch (...) {
-            fail_delivery(got[i], std::current_exception());
+            fail_delivery(*task, records[i], std::current_exception());
         }
     }
-    return count != 0;
+    if (settled != 0) some_less(settled);
+    return true;
+}
+
+// Whose record that is; null, and to be freed, where nobody waits for it. Under mutex_.
+task_ptr process_pool::task_of(segment_offset at) {
+    const std::uint64_t token = load_word(task_at(*family_->in, at).token);  // once: it is input
+    if (token < entries_.size() && entries_[token].task &&
+        load_word(task_access::remote(*entries_[token].task)->record) == at)
+        return entries_[token].task;
+    to_free_.push_back(at);
+    return {};
 }
 
 // What cannot be taken over settles by that, and the others of its batch are none the worse.
-void process_pool::fail_delivery(segment_offset at, const std::exception_ptr& error) noexcept {
-    task_ptr task;
+void process_pool::fail_delivery(local_state& task, segment_offset at,
+                                 const std::exception_ptr& error) noexcept {
     {
         const lock held(mutex_);
-        for (const entry& each : entries_)
-            if (each.task && load_word(task_access::remote(*each.task)->record) == at) task = each.task;
-        if (!task) return;
-        store_word(task_access::remote(*task)->record, 0);
+        store_word(task_access::remote(task)->record, 0);
         to_free_.push_back(at);
     }
-    settle_as(*task, error);
+    settle_as(task, error);
 }
 
 // Nothing comes back any more: the root is damaged.
@@ -163,21 +176,10 @@ void process_pool::give_up(const std::exception_ptr& error) noexcept {
     }
 }
 
-void process_pool::deliver(segment_offset at) {
+// True when it is settled by that.
+bool process_pool::deliver(local_state& task, segment_offset at) {
     const task_record& record = task_at(*family_->in, at);
-    const std::uint64_t token = load_word(record.token);  // once: it is input
-    task_ptr task;
-    {
-        const lock held(mutex_);
-        if (token < entries_.size() && entries_[token].task &&
-            load_word(task_access::remote(*entries_[token].task)->record) == at)
-            task = entries_[token].task;
-        if (!task) {
-            to_free_.push_back(at);
-            return;
-        }
-    }
-    remote_part& part = *task_access::remote(*task);
+    remote_part& part = *task_access::remote(task);
     const std::byte* const begin =
         record.result == 0 ? record.inline_result : family_->in->at<std::byte>(record.result);
     const std::uint64_t bytes = record.result == 0 ? inline_result_bytes : record.result_bytes;
@@ -188,38 +190,35 @@ void process_pool::deliver(segment_offset at) {
     part.frames = {begin,
                    part.is_cut ? std::min(bytes, end_of_frames(begin, bytes, record.items_done)) : bytes};
     std::exception_ptr error;
-    attempt_end how = task_access::call(*task, error);
+    const attempt_end how = task_access::call(task, error);
     part.frames = {};
-    if (how == attempt_end::exception && try_again(*task, at, error)) return;
+    const bool is_failure = how == attempt_end::exception;
+    if (is_failure && try_again(task, at, error)) return false;
     // One that was ordered to be killed for a cancel has ended as that.
-    const bool is_death = how == attempt_end::exception && part.has_died;
+    const bool is_death = is_failure && part.has_died;
     const bool is_cancelled = is_death && (load_word(record.stop_asked) & stop_by_kill) != 0;
-    const std::uint64_t total = record.ended - std::min(record.ended, record.submitted);
-    const std::uint64_t queued = record.started - std::min(record.started, record.submitted);
+    const bool is_mine = task_access::step(task, word_stage::pending,
+                                           is_cancelled ? word_stage::cancelling : word_stage::settling);
     {
         const lock held(mutex_);
-        entries_[token] = {};
-        free_entries_.push_back(static_cast<std::uint32_t>(token));
+        entries_[part.token] = {};
+        free_entries_.push_back(static_cast<std::uint32_t>(part.token));
         to_free_.push_back(at);
         store_word(part.record, 0);
+        if (is_mine && is_cancelled) ++counts_.cancelled;
+        if (is_mine && !is_cancelled) {
+            if (is_death) ++counts_.died;
+            count_end(is_failure, record.ended - std::min(record.ended, record.submitted),
+                      record.started - std::min(record.started, record.submitted));
+        }
     }
-    task_access::stop_timers(*task);
-    if (!task_access::step(*task, word_stage::pending,
-                           is_cancelled ? word_stage::cancelling : word_stage::settling))
-        return;
-    if (is_cancelled) {
-        const lock held(mutex_);
-        ++counts_.cancelled;
-    } else {
-        end_of(*task, how == attempt_end::exception, total, queued);
-        const lock held(mutex_);
-        if (is_death) ++counts_.died;
-    }
-    task_access::drop_call(*task);
-    if (is_cancelled) task_access::settle(*task, word_stage::cancelled);
-    else if (how == attempt_end::value) task_access::settle(*task, word_stage::value);
-    else task_access::settle_with(*task, std::move(error));
-    one_less();
+    task_access::stop_timers(task);
+    if (!is_mine) return false;
+    task_access::drop_call(task);
+    if (is_cancelled) task_access::settle(task, word_stage::cancelled);
+    else if (is_failure) task_access::settle_with(task, std::move(error));
+    else task_access::settle(task, word_stage::value);
+    return true;
 }
 
 // After an exception that retry_if accepts: waits again, now or later.
@@ -277,24 +276,29 @@ void process_pool::settle_as(local_state& task, std::exception_ptr error) noexce
     forget(task, false);  // also where somebody else settles it: it does not come back
     if (!is_mine) return;
     task_access::stop_timers(task);
-    end_of(task, true, 0, 0);
+    end_of(true, 0, 0);
     task_access::drop_call(task);
     task_access::settle_with(task, std::move(error));
-    one_less();
+    some_less(1);
 }
 
-void process_pool::end_of(local_state& /*task*/, bool is_failure, std::uint64_t total,
-                          std::uint64_t queued) noexcept {
+void process_pool::end_of(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept {
     const lock held(mutex_);
+    count_end(is_failure, total, queued);
+}
+
+// Under mutex_. Nanoseconds from its submission to its end, and to its start.
+void process_pool::count_end(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept {
     ++counts_.executed;
     if (is_failure) ++counts_.failures;
     runtime_ += total;
     queue_time_ += std::min(total, queued);
 }
 
-void process_pool::one_less() noexcept {
+void process_pool::some_less(std::size_t count) noexcept {
     const lock held(mutex_);
-    if (--pending_ != 0) return;
+    pending_ -= count;
+    if (pending_ != 0) return;
     if (is_closed_) wake_.notify_one();
     all_settled_.notify_all();
 }

@@ -161,7 +161,7 @@ void process_pool::submit(task_ptr task, const task_options* options, std::chron
             const lock held(mutex_);
             later_.erase(task.get());
         }
-        one_less();
+        some_less(1);
         throw;
     }
 }
@@ -352,13 +352,13 @@ void process_pool::expire(local_state& task) noexcept {
     if (!task_access::step(task, word_stage::pending, word_stage::settling)) return;
     const task_extras& extras = *task_access::extras_if_any(task);
     forget(task, false);
-    end_of(task, true, 0, 0);
+    end_of(true, 0, 0);
     task_access::drop_call(task);
     task_access::settle_with(
         task, std::make_exception_ptr(timeout_error(
                   "result of " + task_name(task) + ": it had not started when it expired, after " +
                   milliseconds_text(extras.options.expires.nanoseconds()))));
-    one_less();
+    some_less(1);
 }
 
 // What a submitter runs itself, as a worker would.
@@ -399,11 +399,11 @@ void process_pool::run_in_caller(local_state& task) {
     std::exception_ptr error;
     const attempt_end how = task_access::call(task, error);
     part.frames = {};
-    end_of(task, how == attempt_end::exception, monotonic_nanoseconds() - begin, 0);
+    end_of(how == attempt_end::exception, monotonic_nanoseconds() - begin, 0);
     task_access::drop_call(task);
     if (how == attempt_end::value) task_access::settle(task, word_stage::value);
     else task_access::settle_with(task, std::move(error));
-    one_less();
+    some_less(1);
 }
 
 // -- waiting in a worker --------------------------------------------------------------------------------------------
@@ -462,12 +462,10 @@ bool process_pool::withdraw_for(local_state& task, withdrawal why, std::vector<s
     const segment_offset record = load_word(part.record);
     if (record == 0) return false;
     std::vector<std::byte> kept;
-    if (const task_record& stored = task_at(*family_->in, record);
-        input != nullptr && stored.id == part.id && stored.input != 0) {
-        const auto* const from = family_->in->find<std::byte>(stored.input, stored.input_bytes);
-        if (from == nullptr) throw_damaged(*family_->in, *family_->slot);
-        kept.resize(stored.input_bytes);
-        copy_out(kept.data(), from, kept.size());
+    if (const task_record& stored = task_at(*family_->in, record); input != nullptr && stored.id == part.id) {
+        const std::span<const std::byte> from = input_of(*family_->in, stored);
+        kept.resize(from.size());
+        copy_out(kept.data(), from.data(), kept.size());
     }
     if (!withdraw_task(tx, node(), record, load_word(part.id), why)) return false;
     if (input != nullptr) *input = std::move(kept);

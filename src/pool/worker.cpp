@@ -253,7 +253,8 @@ private:
 class worker_run final : public remote_run {
 public:
     worker_run(worker& of, task_record& task, std::uint32_t last)
-        : remote_run(input_of(of, task), task.items_done, task.item_count, last), of_(of), task_(task) {
+        : remote_run(input_of(*of.family_.in, task), task.items_done, task.item_count, last), of_(of),
+          task_(task) {
         const std::byte* const begin = frames();
         end_ = end_of_frames(begin, capacity(), task.items_done);
         if (end_ > capacity()) throw_corrupt(*of.family_.in, "results of a task make no sense");
@@ -278,12 +279,6 @@ public:
     [[nodiscard]] std::uint64_t id() const noexcept override { return task_.id; }
 
 private:
-    static std::span<const std::byte> input_of(const worker& of, const task_record& task) {
-        if (task.input == 0) return {};
-        const auto* input = of.family_.in->find<std::byte>(task.input, task.input_bytes);
-        if (input == nullptr) throw_corrupt(*of.family_.in, "the input of a task lies outside");
-        return {input, task.input_bytes};
-    }
     [[nodiscard]] std::byte* frames() noexcept {
         return of_.self_.scratch == 0 ? task_.inline_result
                                       : of_.family_.in->at<std::byte>(of_.self_.scratch);

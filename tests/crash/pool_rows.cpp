@@ -234,6 +234,22 @@ void add_owner_rows(pool_table& rows) {
              all_of({pushed(1), [](bare_pool& p) { p.close(); }, somebody_sleeps(stored::pool_has_task)}),
              [](bare_pool& p) { p.withdraw(0); });
     rows.add("collect, one of two", finished(2), [](bare_pool& p) { p.collect(); });
+    rows.add("collect, three of five, beside one", all_of({finished(6), [](bare_pool& p) { p.collect(); }}),
+             [](bare_pool& p) { p.collect_many(3); });
+    rows.add("collect, all", finished(3), [](bare_pool& p) { p.collect_many(16); });
+    rows.add("push, into a spare record",
+             all_of({finished(3),
+                     [](bare_pool& p) {
+                         p.collect_many(2);
+                         p.free_collected();
+                     }}),
+             push);
+    rows.add("withdraw, beyond the most spares",
+             all_of({pushed(stored::most_spares + 1),
+                     [](bare_pool& p) {
+                         for (std::uint64_t i = 0; i < stored::most_spares; ++i) p.withdraw(i);
+                     }}),
+             [](bare_pool& p) { p.withdraw(stored::most_spares); });
     rows.add("free, with results of its own", all_of({finished(2, 400), [](bare_pool& p) { p.collect(); }}),
              [](bare_pool& p) { p.free_collected(); });
     rows.add("free, the second of three",

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,11 +91,18 @@ public:
     }
     stored::segment_offset collect(int by = owner) {
         auto tx = begin();
-        return stored::collect_task(tx, lists(by));
+        stored::segment_offset at = 0;
+        return stored::collect_tasks(tx, lists(by), std::span(&at, 1)) == 0 ? 0 : at;
+    }
+    /// As many as there are, up to `most`, in one step.
+    void collect_many(std::size_t most, int by = owner) {
+        std::vector<stored::segment_offset> to(most);
+        auto tx = begin();
+        static_cast<void>(stored::collect_tasks(tx, lists(by), to));
     }
     void free(stored::segment_offset at, int by = owner) {
         auto tx = begin();
-        stored::free_task(tx, lists(by), at);
+        stored::free_task(tx, node(), lists(by), at);
     }
     [[nodiscard]] stored::segment_offset first_collected(int by = owner) const {
         return lists(by).first_collected;
