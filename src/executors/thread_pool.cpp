@@ -89,6 +89,14 @@ bool thread_pool::is_own_thread() const noexcept {
     return own_core() == this || own_place.is_settling;
 }
 
+// A worker, the settling thread, or a submitter that runs its task itself and is in it.
+bool thread_pool::would_wait_for_itself() const noexcept {
+    if (is_own_thread()) return true;
+    for (const task_context* each = own_place.task; each != nullptr; each = each->outer)
+        if (task_access::core(*each->task) == this) return true;
+    return false;
+}
+
 // -- the end --------------------------------------------------------------------------------------------------------
 
 // By stepping them to `stage`. Each has one reference for its place there.
@@ -165,7 +173,7 @@ bool thread_pool::wait_until_gone(steady_time deadline) noexcept {
     lock held(mutex_);
     const auto is_gone = [this] {
         drain_intake();
-        return present_ == 0 && queued_.load() == 0 && delayed_ == 0;
+        return present_ == 0 && callers_ == nullptr && queued_.load() == 0 && delayed_ == 0;
     };
     while (!is_gone()) {
         if (deadline == no_deadline) gone_.wait(held);
@@ -183,7 +191,7 @@ void thread_pool::shutdown(const shutdown_options& options) {
                             ": it belongs to the process that this one was forked from");
     }
     close(options.cancel_futures);
-    if (options.wait && !is_own_thread()) wait_until_gone(no_deadline);
+    if (options.wait && !would_wait_for_itself()) wait_until_gone(no_deadline);
 }
 
 void thread_pool::ask_all_to_stop() {
@@ -195,6 +203,8 @@ void thread_pool::ask_all_to_stop() {
             for (const task_context* task = each->running; task != nullptr; task = task->outer)
                 running.push_back(task_ptr::sharing(task->task));
         }
+        for (const caller_run* each = callers_; each != nullptr; each = each->next())
+            running.push_back(task_ptr::sharing(&each->task()));
     }
     for (const task_ptr& each : running) task_access::ask_to_stop(*each);
 }
@@ -238,7 +248,7 @@ void thread_pool::let_go() noexcept {
             // Then they are waited for all the same.
         }
     }
-    if (is_own_thread() ||
+    if (would_wait_for_itself() ||
         !wait_until_gone(is_ending ? std::chrono::steady_clock::now() + patience_at_exit : no_deadline))
         orphan();
     drop_reference();

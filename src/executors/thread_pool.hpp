@@ -161,11 +161,26 @@ private:
         bool is_nested = false;
     };
     class death;
+    // A submitter that runs its task itself, for as long as it is in it. Made under mutex_; its end takes mutex_.
+    class caller_run {
+    public:
+        caller_run(thread_pool& pool, local_state& task) noexcept;
+        caller_run(const caller_run&) = delete;
+        caller_run& operator=(const caller_run&) = delete;
+        ~caller_run();
+        [[nodiscard]] local_state& task() const noexcept { return task_; }
+        [[nodiscard]] const caller_run* next() const noexcept { return next_; }
+
+    private:
+        thread_pool& pool_;
+        local_state& task_;
+        caller_run* next_;
+    };
     void attempt(local_state& task, const run_place& place);
     void begin_limits(local_state& task);
     bool try_again(local_state& task, const std::exception_ptr& error, std::int64_t run_ticks) noexcept;
     void run_nested(lock& held, const task_ptr& task);
-    void run_in_caller(const task_ptr& task);
+    void run_in_caller(lock& held, const task_ptr& task);
 
     void check_open(const lock* held) const;
     void prepare(const task_ptr& task, const task_options* options, std::chrono::nanoseconds delay);
@@ -204,6 +219,7 @@ private:
     [[nodiscard]] std::int64_t waiting_beyond_free(std::int64_t more) const noexcept;
     [[nodiscard]] double load() const noexcept;
     [[nodiscard]] bool is_own_thread() const noexcept;
+    [[nodiscard]] bool would_wait_for_itself() const noexcept;
 
     const pool_settings settings_;
     const os::tick_rate rate_;
@@ -242,6 +258,7 @@ private:
     std::error_code last_start_error_;  // why no thread could be made
     bool is_orphaned_ = false;          // nobody will join but the settling thread
     int waiting_for_room_ = 0;
+    caller_run* callers_ = nullptr;  // submitters that run their task themselves
     std::uint64_t rejected_ = 0;
     std::uint64_t cancelled_ = 0;
     task_counts others_counts_;  // of what ran or ended outside of workers

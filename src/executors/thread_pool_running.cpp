@@ -227,8 +227,21 @@ void thread_pool::run_one_if_stuck() {
     if (local_state* const next = pop()) run_nested(held, task_ptr(next));
 }
 
-void thread_pool::run_in_caller(const task_ptr& task) {
+thread_pool::caller_run::caller_run(thread_pool& pool, local_state& task) noexcept
+    : pool_(pool), task_(task), next_(std::exchange(pool.callers_, this)) {}
+
+thread_pool::caller_run::~caller_run() {
+    const lock held(pool_.mutex_);
+    caller_run** link = &pool_.callers_;
+    while (*link != this) link = &(*link)->next_;
+    *link = next_;
+    if (pool_.callers_ == nullptr) pool_.gone_.notify_all();
+}
+
+void thread_pool::run_in_caller(lock& held, const task_ptr& task) {
     if (!task_access::step(*task, word_stage::pending, word_stage::running)) return;  // expired
+    const caller_run here(*this, *task);
+    held.unlock();
     attempt(*task, {others_counts_, nullptr});
 }
 

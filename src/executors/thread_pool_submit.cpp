@@ -117,10 +117,7 @@ void thread_pool::submit_slowly(task_ptr task, std::chrono::nanoseconds delay) {
     check_open(&held);
     drain_intake();
     if (delay.count() == 0) {
-        if (runs_in_caller(held)) {
-            held.unlock();
-            return run_in_caller(task);
-        }
+        if (runs_in_caller(held)) return run_in_caller(held, task);
         if (settings_.check_and_reject) ask_check(held);
     } else {
         task_extras& extras = task_access::extras(*task);

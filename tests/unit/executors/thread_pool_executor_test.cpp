@@ -366,6 +366,69 @@ TEST_CASE("max_pending may reject, or have the submitter run the task") {
     hold.open();
 }
 
+namespace {
+
+// An executor whose one thread is busy, so that the next submit runs its task itself.
+struct helped_pool {
+    door wait_here;
+    cairn::thread_pool_executor ex{
+        {.max_workers = 1, .max_pending = 0, .when_full = cairn::when_full::run_here}};
+    cairn::future<void> running = ex.submit([this] { CHECK(wait_here.pass()); });
+};
+
+}  // namespace
+
+TEST_CASE("shutdown waits for a task that its submitter runs, and terminate asks it to stop") {
+    helped_pool pool;
+    door in_caller;
+    std::atomic<bool> has_ended{false};
+    std::atomic<bool> was_asked{false};
+    std::thread submitter([&] {
+        static_cast<void>(pool.ex.submit([&] {
+            CHECK(in_caller.pass());
+            was_asked = eventually([&] { return has_ended || cairn::this_task::stop_requested(); });
+            std::this_thread::sleep_for(20ms);
+            has_ended = true;
+        }));
+    });
+    REQUIRE(in_caller.wait_for_arrivals(1));
+    pool.wait_here.open();
+    pool.running.result();
+    SUBCASE("shutdown") {
+        std::atomic<bool> was_ended{false};
+        std::thread closing([&] {
+            pool.ex.shutdown();
+            was_ended = has_ended.load();
+        });
+        CHECK(eventually([&] { return pool.ex.num_workers() == 0; }));
+        in_caller.open();
+        pool.ex.terminate();
+        closing.join();
+        CHECK(was_ended);
+    }
+    SUBCASE("terminate") {
+        in_caller.open();
+        pool.ex.terminate();
+        pool.ex.shutdown();
+        CHECK(has_ended);
+    }
+    submitter.join();
+    CHECK(was_asked);
+}
+
+TEST_CASE("a task that its submitter runs may shut down its executor, and destroy it") {
+    auto pool = std::make_unique<helped_pool>();
+    CHECK(pool->ex.submit([&] { pool->ex.shutdown(); }).done());
+    pool->wait_here.open();
+    door hold;
+    auto ex = std::make_unique<cairn::thread_pool_executor>(cairn::thread_pool_options{
+        .max_workers = 1, .max_pending = 0, .when_full = cairn::when_full::run_here});
+    const auto running = ex->submit([&] { CHECK(hold.pass()); });
+    CHECK(ex->submit([&] { ex.reset(); }).done());
+    hold.open();
+    running.result();
+}
+
 TEST_CASE("submit by an executor's own worker never blocks on the bound") {
     cairn::thread_pool_executor ex{{.max_workers = 1, .max_pending = 0}};
     const auto f = ex.submit([&] {
