@@ -186,7 +186,8 @@ private:
     void prepare(const task_ptr& task, const task_options* options, std::chrono::nanoseconds delay);
     void push_fast(task_ptr task);
     void submit_slowly(task_ptr task, std::chrono::nanoseconds delay);
-    bool runs_in_caller(lock& held);
+    enum class admission { queued, run_by_caller, expired };
+    admission wait_for_room(lock& held, const local_state& task);
     void ask_check(lock& held);
     void enqueue(task_ptr task) noexcept;
     void enqueue_and_attend(lock& held, task_ptr task);

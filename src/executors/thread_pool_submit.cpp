@@ -117,7 +117,11 @@ void thread_pool::submit_slowly(task_ptr task, std::chrono::nanoseconds delay) {
     check_open(&held);
     drain_intake();
     if (delay.count() == 0) {
-        if (runs_in_caller(held)) return run_in_caller(held, task);
+        switch (wait_for_room(held, *task)) {
+            case admission::queued: break;
+            case admission::run_by_caller: return run_in_caller(held, task);
+            case admission::expired: return;  // its future is settled by the timer
+        }
         if (settings_.check_and_reject) ask_check(held);
     } else {
         task_extras& extras = task_access::extras(*task);
@@ -152,12 +156,12 @@ void thread_pool::submit_slowly(task_ptr task, std::chrono::nanoseconds delay) {
     enqueue_and_attend(held, std::move(task));
 }
 
-// Whether there is no room, and the caller is to run it.
-bool thread_pool::runs_in_caller(lock& held) {
+// What is to become of a task: waits for room where that is asked for, but no longer than until the task expires.
+thread_pool::admission thread_pool::wait_for_room(lock& held, const local_state& task) {
     while (settings_.max_pending >= 0 && waiting_beyond_free(1) > settings_.max_pending) {
-        if (is_own_thread()) return false;  // would wait for itself
+        if (is_own_thread()) return admission::queued;  // would wait for itself
         switch (settings_.when_full) {
-            case when_full::run_here: return true;
+            case when_full::run_here: return admission::run_by_caller;
             case when_full::reject:
                 ++rejected_;
                 throw rejected_submission("submit to " + settings_.name + ": " +
@@ -165,13 +169,15 @@ bool thread_pool::runs_in_caller(lock& held) {
                                           " tasks wait already, which is .max_pending");
             case when_full::block: break;
         }
+        // The timer steps it first, and notifies under the lock after (forget()).
+        if (task_access::stage(task) != word_stage::pending) return admission::expired;
         ++waiting_for_room_;
         room_.wait(held);
         --waiting_for_room_;
         check_open(&held);
         drain_intake();
     }
-    return false;
+    return admission::queued;
 }
 
 // The place is reserved meanwhile, so that of several submitters each sees the others' tasks.
@@ -311,6 +317,7 @@ void thread_pool::forget(local_state& task, bool is_cancelled) noexcept {
         later_.remove(task);
         --delayed_;
     }
+    if (waiting_for_room_ != 0) room_.notify_all();  // its submitter may wait
     if (queued_.load() == 0 && delayed_ == 0) gone_.notify_all();
 }
 

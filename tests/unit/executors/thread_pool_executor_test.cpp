@@ -347,6 +347,29 @@ TEST_CASE("a submitter that is blocked is told of the death of the thread that i
     submitter.join();
 }
 
+TEST_CASE("a submitter that is blocked gets the future of its task when that expires") {
+    door hold;
+    cairn::thread_pool_executor ex{{.max_workers = 1, .max_pending = 0}};
+    const auto running = ex.submit([&] { CHECK(hold.pass()); });
+    std::atomic<bool> has_returned{false};
+    std::atomic<bool> has_run{false};
+    std::thread submitter([&] {
+        const auto f = ex.submit({.expires = 10ms, .name = "late"}, [&] { has_run = true; });
+        has_returned = true;
+        CHECK_THROWS_WITH_AS(f.result(),
+                             "result of task 'late': it had not started when it expired, after 10 ms",
+                             cairn::timeout_error);
+    });
+    CHECK(eventually([&] { return has_returned.load(); }));
+    CHECK(running.running());
+    CHECK(ex.queue_size() == 0);
+    hold.open();
+    submitter.join();
+    ex.shutdown();
+    CHECK_FALSE(has_run);
+    CHECK(ex.statistics().failures == 1);
+}
+
 TEST_CASE("max_pending may reject, or have the submitter run the task") {
     door hold;
     cairn::thread_pool_executor rejecting{
