@@ -123,7 +123,7 @@ public:
     ///
     /// @throws what the task threw; cancelled_error; timeout_error where the task's own `.timeout` or `.expires` was up
     /// @throws invalid_state   refers to no task; the value was moved away; not settled and made by another process
-    /// @throws would_deadlock  in the settling thread, of a future that would be settled there (then(fn))
+    /// @throws would_deadlock  in the settling thread (callbacks), of what follows a future that it has yet to run or submit (then)
     /// Cost    about 20 ns once it is there; one sleep, at most, before
     T result() const&
         requires(std::is_void_v<T> || std::is_copy_constructible_v<T>)
@@ -328,7 +328,8 @@ auto wait_by(const Range& futures, wait_mode mode, steady_time deadline) {
 
 /// Waits until all futures of the range are done, or as `mode` says. A cancelled future is done.
 ///
-/// @throws invalid_state  one refers to no task, or to a task of another process that is not done
+/// @throws invalid_state   one refers to no task, or to a task of another process that is not done
+/// @throws would_deadlock  in a callback that would wait for itself, as future::result()
 /// Cost    one allocation, and a short lock for each future
 /// Safety  thread-safe
 template <detail::range_of_futures Range>
@@ -430,7 +431,7 @@ private:
 /// The futures of the range in the order in which they become done: `for (auto& f : cairn::as_completed(fs)) use(f.result());`.
 /// Those that are done already come first. What was yielded is not kept, so that its result can go.
 ///
-/// @throws invalid_state  as wait()
+/// @throws invalid_state, would_deadlock  as wait(); the second while iterating
 template <detail::range_of_futures Range>
 auto as_completed(const Range& futures) {
     using element = detail::future_in<Range>;

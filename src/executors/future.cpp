@@ -51,6 +51,8 @@ public:
             if (task_access::step(*task_, word_stage::pending, word_stage::settling))
                 task_access::settle_with(*task_, std::current_exception());
         }
+        // An executor has it: callbacks may wait for it from now on.
+        task_access::is_continuation(*task_) = false;
     }
     void drop() noexcept override { task_access::cancel_unqueued(*task_); }
 
@@ -95,7 +97,7 @@ std::exception_ptr wait_for_exception(future_state* state, steady_time deadline)
 }
 
 void run_after(future_state& after, task_ptr task, executor_core* core) {
-    if (core == nullptr) task_access::is_continuation(*task) = true;
+    task_access::is_continuation(*task) = true;
     after.call_when_settled(std::make_unique<following>(std::move(task), core_ptr::sharing(core)));
 }
 

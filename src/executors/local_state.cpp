@@ -75,6 +75,12 @@ std::exception_ptr caught_exception() {
     return std::current_exception();
 }
 
+void throw_waits_for_caller() {
+    throw would_deadlock("wait for what follows a future: this is the settling thread, which has to run or "
+                         "submit it; continue "
+                         "with then()");
+}
+
 std::string task_name(const local_state& s) {
     const task_extras* const extras = task_access::extras_if_any(s);
     return extras == nullptr || extras->options.name.empty() ? "a task"
@@ -282,13 +288,15 @@ bool local_state::run_if_queued_here() {
     return own->run_here(*this);
 }
 
+// The flag second: the settling thread writes it, and others may not read it then.
+bool local_state::waits_for_caller() const noexcept {
+    return own_place.is_settling && is_continuation_ && !is_settled();
+}
+
 bool local_state::wait_until(steady_time deadline) {
     if (is_settled()) return true;
     require_own(*this, "wait for");
-    if (is_continuation_ && own_place.is_settling) {
-        throw would_deadlock("wait for a continuation: this is the settling thread, in which it would run; "
-                             "use then(ex, fn), or continue with then");
-    }
+    if (waits_for_caller()) throw_waits_for_caller();
     // A wait with a limit runs nothing here, neither this nor another task: that could take longer.
     if (deadline == no_deadline && run_if_queued_here() && is_settled()) return true;
     if (remote_ != nullptr) {

@@ -65,18 +65,29 @@ multi_wait::~multi_wait() {
         if (states_[distinct_[i]] != nullptr) states_[distinct_[i]]->stop_watching(entries_[i]);
 }
 
+void multi_wait::refuse_deadlock(bool needs_all) const {
+    const auto is_stuck = [this](std::size_t at) { return states_[at]->waits_for_caller(); };
+    const auto is_told = [this](std::size_t at) { return states_[at] == nullptr; };
+    const bool is_refused = needs_all
+                                ? std::any_of(distinct_.begin(), distinct_.end(),
+                                              [&](std::size_t at) { return !is_told(at) && is_stuck(at); })
+                                : std::all_of(distinct_.begin(), distinct_.end(),
+                                              [&](std::size_t at) { return is_told(at) || is_stuck(at); });
+    if (is_refused) throw_waits_for_caller();
+}
+
 bool multi_wait::wait_for_next(steady_time deadline) {
     std::uint32_t* const place = order_.get() + told_;
     // acquire: pairs with settled()
     const auto is_there = [place] { return __atomic_load_n(place, __ATOMIC_ACQUIRE) != 0; };
     if (is_there()) return true;
+    if (deadline != no_deadline && std::chrono::steady_clock::now() >= deadline) return false;
+    if (own_place.is_settling) refuse_deadlock(false);
     if (deadline == no_deadline) {
         for (const std::size_t at : distinct_) {
             if (states_[at] != nullptr) states_[at]->run_if_queued_here();
             if (is_there()) return true;
         }
-    } else if (std::chrono::steady_clock::now() >= deadline) {
-        return false;
     }
     if (look_for_a_while(is_there)) return true;
     blocked_worker blocked;
@@ -97,6 +108,10 @@ std::size_t multi_wait::next(steady_time deadline) {
 
 void wait_for_some(multi_wait& all, const std::vector<future_state*>& states, wait_mode mode,
                    steady_time deadline) {
+    // What is only looked at does not wait.
+    if (mode == wait_mode::all_completed && own_place.is_settling &&
+        std::chrono::steady_clock::now() < deadline)
+        all.refuse_deadlock(true);
     while (all.left() != 0) {
         const std::size_t at = all.next(deadline);
         if (at == no_index || mode == wait_mode::first_completed) return;

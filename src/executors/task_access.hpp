@@ -114,6 +114,9 @@ private:
     static void tell(local_state& s, word_stage end) noexcept;
 };
 
+/// For what waits_for_caller().
+[[noreturn]] void throw_waits_for_caller();
+
 /// "task 'resize'", "a task": for messages.
 std::string task_name(const local_state& s);
 

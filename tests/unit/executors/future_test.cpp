@@ -383,6 +383,22 @@ TEST_CASE("waiting in the settling thread for what would run there is refused") 
     g.result();
 }
 
+TEST_CASE("waiting in the settling thread for what it has yet to submit is refused, and then is not") {
+    busy_pool pool;
+    cairn::thread_pool_executor other{1};
+    const auto f = pool.ex.submit([] {});
+    const auto g = f.then(other, [](const auto&) { return 7; });
+    const auto asked = pool.running.then([&](const auto&) {
+        CHECK_THROWS_AS(g.result(), cairn::would_deadlock);
+        CHECK_THROWS_AS(g.result(1h), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_all(std::vector{g})), cairn::would_deadlock);
+    });
+    const auto later = f.then([&](const auto&) { return g.result(); });
+    pool.wait_here.open();
+    asked.result();
+    CHECK(later.result() == 7);
+}
+
 TEST_CASE("co_await gives the result, or throws, in the settling thread; at once where it is there") {
     door hold;
     cairn::thread_pool_executor ex{1};

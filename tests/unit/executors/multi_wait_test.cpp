@@ -179,4 +179,44 @@ TEST_CASE("waits that end and futures that settle at once do not meet in freed m
     }
 }
 
+TEST_CASE("waiting in the settling thread for several futures that only it can settle is refused") {
+    door hold;
+    cairn::thread_pool_executor ex{1};
+    cairn::thread_pool_executor other{1};
+    const auto f = ex.submit([&] { CHECK(hold.pass()); });
+    const auto waiting = other.submit_after(1h, [] {});
+    const auto done = other.submit([] {});
+    done.result();
+    std::vector<cairn::future<void>> following;
+    const auto asked = f.then([&](const auto&) {
+        const std::vector<cairn::future<void>> with_others{done, waiting, following[0]};
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait(following)), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_all(following)), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_all(following, 1h)), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_any(following)), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_all(with_others)), cairn::would_deadlock);
+        // Another thread may end these.
+        CHECK(cairn::wait_for_any(with_others).done.size() == 1);
+        CHECK(cairn::wait_for_any(std::vector{waiting, following[0]}, 5ms).done.empty());
+        CHECK(cairn::wait_for_all(following, 0s).not_done.size() == 2);
+        int count = 0;
+        CHECK_THROWS_AS(
+            [&] {
+                for (const auto& each : cairn::as_completed(std::vector{following[0], done, following[1]})) {
+                    CHECK(each == done);
+                    ++count;
+                }
+            }(),
+            cairn::would_deadlock);
+        CHECK(count == 1);
+    });
+    following.push_back(f.then([](const auto&) {}));
+    following.push_back(f.then(other, [](const auto&) {}));
+    hold.open();
+    CHECK(is_done_in_time(asked));
+    asked.result();
+    cairn::wait_for_all(following);
+    waiting.cancel();
+}
+
 }  // namespace multi_wait_test

@@ -41,6 +41,7 @@ public:
     [[nodiscard]] bool is_settled() const noexcept final;
     bool wait_until(steady_time deadline) final;
     bool run_if_queued_here() final;
+    [[nodiscard]] bool waits_for_caller() const noexcept final;
     bool cancel() final;
     bool cancel_by_kill() final;
     void call_when_settled(std::unique_ptr<callback> fn) final;
@@ -72,8 +73,8 @@ private:
     friend struct task_access;  // src/executors/task_access.hpp: what executors do with it
 
     std::atomic<std::uint32_t> word_{0};
-    bool is_continuation_ = false;   // runs in the settling thread: waiting for it there would be for ever
-    bool is_queued_ = false;         // linked; under the executor's lock
+    bool is_continuation_ = false;  // the settling thread has yet to run it, or to submit it; read there only
+    bool is_queued_ = false;        // linked; under the executor's lock
     observer* observers_ = nullptr;  // newest last; under the lock bit, and then the settler's
     std::exception_ptr exception_;   // before the stage that says so
     std::uint64_t made_by_;          // *process_mark
