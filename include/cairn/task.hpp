@@ -40,7 +40,8 @@ struct task_options {
     backoff_range backoff = {};  ///< `.backoff = {100ms, 30s}`
     /// May not start later than this after submit: settles with timeout_error. Never if not given.
     time_limit expires = {};
-    int priority = 0;       ///< greater ones start first; in the order of submission among equals
+    /// Greater ones start first; of equal ones those of each submitter in order, and submitters in turn where the executor does that.
+    int priority = 0;
     std::string name = {};  ///< for messages
 };
 

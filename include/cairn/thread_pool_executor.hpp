@@ -2,7 +2,8 @@
 //
 // Threads       made one by one as tasks come and no thread is idle, up to max_workers; then reused, the one that slept last first.
 //               Each is joined: by shutdown, by the destructor, by its successor.
-// Queue         first in, first out among equal priorities. A cancelled task leaves it at once.
+// Queue         greater priorities first; among equals the threads that submit in turn, the tasks of each first in, first out. A
+//               cancelled task leaves it at once.
 // Death         a task that calls pthread_exit settles as worker_died, and its thread is replaced. exit() ends the program.
 //
 // SPDX-License-Identifier: BSL-1.0

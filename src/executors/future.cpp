@@ -98,6 +98,7 @@ std::exception_ptr wait_for_exception(future_state* state, steady_time deadline)
 
 void run_after(future_state& after, task_ptr task, executor_core* core) {
     task_access::is_continuation(*task) = true;
+    task_access::submitter(*task) = own_submitter();  // and not the settling thread
     after.call_when_settled(std::make_unique<following>(std::move(task), core_ptr::sharing(core)));
 }
 

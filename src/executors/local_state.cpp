@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <string>
@@ -47,6 +48,12 @@ void require_own(const local_state& s, const char* operation) {
 }  // namespace
 
 constinit thread_local thread_place own_place;
+
+std::uint32_t new_submitter() noexcept {
+    static constinit std::atomic<std::uint32_t> last{0};
+    // relaxed: a number. Those of 4 billion threads before may come again: such share their turns.
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 executor_core* own_core() noexcept {
     const worker_place* const place = own_place.worker;

@@ -96,6 +96,8 @@ struct task_access {
     static local_state*& next(local_state& s) noexcept { return s.next_; }
     static local_state*& previous(local_state& s) noexcept { return s.previous_; }
     static bool& is_queued(local_state& s) noexcept { return s.is_queued_; }
+    static std::uint8_t& lane(local_state& s) noexcept { return s.lane_; }
+    static std::uint32_t& submitter(local_state& s) noexcept { return s.submitter_; }
     static bool& is_continuation(local_state& s) noexcept { return s.is_continuation_; }
     static std::int64_t& submitted(local_state& s) noexcept { return s.submitted_; }
     static remote_part* remote(const local_state& s) noexcept { return s.remote_; }
@@ -141,10 +143,19 @@ struct thread_place {
     bool is_settling = false;
     std::uint8_t spin_halvings = 0;  // what waiting has learnt (spinning.hpp)
     std::uint8_t spins_skipped = 0;
+    std::uint32_t submitter = 0;  // own_submitter(); 0: none yet
 };
 
 // initial-exec: as this_thread (thread_state.hpp)
 extern constinit thread_local thread_place own_place __attribute__((tls_model("initial-exec")));
+
+/// A number of this thread's own, by which its tasks are told from those of others.
+std::uint32_t new_submitter() noexcept;
+inline std::uint32_t own_submitter() noexcept {
+    if (own_place.submitter == 0) [[unlikely]]
+        own_place.submitter = new_submitter();
+    return own_place.submitter;
+}
 
 /// While it lives, the calling thread runs that task.
 class running_task {

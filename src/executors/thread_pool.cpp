@@ -21,20 +21,6 @@ constexpr std::chrono::seconds patience_at_exit{1};
 
 }  // namespace
 
-void task_list::append(local_state& task) noexcept {
-    task_access::next(task) = nullptr;
-    task_access::previous(task) = last_;
-    (last_ == nullptr ? first_ : task_access::next(*last_)) = &task;
-    last_ = &task;
-}
-
-void task_list::remove(local_state& task) noexcept {
-    local_state* const next = task_access::next(task);
-    local_state* const previous = task_access::previous(task);
-    (previous == nullptr ? first_ : task_access::next(*previous)) = next;
-    (next == nullptr ? last_ : task_access::previous(*next)) = previous;
-}
-
 thread_pool::thread_pool(pool_settings settings)
     : settings_(std::move(settings)), exceptions_at_birth_(std::uncaught_exceptions()),
       // More than one that looks takes processors away from those that work.
@@ -102,9 +88,8 @@ bool thread_pool::would_wait_for_itself() const noexcept {
 // By stepping them to `stage`. Each has one reference for its place there.
 void thread_pool::move_queued(task_list& to, word_stage stage) noexcept {
     drain_intake();
-    while (task_list* const list = first_list()) {
-        local_state& task = *list->first();
-        unlink(task);
+    while (fair_queue* const queue = first_queue()) {
+        local_state& task = take_from(*queue);
         if (task_access::step(task, word_stage::pending, stage)) to.append(task);
         else task.drop_reference();  // as in pop()
     }

@@ -2,6 +2,7 @@
 //
 // Submit        while all threads are there, and there is no bound: one compare-and-swap puts the task on a stack (intake_), without the
 //               lock. The next who takes a task, under the lock, appends what is there to the queue, in order.
+// Order         by priority, and among equals the submitting threads in turn (fair_queue.hpp).
 // Take          under mutex_; a worker looks for a while before it sleeps, each on a word of its own; the one that slept last is
 //               woken first (its stack and caches are warm).
 // Wake          by a submitter, unless a worker is looking (searching_) already: one that stops looking because it has found
@@ -30,6 +31,7 @@
 #include <system_error>
 #include <vector>
 
+#include "executors/fair_queue.hpp"
 #include "executors/settling.hpp"
 #include "executors/task_access.hpp"
 #include "os/ticks.hpp"
@@ -38,19 +40,6 @@
 #include <cairn/thread_pool_executor.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
-
-/// Tasks, linked by next and previous. Each has one reference counted for being here.
-class task_list {
-public:
-    [[nodiscard]] bool is_empty() const noexcept { return first_ == nullptr; }
-    void append(local_state& task) noexcept;
-    void remove(local_state& task) noexcept;
-    [[nodiscard]] local_state* first() const noexcept { return first_; }
-
-private:
-    local_state* first_ = nullptr;
-    local_state* last_ = nullptr;
-};
 
 /// Written by one thread, read by all.
 class own_counter {
@@ -192,9 +181,12 @@ private:
     void enqueue(task_ptr task) noexcept;
     void enqueue_and_attend(lock& held, task_ptr task);
     void drain_intake() noexcept;
-    task_list* first_list() noexcept;
+    fair_queue* first_queue() noexcept;
+    fair_queue& queue_of(const local_state& task) noexcept;
     local_state* pop() noexcept;
     void unlink(local_state& task) noexcept;
+    local_state& take_from(fair_queue& queue) noexcept;
+    void count_unlinked(local_state& task) noexcept;
 
     void attend(lock& held) noexcept;
     void wake_one(lock& held) noexcept;
@@ -239,8 +231,8 @@ private:
 
     mutable std::mutex mutex_;
     // Below: under mutex_.
-    task_list ready_;                               // of priority 0
-    std::map<int, task_list> others_;               // of other priorities; entries stay
+    fair_queue ready_;                              // of priority 0
+    std::map<int, fair_queue> others_;              // of other priorities; entries stay
     task_list later_;                               // not due yet
     std::atomic<std::int64_t> queued_{0};           // in the first two; also read by workers that look
     std::int64_t reserved_ = 0;                     // places of tasks that are about to be queued

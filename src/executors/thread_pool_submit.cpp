@@ -28,6 +28,7 @@ void thread_pool::check_open(const lock* held) const {
 
 void thread_pool::prepare(const task_ptr& task, const task_options* options, std::chrono::nanoseconds delay) {
     task_access::core(*task) = this;
+    task_access::submitter(*task) = own_submitter();
     task_access::submitted(*task) = os::ticks();
     if (options == nullptr && !settings_.timeout.is_given() && delay.count() == 0) return;
     task_extras& extras = task_access::extras(*task);
@@ -203,9 +204,7 @@ void thread_pool::ask_check(lock& held) {
 void thread_pool::enqueue(task_ptr task) noexcept {
     local_state& queued = *task;
     if (task_access::stage(queued) != word_stage::pending) return;  // cancelled or expired meanwhile
-    const task_extras* const extras = task_access::extras_if_any(queued);
-    const int priority = extras != nullptr ? extras->options.priority : 0;
-    (priority == 0 ? ready_ : others_.find(priority)->second).append(*task.release());
+    queue_of(queued).append(*task.release());
     task_access::is_queued(queued) = true;
     queued_.fetch_add(1);
 }
@@ -233,9 +232,15 @@ void thread_pool::drain_intake() noexcept {
     }
 }
 
+fair_queue& thread_pool::queue_of(const local_state& task) noexcept {
+    const task_extras* const extras = task_access::extras_if_any(task);
+    const int priority = extras != nullptr ? extras->options.priority : 0;
+    return priority == 0 ? ready_ : others_.find(priority)->second;
+}
+
 // Where the next task is; null if there is none.
-task_list* thread_pool::first_list() noexcept {
-    task_list* of_less = nullptr;
+fair_queue* thread_pool::first_queue() noexcept {
+    fair_queue* of_less = nullptr;
     if (!others_.empty()) {
         for (auto each = others_.rbegin(); each != others_.rend(); ++each) {
             if (each->second.is_empty()) continue;
@@ -250,9 +255,8 @@ task_list* thread_pool::first_list() noexcept {
 // Steps it to running. The reference of the queue goes to the caller.
 local_state* thread_pool::pop() noexcept {
     drain_intake();
-    while (task_list* const list = first_list()) {
-        local_state& task = *list->first();
-        unlink(task);
+    while (fair_queue* const queue = first_queue()) {
+        local_state& task = take_from(*queue);
         if (task_access::step(task, word_stage::pending, word_stage::running)) return &task;
         // Who cancels it holds a reference, and is waiting for this lock: not the last one.
         task.drop_reference();
@@ -261,9 +265,17 @@ local_state* thread_pool::pop() noexcept {
 }
 
 void thread_pool::unlink(local_state& task) noexcept {
-    const task_extras* const extras = task_access::extras_if_any(task);
-    const int priority = extras != nullptr ? extras->options.priority : 0;
-    (priority == 0 ? ready_ : others_.find(priority)->second).remove(task);
+    queue_of(task).remove(task);
+    count_unlinked(task);
+}
+
+local_state& thread_pool::take_from(fair_queue& queue) noexcept {
+    local_state& task = queue.take_next();
+    count_unlinked(task);
+    return task;
+}
+
+void thread_pool::count_unlinked(local_state& task) noexcept {
     task_access::is_queued(task) = false;
     queued_.fetch_sub(1);
     if (waiting_for_room_ != 0) room_.notify_all();

@@ -74,7 +74,9 @@ private:
 
     std::atomic<std::uint32_t> word_{0};
     bool is_continuation_ = false;  // the settling thread has yet to run it, or to submit it; read there only
-    bool is_queued_ = false;        // linked; under the executor's lock
+    bool is_queued_ = false;        // linked; under the executor's lock, also the next
+    std::uint8_t lane_ = 0;         // where (fair_queue.hpp)
+    std::uint32_t submitter_ = 0;   // own_submitter() of the thread it comes from
     observer* observers_ = nullptr;  // newest last; under the lock bit, and then the settler's
     std::exception_ptr exception_;   // before the stage that says so
     std::uint64_t made_by_;          // *process_mark
