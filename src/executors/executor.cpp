@@ -231,12 +231,14 @@ namespace {
 constinit std::atomic<std::uint64_t> last_task_id = 0;
 
 detail::local_state* own_task() noexcept {
-    return detail::own_place.task == nullptr ? nullptr : detail::own_place.task->task;
+    const detail::task_context* const here = detail::own_task_context();
+    return here == nullptr ? nullptr : here->task;
 }
 
 // In a worker process: the run that it is in.
 detail::remote_run* own_run() noexcept {
-    return detail::own_place.task == nullptr ? nullptr : detail::own_place.task->remote;
+    const detail::task_context* const here = detail::own_task_context();
+    return here == nullptr ? nullptr : here->remote;
 }
 
 }  // namespace

@@ -297,7 +297,7 @@ bool local_state::run_if_queued_here() {
 
 // The flag second: the settling thread writes it, and others may not read it then.
 bool local_state::waits_for_caller() const noexcept {
-    return own_place.is_settling && is_continuation_ && !is_settled();
+    return static_cast<bool>(own_place.is_settling) && is_continuation_ && !is_settled();
 }
 
 bool local_state::wait_until(steady_time deadline) {

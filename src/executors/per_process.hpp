@@ -1,5 +1,5 @@
-// per_process.hpp - a global object that each process has one of: a forked child does not find its parent's, whose locks may be taken
-// and whose threads are not there, but makes its own.
+// per_process.hpp - what belongs to one process, and not to its forked children: flags of a thread, and global objects. A child makes its
+// own: its parent's locks may be taken, and the threads are not there.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -16,6 +16,16 @@ namespace cairn::inline CAIRN_ABI::detail {
 inline std::uint64_t own_process_mark() noexcept {
     return *process_mark;
 }
+
+/// Of a thread: once it is set, it is so in this process. In a child that the thread forks it is not.
+class process_flag {
+public:
+    void set() noexcept { set_in_ = own_process_mark(); }
+    explicit operator bool() const noexcept { return set_in_ == own_process_mark(); }
+
+private:
+    std::uint64_t set_in_ = 1;  // the mark of no process
+};
 
 /// The objects are never destroyed: they are for whatever runs last.
 template <typename T>

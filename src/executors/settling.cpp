@@ -71,7 +71,7 @@ public:
 private:
     static void* body(void* self) {
         os::name_own_thread("cairn-settle");
-        own_place.is_settling = true;
+        own_place.is_settling.set();
         static_cast<settling_queue*>(self)->work();
         return nullptr;
     }

@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <string>
 
+#include "executors/per_process.hpp"
 #include "executors/timers.hpp"
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/executors/executor_core.hpp>
@@ -126,7 +127,8 @@ std::string task_name(const local_state& s);
 struct task_context {
     local_state* task;
     task_context* outer;
-    remote_run* remote = nullptr;  // in a worker process: what knows more of it
+    remote_run* remote = nullptr;                // in a worker process: what knows more of it
+    std::uint64_t made_by = own_process_mark();  // a child that the task forks is not in it
 };
 
 /// What a thread knows of its place in an executor.
@@ -134,13 +136,13 @@ struct worker_place {
     executor_core* core = nullptr;
     void* worker = nullptr;  // the executor's own idea of it
     int id = -1;
-    std::uint64_t made_by = 0;  // *process_mark: a child that a worker forks is no worker
+    std::uint64_t made_by = 0;  // own_process_mark(): a child that a worker forks is no worker
 };
 
 struct thread_place {
     task_context* task = nullptr;
     const worker_place* worker = nullptr;
-    bool is_settling = false;
+    process_flag is_settling;
     std::uint8_t spin_halvings = 0;  // what waiting has learnt (spinning.hpp)
     std::uint8_t spins_skipped = 0;
     std::uint32_t submitter = 0;  // own_submitter(); 0: none yet
@@ -155,6 +157,12 @@ inline std::uint32_t own_submitter() noexcept {
     if (own_place.submitter == 0) [[unlikely]]
         own_place.submitter = new_submitter();
     return own_place.submitter;
+}
+
+/// What the calling thread runs, innermost first; null: nothing, in this process.
+inline const task_context* own_task_context() noexcept {
+    const task_context* const innermost = own_place.task;
+    return innermost != nullptr && innermost->made_by == own_process_mark() ? innermost : nullptr;
 }
 
 /// While it lives, the calling thread runs that task.

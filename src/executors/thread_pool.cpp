@@ -72,13 +72,13 @@ void thread_pool::update_is_full() noexcept {
 }
 
 bool thread_pool::is_own_thread() const noexcept {
-    return own_core() == this || own_place.is_settling;
+    return own_core() == this || static_cast<bool>(own_place.is_settling);
 }
 
 // A worker, the settling thread, or a submitter that runs its task itself and is in it.
 bool thread_pool::would_wait_for_itself() const noexcept {
     if (is_own_thread()) return true;
-    for (const task_context* each = own_place.task; each != nullptr; each = each->outer)
+    for (const task_context* each = own_task_context(); each != nullptr; each = each->outer)
         if (task_access::core(*each->task) == this) return true;
     return false;
 }

@@ -18,7 +18,7 @@ constexpr int most_nested = 200;
 
 int nesting_depth() noexcept {
     int depth = 0;
-    for (const task_context* each = own_place.task; each != nullptr; each = each->outer) ++depth;
+    for (const task_context* each = own_task_context(); each != nullptr; each = each->outer) ++depth;
     return depth;
 }
 

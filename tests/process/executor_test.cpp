@@ -105,6 +105,37 @@ TEST_CASE("a forked child makes executors, callbacks and timers of its own") {
           }) == 0);
 }
 
+TEST_CASE("a child that is forked inside a task or a callback is in neither") {
+    const auto forks = [] {
+        return in_child([] {
+            ::alarm(20);  // a hang ends it
+            CHILD_CHECK(cairn::this_task::id() == 0);
+            CHILD_CHECK(cairn::this_task::attempt() == 0);
+            CHILD_CHECK(!cairn::this_task::stop_token().stop_possible());
+            bool has_ended = false;
+            {
+                cairn::thread_pool_executor own{{.max_workers = 1, .max_pending = 0}};
+                const auto f = own.submit([] { return 1; });
+                CHILD_CHECK(f.then([](const auto& done) { return done.result() + 1; }).result() == 2);
+                static_cast<void>(own.submit([&] {
+                    std::this_thread::sleep_for(10ms);
+                    has_ended = true;
+                }));
+                own.shutdown();
+                CHILD_CHECK(has_ended);
+            }
+        });
+    };
+    cairn::thread_pool_executor ex{1};
+    SUBCASE("a task") {
+        CHECK(ex.submit(forks).result() == 0);
+        CHECK(ex.submit([] { return cairn::this_task::attempt(); }).result() == 1);
+    }
+    SUBCASE("a callback") {
+        CHECK(ex.submit([] {}).then([&](const auto&) { return forks(); }).result() == 0);
+    }
+}
+
 TEST_CASE("a process started inside a task is no worker of that pool") {
     cairn::thread_pool_executor ex{1};
     const int code = ex.submit([&] {
