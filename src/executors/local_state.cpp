@@ -88,6 +88,15 @@ void throw_waits_for_caller() {
                          "with then()");
 }
 
+std::chrono::nanoseconds backoff_delay(const backoff_range& backoff, std::int64_t failures) noexcept {
+    std::chrono::nanoseconds delay = backoff.first.nanoseconds();
+    const std::chrono::nanoseconds longest = backoff.longest.nanoseconds();
+    // A year: twice that does not overflow.
+    for (std::int64_t i = 1; i < failures && delay < longest && delay < std::chrono::hours(24 * 365); ++i)
+        delay *= 2;
+    return std::min(delay, longest);
+}
+
 std::string task_name(const local_state& s) {
     const task_extras* const extras = task_access::extras_if_any(s);
     return extras == nullptr || extras->options.name.empty() ? "a task"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -119,6 +120,9 @@ private:
 
 /// For what waits_for_caller().
 [[noreturn]] void throw_waits_for_caller();
+
+/// How long a task waits that has failed so many times, before it is tried again: doubles from `.backoff`'s first to its longest.
+std::chrono::nanoseconds backoff_delay(const backoff_range& backoff, std::int64_t failures) noexcept;
 
 /// "task 'resize'", "a task": for messages.
 std::string task_name(const local_state& s);

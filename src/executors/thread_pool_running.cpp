@@ -156,11 +156,7 @@ bool thread_pool::try_again(local_state& task, const std::exception_ptr& error,
             return false;
         }
     }
-    std::chrono::nanoseconds delay = extras->options.backoff.first.nanoseconds();
-    const std::chrono::nanoseconds longest = extras->options.backoff.longest.nanoseconds();
-    for (int i = 1; i < extras->attempt && delay < longest && delay < std::chrono::hours(24 * 365); ++i)
-        delay *= 2;
-    delay = std::min(delay, longest);
+    const std::chrono::nanoseconds delay = backoff_delay(extras->options.backoff, extras->attempt);
 
     lock held(mutex_);
     if (failure_ != nullptr) return false;

@@ -240,12 +240,7 @@ bool process_pool::try_again(local_state& task, segment_offset at, const std::ex
     } catch (...) {
         return false;
     }
-    std::chrono::nanoseconds delay = extras->options.backoff.first.nanoseconds();
-    const std::chrono::nanoseconds longest = extras->options.backoff.longest.nanoseconds();
-    for (std::uint32_t i = 1; i < record.attempts && delay < longest && delay < std::chrono::hours(24 * 365);
-         ++i)
-        delay *= 2;
-    delay = std::min(delay, longest);
+    const std::chrono::nanoseconds delay = backoff_delay(extras->options.backoff, record.attempts);
     if (delay.count() > 0 && extras->start) {
         {
             const lock held(mutex_);
