@@ -13,7 +13,6 @@
 
 #include "executors/settling.hpp"
 #include "executors/task_access.hpp"
-#include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
 #include <cairn/detail/executors/executor_core.hpp>
 
@@ -121,16 +120,11 @@ void print_future(std::ostream& to, future_state* state, const std::type_info& t
     }
     to << "finished ";
     if (const std::exception_ptr error = state->exception(); error != nullptr) {
-        char type_room[256];
-        char text_room[64];
-        bounded_text name(type_room, sizeof type_room);
-        bounded_text text(text_room, sizeof text_room);
         try {
             std::rethrow_exception(error);
         } catch (...) {
-            describe_current_exception(name, text);
+            to << "raised " << exception_description().type() << '>';
         }
-        to << "raised " << name.view() << '>';
         return;
     }
     int status = 0;

@@ -241,14 +241,10 @@ void task_access::run_callback(callback& c) noexcept {
     try {
         c.run(*state);
     } catch (...) {
-        std::array<char, 256> type_room;
-        std::array<char, 1024> text_room;
-        bounded_text type(type_room.data(), type_room.size());
-        bounded_text text(text_room.data(), text_room.size());
-        describe_current_exception(type, text);
+        const exception_description thrown;
         std::array<char, 1536> line_room;
         bounded_text line(line_room.data(), line_room.size() - 1);
-        line << "cairn: a callback of a future threw " << type.view() << ": " << text.view();
+        line << "cairn: a callback of a future threw " << thrown.type() << ": " << thrown.text();
         line_room[line.size()] = '\n';
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line_room.data(), line.size() + 1);
     }

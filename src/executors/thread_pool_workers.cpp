@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -12,7 +13,6 @@
 #include "os/child.hpp"
 #include "os/futex.hpp"
 #include "os/thread.hpp"
-#include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
 #include <cairn/error.hpp>
 
@@ -180,13 +180,9 @@ bool thread_pool::initialize(worker& self) {
         if (settings_.initializer) settings_.initializer();
     } catch (...) {
         static_cast<void>(caught_exception());  // pthread_exit goes on
-        char type_room[256];
-        char text_room[1024];
-        bounded_text type(type_room, sizeof type_room);
-        bounded_text text(text_room, sizeof text_room);
-        describe_current_exception(type, text);
+        std::string thrown = exception_description().type_and_text();
         const lock held(mutex_);
-        initializer_error_ = std::string(type.view()) + ": " + std::string(text.view());
+        initializer_error_ = std::move(thrown);
         return false;
     }
     const lock held(mutex_);

@@ -28,7 +28,6 @@
 #include "pool/family.hpp"
 #include "pool/frames.hpp"
 #include "pool/process_pool.hpp"
-#include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
 #include "process/stdio.hpp"
 #include "segment/farewell.hpp"
@@ -130,16 +129,10 @@ private:
         } catch (const abi::__forced_unwind&) {
             end(worker_start_failed);
         } catch (...) {
-            std::array<char, 256> type_room;
-            std::array<char, 1024> text_room;
-            bounded_text type(type_room.data(), type_room.size());
-            bounded_text text(text_room.data(), text_room.size());
-            describe_current_exception(type, text);
+            const exception_description thrown;
             try {
                 root_transaction tx = begin();
-                record_failure(tx, node_,
-                               std::string(initializer_failure) + std::string(type.view()) + ": " +
-                                   std::string(text.view()));
+                record_failure(tx, node_, std::string(initializer_failure) + thrown.type_and_text());
             } catch (const error&) {
                 // Then without the reason.
             }
@@ -415,14 +408,11 @@ void run_worker(pool_family& family, std::uint32_t index) noexcept {
     } catch (const abi::__forced_unwind&) {
         worker::end(0);
     } catch (...) {
-        std::array<char, 256> type_room;
-        std::array<char, 1024> text_room;
-        bounded_text type(type_room.data(), type_room.size());
-        bounded_text text(text_room.data(), text_room.size());
-        describe_current_exception(type, text);
+        const exception_description thrown;
         std::fprintf(stderr, "cairn: worker %u of %s (pid %d) ended by %.*s: %.*s\n", index,
-                     family.name.c_str(), static_cast<int>(os::own_pid()), static_cast<int>(type.size()),
-                     type.view().data(), static_cast<int>(text.size()), text.view().data());
+                     family.name.c_str(), static_cast<int>(os::own_pid()),
+                     static_cast<int>(thrown.type().size()), thrown.type().data(),
+                     static_cast<int>(thrown.text().size()), thrown.text().data());
         worker::end(worker_start_failed);
     }
 }
