@@ -145,7 +145,8 @@ using held_result = std::conditional_t<std::is_void_v<R>, no_result, R>;
 
 /// The results of imap_unordered(), as they come: an input range. One pass; not for several threads.
 template <typename R>
-class [[nodiscard]] unordered_results {
+class [[nodiscard]] unordered_results
+    : public detail::one_pass<unordered_results<R>, detail::held_result<R>> {
 public:
     using chunk_source = std::function<std::optional<future<std::vector<outcome<R>>>>()>;
     using item = detail::held_result<R>;
@@ -179,35 +180,6 @@ public:
         }
     }
 
-    class iterator {
-    public:
-        using value_type = item;
-        using difference_type = std::ptrdiff_t;
-        using iterator_concept = std::input_iterator_tag;
-        iterator() noexcept = default;
-        item& operator*() const noexcept { return *from_->current_; }
-        iterator& operator++() {
-            from_->current_ = from_->next();
-            return *this;
-        }
-        void operator++(int) { ++*this; }
-        friend bool operator==(const iterator& at, std::default_sentinel_t /*end*/) noexcept {
-            return at.is_at_end();
-        }
-
-    private:
-        friend class unordered_results;
-        [[nodiscard]] bool is_at_end() const noexcept { return from_ == nullptr || !from_->current_; }
-        explicit iterator(unordered_results* from) noexcept : from_(from) {}
-        unordered_results* from_ = nullptr;
-    };
-    /// As next().
-    [[nodiscard]] iterator begin() {
-        if (!current_) current_ = next();
-        return iterator(this);
-    }
-    [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
-
 private:
     bool submit_one() {
         if (!source_) return false;
@@ -221,7 +193,6 @@ private:
     std::vector<future<std::vector<outcome<R>>>> running_;
     std::vector<outcome<R>> ready_;
     std::size_t at_ = 0;
-    std::optional<item> current_;
 };
 
 /// Safety  thread-safe

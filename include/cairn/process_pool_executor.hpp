@@ -132,23 +132,16 @@ class remote_source {
 public:
     template <typename OtherFn>
     remote_source(std::ptrdiff_t chunk_size, OtherFn&& fn, Ranges&&... ranges)
-        : chunk_size_(chunk_size), fn_(std::forward<OtherFn>(fn)),
-          ranges_(kept_range<Ranges>(std::forward<Ranges>(ranges))...),
-          at_(std::apply([](auto&... range) { return std::tuple(range.begin()...); }, ranges_)),
-          ends_(std::apply([](auto&... range) { return std::tuple(range.end()...); }, ranges_)) {}
+        : chunk_size_(chunk_size), fn_(std::forward<OtherFn>(fn)), ranges_(std::forward<Ranges>(ranges)...) {}
 
     /// What travels of the next items, at most `most`; nothing at the end.
     std::optional<remote_part> next(std::ptrdiff_t most) {
         most = std::min(most, chunk_size_);
         input_writer<Fn, travelling<item_of<Ranges>>...> input(fn_);
-        while (static_cast<std::ptrdiff_t>(input.count()) < most) {
-            // Only now: reading on may wait for the next item, and what was read is to be submitted before.
-            if (is_past_) std::apply([](auto&... at) { (..., static_cast<void>(++at)); }, at_);
-            is_past_ = false;
-            if (is_at_end(std::index_sequence_for<Ranges...>())) break;
-            std::apply([&](auto&... at) { input.add(travelling<item_of<Ranges>>(*at)...); }, at_);
-            is_past_ = true;
-        }
+        const auto add = [&](auto&&... each) {
+            input.add(travelling<item_of<Ranges>>(std::forward<decltype(each)>(each))...);
+        };
+        while (static_cast<std::ptrdiff_t>(input.count()) < most && ranges_.take_next(add)) {}
         const std::uint32_t count = input.count();
         if (count == 0) return std::nullopt;
         return remote_part(&remote_entry<R, Fn, travelling<item_of<Ranges>>...>::run, address_of_code(fn_),
@@ -156,18 +149,9 @@ public:
     }
 
 private:
-    // As zip: the shortest range ends it.
-    template <std::size_t... Index>
-    [[nodiscard]] bool is_at_end(std::index_sequence<Index...> /*all*/) const {
-        return (... || (std::get<Index>(at_) == std::get<Index>(ends_)));
-    }
-
     std::ptrdiff_t chunk_size_;
     Fn fn_;
-    std::tuple<kept_range<Ranges>...> ranges_;
-    std::tuple<begin_of<Ranges>...> at_;
-    std::tuple<end_of<Ranges>...> ends_;
-    bool is_past_ = false;  // the item that at_ refers to has been taken
+    zipped_ranges<Ranges...> ranges_;
 };
 
 template <typename Fn, typename... Ranges>

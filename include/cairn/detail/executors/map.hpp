@@ -25,6 +25,7 @@
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/base/time_limit.hpp>
+#include <cairn/detail/executors/one_pass.hpp>
 #include <cairn/error.hpp>
 #include <cairn/future.hpp>
 
@@ -89,6 +90,42 @@ using item_of = typename item_at<begin_of<Range>>::type;
 template <typename Sentinel>
 concept knows_no_end = std::is_same_v<Sentinel, std::unreachable_sentinel_t>;
 
+/// The ranges given to map, read item by item. As zip: the shortest ends it.
+template <typename... Ranges>
+class zipped_ranges {
+public:
+    explicit zipped_ranges(Ranges&&... ranges)
+        : ranges_(kept_range<Ranges>(std::forward<Ranges>(ranges))...),
+          at_(std::apply([](auto&... range) { return std::tuple(range.begin()...); }, ranges_)),
+          ends_(std::apply([](auto&... range) { return std::tuple(range.end()...); }, ranges_)) {}
+    zipped_ranges(const zipped_ranges&) = delete;  // at_ leads into ranges_
+    zipped_ranges& operator=(const zipped_ranges&) = delete;
+    ~zipped_ranges() = default;
+
+    /// Calls `take` with the next item of each. False at the end.
+    template <typename Take>
+    bool take_next(const Take& take) {
+        // Only now: reading on may wait for the next item, and what was read is to be submitted before.
+        if (is_past_) std::apply([](auto&... at) { (..., static_cast<void>(++at)); }, at_);
+        is_past_ = false;
+        if (is_at_end(std::index_sequence_for<Ranges...>())) return false;
+        std::apply([&](auto&... at) { take(*at...); }, at_);
+        is_past_ = true;
+        return true;
+    }
+
+private:
+    template <std::size_t... Index>
+    [[nodiscard]] bool is_at_end(std::index_sequence<Index...> /*all*/) const {
+        return (... || (std::get<Index>(at_) == std::get<Index>(ends_)));
+    }
+
+    std::tuple<kept_range<Ranges>...> ranges_;
+    std::tuple<begin_of<Ranges>...> at_;
+    std::tuple<end_of<Ranges>...> ends_;
+    bool is_past_ = false;  // the item that at_ refers to has been taken
+};
+
 CAIRN_API void check_map_options(const map_options& options, bool is_endless);
 [[noreturn]] CAIRN_API void throw_map_timeout();
 /// In a handler for everything. Throws on what only looks like an exception: the end of the thread (pthread_exit).
@@ -119,7 +156,7 @@ public:
 /// The results of map(), in the order of the input: an input range. One pass; not for several threads. Results that are not read
 /// are still computed, unless their input was never read (`.buffer_size`); destroying this does not wait.
 template <typename R>
-class [[nodiscard]] map_results {
+class [[nodiscard]] map_results : public detail::one_pass<map_results<R>, R> {
 public:
     map_results(std::unique_ptr<detail::map_source<R>> source, const map_options& options)
         : source_(std::move(source)), deadline_(detail::no_deadline) {
@@ -157,37 +194,6 @@ public:
             take_chunk();
         }
     }
-
-    class iterator {
-    public:
-        using value_type = R;
-        using difference_type = std::ptrdiff_t;
-        using iterator_concept = std::input_iterator_tag;
-        iterator() noexcept = default;
-        R& operator*() const noexcept { return *from_->current_; }
-        R* operator->() const noexcept { return &*from_->current_; }
-        iterator& operator++() {
-            from_->current_ = from_->next();
-            return *this;
-        }
-        void operator++(int) { ++*this; }
-        friend bool operator==(const iterator& at, std::default_sentinel_t /*end*/) noexcept {
-            return at.is_at_end();
-        }
-
-    private:
-        friend class map_results;
-        [[nodiscard]] bool is_at_end() const noexcept { return from_ == nullptr || !from_->current_; }
-        explicit iterator(map_results* from) noexcept : from_(from) {}
-        map_results* from_ = nullptr;
-    };
-
-    /// As next().
-    [[nodiscard]] iterator begin() {
-        if (!current_) current_ = next();
-        return iterator(this);
-    }
-    [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
 private:
     struct chunk {
@@ -243,7 +249,6 @@ private:
     detail::chunk_result<R> chunk_;   // being read
     std::ptrdiff_t items_ = 0;        // that it had
     std::exception_ptr input_error_;  // of reading the input, or of a submit
-    std::optional<R> current_;
 };
 
 namespace detail {
@@ -254,29 +259,19 @@ public:
     template <typename OtherFn>
     mapped_source(Executor executor, std::ptrdiff_t chunk_size, OtherFn&& fn, Ranges&&... ranges)
         : executor_(std::move(executor)), chunk_size_(chunk_size), fn_(std::forward<OtherFn>(fn)),
-          ranges_(kept_range<Ranges>(std::forward<Ranges>(ranges))...),
-          at_(std::apply([](auto&... range) { return std::tuple(range.begin()...); }, ranges_)),
-          ends_(std::apply([](auto&... range) { return std::tuple(range.end()...); }, ranges_)) {}
+          ranges_(std::forward<Ranges>(ranges)...) {}
 
     std::optional<future<chunk_result<R>>> submit_next(std::ptrdiff_t most, std::ptrdiff_t& items) override {
         most = std::min(most, chunk_size_);
         std::vector<std::tuple<item_of<Ranges>...>> inputs;
-        while (static_cast<std::ptrdiff_t>(inputs.size()) < most) {
-            // Only now: reading on may wait for the next item, and what was read is to be submitted before.
-            if (is_past_) advance();
-            is_past_ = false;
-            if (is_at_end(indices())) break;
-            std::apply([&](auto&... at) { inputs.emplace_back(*at...); }, at_);
-            is_past_ = true;
-        }
+        const auto keep = [&](auto&&... each) { inputs.emplace_back(std::forward<decltype(each)>(each)...); };
+        while (static_cast<std::ptrdiff_t>(inputs.size()) < most && ranges_.take_next(keep)) {}
         items = static_cast<std::ptrdiff_t>(inputs.size());
         if (items == 0) return std::nullopt;
         return executor_.submit(call_chunk, fn_, std::move(inputs));
     }
 
 private:
-    using indices = std::index_sequence_for<Ranges...>;
-
     static chunk_result<R> call_chunk(Fn fn, std::vector<std::tuple<item_of<Ranges>...>> inputs) {
         chunk_result<R> results;
         try {
@@ -293,22 +288,11 @@ private:
         }
         return results;
     }
-    // As zip: the shortest range ends it.
-    template <std::size_t... Index>
-    [[nodiscard]] bool is_at_end(std::index_sequence<Index...> /*all*/) const {
-        return (... || (std::get<Index>(at_) == std::get<Index>(ends_)));
-    }
-    void advance() {
-        std::apply([](auto&... at) { (..., static_cast<void>(++at)); }, at_);
-    }
 
     Executor executor_;
     std::ptrdiff_t chunk_size_;  // most items of a chunk
     Fn fn_;
-    std::tuple<kept_range<Ranges>...> ranges_;
-    std::tuple<begin_of<Ranges>...> at_;
-    std::tuple<end_of<Ranges>...> ends_;
-    bool is_past_ = false;  // the item that at_ refers to has been taken
+    zipped_ranges<Ranges...> ranges_;
 };
 
 /// The result of calling `Fn` with items of the ranges.
