@@ -232,7 +232,7 @@ private:
     mutable std::mutex mutex_;
     // Below: under mutex_.
     fair_queue ready_;                              // of priority 0
-    std::map<int, fair_queue> others_;              // of other priorities; entries stay
+    std::map<int, fair_queue> others_;              // of other priorities; entries stay, 1.5 KiB each
     task_list later_;                               // not due yet
     std::atomic<std::int64_t> queued_{0};           // in the first two; also read by workers that look
     std::int64_t reserved_ = 0;                     // places of tasks that are about to be queued
