@@ -22,6 +22,8 @@ public:
         : task_(task), pool_(pool), what_(what) {}
 
 private:
+    // Destructors of what the task has captured, callbacks of its stop token.
+    [[nodiscard]] bool runs_user_code() const noexcept override { return what_ != kind::start; }
     bool claim() noexcept override {
         switch (what_) {
             case kind::start: return true;

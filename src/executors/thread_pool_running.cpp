@@ -258,8 +258,8 @@ void thread_pool::worker_goes_on() noexcept {
 
 // -- timers ---------------------------------------------------------------------------------------------------------
 
-// In the timer thread, and so is what of the user's is called: destructors of what the task has captured, callbacks of its stop token.
-// A slow one holds up all timers. The settling thread is no place for it: whoever waits there for this task would wait for ever.
+// In a timer thread, and so is what of the user's is called: destructors of what the task has captured, callbacks of its stop token.
+// The settling thread is no place for it: whoever waits there for this task would wait for ever.
 void thread_pool::end_by_timer(local_state& task, bool has_started) noexcept {
     const task_extras& extras = *task_access::extras_if_any(task);
     if (!has_started) forget(task, false);

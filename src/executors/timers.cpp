@@ -2,9 +2,12 @@
 #include "executors/timers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -46,22 +49,31 @@ public:
     void end() noexcept {
         {
             const std::lock_guard held(mutex_);
-            if (!has_thread_ || is_ending_ || ::pthread_equal(thread_, os::own_thread()) != 0) return;
-            is_ending_ = true;
+            const auto is_own = [](pthread_t each) { return ::pthread_equal(each, os::own_thread()) != 0; };
+            if (thread_count_ == 0 || is_ending_ || std::ranges::any_of(threads(), is_own)) return;
+            is_ending_ = true;  // and none is added
         }
-        news_.notify_one();
-        os::join_thread(thread_);
+        news_.notify_all();
+        spare_news_.notify_all();
+        std::ranges::for_each(threads(), &os::join_thread);
     }
 
 private:
     void require_thread() {
-        if (has_thread_) return;
-        if (const auto error = os::start_thread(thread_, &body, this)) {
+        if (thread_count_ != 0) return;
+        if (const auto error = add_thread()) {
             throw system_failure(
                 "start the thread for delays and time limits: pthread_create: " + error.message(), error);
         }
-        has_thread_ = true;
         std::atexit([] { end_timers(); });
+    }
+    std::error_code add_thread() noexcept {
+        const std::error_code error = os::start_thread(threads_[thread_count_], &body, this);
+        if (!error) ++thread_count_;
+        return error;
+    }
+    [[nodiscard]] std::span<const pthread_t> threads() const noexcept {
+        return {threads_.data(), thread_count_};
     }
     static void* body(void* self) {
         os::name_own_thread("cairn-timer");
@@ -71,6 +83,20 @@ private:
 
     void work() {
         std::unique_lock held(mutex_);
+        while (!is_ending_) {
+            if (is_watched_) {
+                ++spare_;
+                spare_news_.wait(held);
+                --spare_;
+                continue;
+            }
+            is_watched_ = true;
+            watch(held);
+        }
+    }
+
+    // Until another thread is to do so, or the end.
+    void watch(std::unique_lock<std::mutex>& held) {
         while (!is_ending_) {
             if (heap_.empty()) {
                 news_.wait(held);
@@ -84,11 +110,21 @@ private:
             }
             remove(next);
             const bool is_claimed = next.claim();
+            const bool hands_over = next.runs_user_code() && hand_over();
             held.unlock();
             if (is_claimed) next.act();
             next.let_go();
             held.lock();
+            if (hands_over) return;
         }
+    }
+
+    // False: there is no other thread, and none can be made.
+    bool hand_over() noexcept {
+        if (spare_ == 0 && (thread_count_ == most_timer_threads || is_ending_ || add_thread())) return false;
+        is_watched_ = false;
+        spare_news_.notify_one();
+        return true;
     }
 
     // A binary heap by time; each timer knows its place.
@@ -136,8 +172,11 @@ private:
     std::mutex mutex_;
     std::condition_variable news_;
     std::vector<timer*> heap_;
-    pthread_t thread_{};
-    bool has_thread_ = false;
+    std::condition_variable spare_news_;
+    std::array<pthread_t, most_timer_threads> threads_{};
+    std::size_t thread_count_ = 0;
+    int spare_ = 0;            // threads that wait for the watch
+    bool is_watched_ = false;  // a thread waits for the next time, or acts and has not handed over
     bool is_ending_ = false;
 };
 

@@ -247,6 +247,29 @@ TEST_CASE("a task that has not started in time expires, also while all threads a
     CHECK_FALSE(has_run);
 }
 
+TEST_CASE("what is slow at the end of an expired task holds up no other timer") {
+    door hold;
+    door slow;
+    cairn::thread_pool_executor busy{1};
+    const auto running = busy.submit([&] { CHECK(hold.pass()); });
+    REQUIRE(hold.wait_for_arrivals(1));
+    std::vector<cairn::future<void>> expiring;
+    for (int i = 1; i <= 5; ++i) {
+        std::shared_ptr<int> captured(new int, [&slow](const int* number) {
+            CHECK(slow.pass());
+            delete number;
+        });
+        expiring.push_back(busy.submit({.expires = 1ms}, [captured = std::move(captured)] {}));
+        CHECK(slow.wait_for_arrivals(i));
+    }
+    cairn::thread_pool_executor ex{1};
+    CHECK(is_done_in_time(ex.submit_after(1ms, [] {})));
+    CHECK_FALSE(expiring[0].done());
+    slow.open();
+    for (const auto& each : expiring) CHECK_THROWS_AS(each.result(), cairn::timeout_error);
+    hold.open();
+}
+
 TEST_CASE("tasks of greater priority start first, equal ones in order") {
     door hold;
     cairn::thread_pool_executor ex{1};
