@@ -137,11 +137,11 @@ TEST_CASE("a queue under random changes keeps each submitter's order, and passes
 
 TEST_CASE("one task of a thread is served beside the many of another") {
     constexpr int many = 10'000;
-    busy_pool pool;
-    cairn::thread_pool_executor elsewhere{1};
-    const auto settled = elsewhere.submit([] {});
     std::atomic<int> started{0};
     int before = many;
+    busy_pool pool;  // after what its tasks refer to: its end waits for them
+    cairn::thread_pool_executor elsewhere{1};
+    const auto settled = elsewhere.submit([] {});
     const auto count = [&] { ++started; };
     const auto note = [&] { before = started.load(); };
     std::function<cairn::future<void>(const std::function<void()>&)> submit;
@@ -168,8 +168,8 @@ TEST_CASE("one task of a thread is served beside the many of another") {
 }
 
 TEST_CASE("priorities go before turns, and each submitter's tasks stay in order") {
-    busy_pool pool;
     std::string order;
+    busy_pool pool;
     const auto add = [&](int priority, char name) {
         static_cast<void>(pool.ex.submit({.priority = priority}, [&order, name] { order += name; }));
     };
