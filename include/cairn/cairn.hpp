@@ -16,6 +16,7 @@
 #include <cairn/list.hpp>
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>
+#include <cairn/nursery.hpp>
 #include <cairn/outcome.hpp>
 #include <cairn/pool.hpp>
 #include <cairn/process.hpp>

@@ -34,6 +34,7 @@
 #include <cairn/detail/pool/remote_call.hpp>
 #include <cairn/exception.hpp>
 #include <cairn/executor.hpp>
+#include <cairn/nursery.hpp>
 #include <cairn/thread_pool_executor.hpp>
 
 namespace cairn::inline CAIRN_ABI {

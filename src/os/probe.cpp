@@ -137,6 +137,20 @@ std::optional<std::vector<pid_t>> living_forks() {
     return forks;
 }
 
+std::size_t count_threads_but(std::string_view prefix) {
+    const uncancellable in_one_piece;
+    DIR* const threads = ::opendir("/proc/self/task");
+    if (threads == nullptr) return 0;
+    std::size_t count = 0;
+    while (const dirent* thread = ::readdir(threads)) {
+        if (thread->d_name[0] == '.') continue;
+        const std::string name = read_small_file("/proc/self/task/" + std::string(thread->d_name) + "/comm");
+        if (!name.empty() && !name.starts_with(prefix)) ++count;
+    }
+    ::closedir(threads);
+    return count;
+}
+
 pid_t process_of_thread(pid_t thread) {
     const std::string status = read_small_file("/proc/" + std::to_string(thread) + "/status");
     const std::size_t at = status.find("\nTgid:");

@@ -60,6 +60,8 @@ std::vector<pid_t> all_processes();
 
 /// Children of this process that run the same program and have not ended; nothing where /proc does not tell.
 std::optional<std::vector<pid_t>> living_forks();
+/// Threads of this process whose names do not begin like that; 0 where they are not listed.
+std::size_t count_threads_but(std::string_view prefix);
 
 /// The process that the thread belongs to; 0 when there is no such thread.
 pid_t process_of_thread(pid_t thread);

@@ -14,9 +14,8 @@
 #include "os/child.hpp"
 #include "os/memory_limit.hpp"
 #include "os/supervision.hpp"
+#include "pool/inherited.hpp"
 #include "segment/internals.hpp"
-#include "segment/participants.hpp"
-#include "segment/registry.hpp"
 #include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
@@ -51,8 +50,11 @@ public:
         : family_(family), node_(family.pool()), starting_(family.place_count) {
         os::become_subreaper();
         os::block_all_signals();
-        leave_other_segments();
-        close_descriptors();
+        leave_other_segments(family.in.get());
+        std::vector<int> kept = family.kept_descriptors;
+        kept.push_back(family.owner_pidfd.get());
+        kept.push_back(family.bell.get());
+        close_inherited_descriptors(std::move(kept));
         static_cast<void>(os::open_child_signal(signal_));
         dead_.reserve(family.place_count);
     }
@@ -289,22 +291,6 @@ protected:
     bool may_have_orphans_ = false;
 
 private:
-    // Else those that open_or_create() has made would live as long as the pool. Workers are participants again, by their fork.
-    void leave_other_segments() const noexcept {
-        for (segment* s : registry::attached_here())
-            if (s != family_.in.get() && s->is_writable()) unregister_participant(*s);
-    }
-
-    // What is open here would stay open for as long as the pool lives: a peer would never see the end of a connection.
-    void close_descriptors() {
-        std::vector<int> kept = family_.kept_descriptors;
-        kept.push_back(family_.owner_pidfd.get());
-        kept.push_back(family_.bell.get());
-        for (const segment* s : registry::attached_here())
-            if (s->internals().descriptor.valid()) kept.push_back(s->internals().descriptor.get());
-        os::close_other_descriptors(kept);
-    }
-
     bool oom_kills_have_grown() noexcept {
         const std::uint64_t now = os::oom_kills();
         return std::exchange(oom_kills_, now).value_or(now) < now;

@@ -16,6 +16,7 @@
 #include "os/identity.hpp"
 #include "os/supervision.hpp"
 #include "os/thread.hpp"
+#include "pool/ancestor.hpp"
 #include "pool/loaded_code.hpp"
 #include "pool/pool_root.hpp"
 #include "process/stdio.hpp"
@@ -127,10 +128,18 @@ void process_pool::start_guardian() {
     if (const auto error = os::open_pidfd(os::own_pid(), family.owner_pidfd)) refuse("pidfd_open", error);
     if (const auto error = os::open_bell(family.bell)) refuse("eventfd", error);
     family.bell_number = os::number_of_bell(family.bell.get());
+    pid_t child = 0;
+    // An initializer may have captures, which only a fork of this process has.
+    if (!settings_.initializer && fork_by_ancestor(family, child, guardian_pidfd_)) {
+        guardian_ = child;
+        guardian_identity_ = os::identity_of(child);
+        return;
+    }
+    warn_of_threads(settings_.name.c_str());
     family.loaded = loaded_objects();
     prepare_worker_exit();
     flush_before_fork();
-    pid_t child = 0;
+    is_guardian_child_ = true;
     const os::blocked_signals until_it_is_ready;
     if (const auto error = os::fork_process(child)) refuse("fork", error);
     if (child == 0) run_guardian(family);

@@ -168,6 +168,8 @@ private:
     std::uint32_t place_ = 0;      // its place
     std::weak_ptr<process_pool_life> handles_;
     pid_t guardian_ = 0;
+    bool is_guardian_child_ = false;  // else its parent is the ancestor (ancestor.hpp), who reaps it
+    os::process_identity guardian_identity_ = 0;  // of one that is no child
     os::unique_fd guardian_pidfd_;
     std::atomic<bool> watches_exit_{false};
     std::atomic<const void*> last_checked_[2] = {nullptr, nullptr};  // code of the program itself

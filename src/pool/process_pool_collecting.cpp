@@ -479,9 +479,13 @@ void process_pool::settle_waiting_as_broken() {
 
 void process_pool::notice_end_of_guardian() noexcept {
     if (guardian_ == 0) return;
+    if (!is_guardian_child_) {
+        if (!os::is_alive(guardian_identity_)) guardian_ = 0;
+        return;
+    }
     os::child_status status;
-    static_cast<void>(os::try_reap_by_pid(guardian_, status));
-    if (status.ended) guardian_ = 0;
+    // An error: somebody else has reaped it.
+    if (os::try_reap_by_pid(guardian_, status) || status.ended) guardian_ = 0;
 }
 
 // All is settled: the workers leave, and then nursery and guardian.
@@ -500,9 +504,7 @@ void process_pool::end_family() {
         if (!has_guardians_pidfd() ||
             os::wait_readable(guardian_pidfd_.get(), std::chrono::seconds(1), is_ended))
             os::sleep_for(milliseconds(2));
-        os::child_status status;
-        const auto error = os::try_reap_by_pid(guardian_, status);
-        if (error || status.ended) guardian_ = 0;
+        notice_end_of_guardian();
     }
 }
 
