@@ -25,6 +25,10 @@ namespace {
 constexpr std::uint32_t least_mapped_ahead_pages = 8;
 constexpr std::uint32_t least_spill_pages = 16;
 constexpr std::uint32_t most_spill_pages = 16384;  // 64 MiB a piece
+// The longest record that a log of one page has room for. What is longer is divided: a nearly full segment may have no larger piece.
+constexpr std::uint64_t log_bytes_in_page = page_bytes - sizeof(log_area_header) - 8;
+constexpr std::uint64_t least_divided_bytes = 256;  // what is left of an area and shorter is not used
+static_assert(log_bytes_in_page % 8 == 0);
 
 // All waiters of a root look again; flags may be cleared since every sleeper is up.
 void wake_everyone(root_slot& slot) noexcept {
@@ -355,13 +359,25 @@ void root_transaction::ensure_log_is_open() {
 void root_transaction::log(void* address, std::uint64_t bytes) {
     if (role_ == role::building) return;
     if (open_transaction::is_inert) throw_inert(segment_, slot_);
-    auto* from = static_cast<unsigned char*>(address);
-    while (bytes > log_record_max_bytes) {
-        log_slowly(from, log_record_max_bytes);
-        from += log_record_max_bytes;
-        bytes -= log_record_max_bytes;
+    if (bytes > log_bytes_in_page) return log_divided(static_cast<unsigned char*>(address), bytes);
+    if (bytes != 0) log_slowly(address, bytes);
+}
+
+void root_transaction::log_divided(unsigned char* from, std::uint64_t bytes) {
+    while (bytes != 0) {
+        require_settled();
+        if (room_in_area() < least_divided_bytes) spill(log_bytes_in_page);
+        const std::uint64_t now = std::min({bytes, log_record_max_bytes, room_in_area()});
+        log_slowly(from, now);
+        from += now;
+        bytes -= now;
     }
-    if (bytes != 0) log_slowly(from, bytes);
+}
+
+// Of old bytes, in one more record of the current area.
+std::uint64_t root_transaction::room_in_area() const noexcept {
+    const std::uint64_t used = (head_ & 0xffffffff) + 8;
+    return used < area_bytes_ ? (area_bytes_ - used) / 8 * 8 : 0;
 }
 
 void root_transaction::log_slowly(void* address, std::uint64_t bytes) {
@@ -386,6 +402,9 @@ void root_transaction::spill(std::uint64_t bytes) {
         static_cast<std::uint32_t>((bytes + sizeof(log_area_header) + page_bytes - 1) / page_bytes);
     std::uint32_t pages = std::clamp(static_cast<std::uint32_t>(std::bit_ceil(4 * area_bytes_) / page_bytes),
                                      least_spill_pages, most_spill_pages);
+    // Where the last piece had to be a small one, there are no large ones: each look for one takes time.
+    const bool are_small = area_ != slot_.log && area_bytes_ < least_spill_pages * page_bytes;
+    if (are_small) pages = static_cast<std::uint32_t>(area_bytes_ / page_bytes);
     pages = std::max(pages, needed);
     be_unsettled();
     // As take_pages(), but an empty log stays empty only if nothing was taken: the marker must come first, and there is always

@@ -189,6 +189,18 @@ void add_changing(list_rows<long>& rows) {
             "sort", state, mixed(count), [](list& l) { l.sort(); },
             [](values& v) { std::stable_sort(v.begin(), v.end()); });
     }
+    // Most of its bytes are those of the pages that it gets, which makes few images.
+    values alike(1600, 0x6262626262626262);
+    for (std::size_t i = 0; i < alike.size(); i += 300) alike[i] = static_cast<long>(i);
+    rows.add(
+        "sort", "its log in single pages", alike, [](list& l) { l.sort(); },
+        [](values& v) { std::stable_sort(v.begin(), v.end()); },
+        [](const cairn::manager& m) {
+            leave_free_pages(m, 0);
+            const auto ballast = m.list<std::string>("ballast");
+            for (std::size_t i = 1; i < 9; i += 2) ballast.set(i, "");
+        },
+        smallest_segment());
     rows.add(
         "sort", "backwards", mixed(40), [](list& l) { l.sort(std::greater<>{}); },
         [](values& v) { std::stable_sort(v.begin(), v.end(), std::greater<>{}); });

@@ -230,6 +230,52 @@ TEST_CASE("sort is stable, and takes any comparison") {
     CHECK(l == texts{"c", "b3", "b2", "b1", "a2", "a1"});
 }
 
+TEST_CASE("a sort needs memory for one copy of the elements, in pieces of any size") {
+    const auto descending = [](std::size_t count) {
+        longs values(count);
+        for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<long>(count - i);
+        return values;
+    };
+    constexpr std::uint64_t page = 4096;
+    SUBCASE("as much as is free, within a percent") {
+        const longs values = descending(200'000);
+        std::uint64_t refused = 0;
+        for (std::uint64_t more = 0;; more += 16 << 10) {
+            const cairn::manager m({.max_size = (std::uint64_t{3} << 20) + more});
+            const auto l = m.list<long>("l");
+            l.extend(values);
+            const cairn::detail::segment& inside = opened_list<long>(l).in();
+            const std::uint64_t free =
+                page * (inside.control().free_pages + inside.header().page_limit - inside.committed_pages());
+            try {
+                l.sort();
+                CHECK(l.at(0) == 1);
+                break;
+            } catch (const cairn::segment_full&) {
+                ++refused;
+                CHECK(l == values);
+                REQUIRE_MESSAGE(free < values.size() * sizeof(long) * 101 / 100, free, " bytes are free");
+            }
+        }
+        CHECK(refused != 0);
+    }
+    SUBCASE("in pieces of three pages") {
+        const cairn::manager m({.max_size = 8 << 20});
+        const longs values = descending(100'000);
+        const auto l = m.list<long>("l");
+        l.extend(values);
+        const auto pages = m.list<std::string>("pages");
+        try {
+            for (;;) pages.push_back(std::string(3 * page, 'x'));
+        } catch (const cairn::segment_full&) {}
+        for (std::size_t i = 0; i < pages.size(); i += 3) pages.set(i, "");
+        l.sort();
+        CHECK(l.at(0) == 1);
+        CHECK(l.at(values.size() - 1) == static_cast<long>(values.size()));
+        CHECK(broken_invariant(l) == "");
+    }
+}
+
 TEST_CASE("a handle copies and assigns as a pointer does, and works in several threads at once") {
     const cairn::manager m;
     const auto a = m.list<long>("a", {1});

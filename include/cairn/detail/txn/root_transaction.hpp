@@ -177,6 +177,8 @@ private:
     void be_overdue() noexcept;
     void poison(std::uint64_t reason) noexcept;
     void ensure_log_is_open();
+    CAIRN_COLD void log_divided(unsigned char* from, std::uint64_t bytes);
+    [[nodiscard]] std::uint64_t room_in_area() const noexcept;
     void spill(std::uint64_t bytes);
 
     segment& segment_;
