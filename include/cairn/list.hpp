@@ -243,8 +243,8 @@ private:
     }
     CAIRN_NOINLINE T at_slowly(size_type index) const;
     std::optional<T> try_at(size_type index, size_type& size) const;
-    static void store_element(detail::root_transaction& tx, detail::list_node& n, std::byte* to,
-                              const detail::encoded<T>& value);
+    CAIRN_INLINE static void store_element(detail::root_transaction& tx, detail::list_node& n, std::byte* to,
+                                           const detail::encoded<T>& value);
     static T decode_element(const detail::segment& s, const std::byte* from);
     /// Stored bytes of all elements (in place), or of all blobs with their lengths.
     struct raw_copy {

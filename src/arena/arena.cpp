@@ -9,6 +9,7 @@
 #include "arena/spans.hpp"
 #include "segment/segment_guard.hpp"
 #include <cairn/detail/base/check.hpp>
+#include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -216,9 +217,15 @@ segment_offset allocate(root_transaction& tx, std::uint64_t bytes) {
             }
             const bool has_room = arena.bump_end - arena.bump >= class_bytes(size_class);
             if (has_room || arena.loose_pages < most_loose_pages) return take_from_young_page(tx, size_class);
-            return take_from_new_span(tx, size_class);
         }
-        if (tx.slot().extent_pages >= roomy_extent_pages) return take_from_new_span(tx, size_class);
+        if (size_class < loose_class_count || tx.slot().extent_pages >= roomy_extent_pages) {
+            try {
+                return take_from_new_span(tx, size_class);
+            } catch (const segment_full&) {
+                // A span wants many pages side by side. There may be as many as the block itself needs.
+            }
+        }
+        if (size_class < loose_class_count) return take_from_young_page(tx, size_class);
     }
     return tx.in().page_offset(tx.take_pages(pages_for(bytes), extent_purpose::large));
 }

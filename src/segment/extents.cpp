@@ -98,6 +98,16 @@ std::uint32_t first_of_free_run(const segment& s, std::uint32_t end, std::uint32
     return first;
 }
 
+// Where the extent begins that a page lies in; the page itself where the map is damaged.
+std::uint32_t first_of_extent(const segment& s, std::uint32_t page) noexcept {
+    for (std::uint32_t order = 0; order <= max_order; ++order) {
+        const std::uint32_t first = page >> order << order;
+        const std::uint32_t tag = load_word(s.page(first).tag);
+        if (tag_state(tag) != extent_state::inside && tag_order(tag) == order) return first;
+    }
+    return page;
+}
+
 // Whether `count` pages from `first` on, where an extent begins, are free extents one beside the other.
 bool is_free_run(const segment& s, std::uint32_t first, std::uint32_t count) {
     const std::uint32_t committed = s.committed_pages();
@@ -202,6 +212,36 @@ run_plan plan_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t
     throw_full(s, pages);
 }
 
+// Takes a run that is free. An extent begins at `begin`, which may be before its first page.
+void take_free_run(segment_guard& guard, root_slot* owner, std::uint32_t begin, std::uint32_t first,
+                   std::uint32_t pages, extent_purpose purpose) {
+    segment& s = guard.in();
+    segment_control& control = guard.control();
+    std::uint32_t end = begin;
+    while (end < first + pages) {
+        const std::uint32_t order = tag_order(s.page(end).tag);
+        remove_free(guard, end, order);
+        // Perhaps inside the run: a later look for the free tail must not take its old tag for a free extent.
+        store_entry(guard, end, {0, 0, 0, 0});
+        end += 1U << order;
+    }
+    const std::uint32_t owner_link = owner == nullptr ? 0 : s.slot_number(*owner) + 1;
+    std::uint32_t chain = owner == nullptr ? 0 : load_word(owner->extents);
+    for_each_piece(first, pages, [&](std::uint32_t page, std::uint32_t order) {
+        if (owner != nullptr && chain != 0) guard.store(guard.entry(chain).previous, page + 1);
+        store_entry(guard, page, {make_tag(order, extent_state::used, purpose), owner_link, chain, 0});
+        if (owner != nullptr) chain = page + 1;
+    });
+    const auto is_left = [&](std::uint32_t page, std::uint32_t order) { push_free(guard, page, order); };
+    for_each_piece(begin, first - begin, is_left);
+    for_each_piece(first + pages, end - first - pages, is_left);
+    if (owner != nullptr) {
+        guard.store(owner->extents, chain);
+        guard.store(owner->extent_pages, owner->extent_pages + pages);
+    }
+    guard.store(control.free_pages, control.free_pages - pages);
+}
+
 }  // namespace
 
 void require_possible(const segment& s, std::uint64_t bytes) {
@@ -219,13 +259,12 @@ std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcep
 
 page_stretch stretch_at(const segment& s, std::uint32_t page) noexcept {
     const std::uint32_t left = s.committed_pages() - page;
-    for (std::uint32_t order = 0; order <= max_order; ++order) {
-        const std::uint32_t first = page >> order << order;
-        const std::uint32_t tag = load_word(s.page(first).tag);
-        if (tag_state(tag) == extent_state::inside || tag_order(tag) != order) continue;
-        return {tag_state(tag) == extent_state::free, std::min(left, (1U << order) - (page - first))};
-    }
-    return {false, 1};  // damaged
+    const std::uint32_t first = first_of_extent(s, page);
+    const std::uint32_t tag = load_word(s.page(first).tag);
+    const bool is_one = tag_state(tag) != extent_state::inside && tag_order(tag) <= max_order &&
+                        first % (1U << tag_order(tag)) == 0;
+    if (!is_one) return {false, 1};  // damaged
+    return {tag_state(tag) == extent_state::free, std::min(left, (1U << tag_order(tag)) - (page - first))};
 }
 
 void grow(segment_guard& guard, std::uint32_t new_page_count) {
@@ -275,35 +314,22 @@ void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignm
 
 std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose,
                        std::uint32_t alignment) {
-    segment& s = guard.in();
-    segment_control& control = guard.control();
     const std::uint32_t first = plan_run(guard, pages, alignment).first;
-    if (first == no_page || !is_free_run(s, first, pages))
-        throw_corrupt(s, "its lists of free extents are not what they were a moment ago");
-    std::uint32_t available = 0;
-    while (available < pages) {
-        const std::uint32_t page = first + available;
-        const std::uint32_t order = tag_order(s.page(page).tag);
-        remove_free(guard, page, order);
-        // Perhaps inside the run: a later look for the free tail must not take its old tag for a free extent.
-        store_entry(guard, page, {0, 0, 0, 0});
-        available += 1U << order;
-    }
-    const std::uint32_t owner_link = owner == nullptr ? 0 : s.slot_number(*owner) + 1;
-    std::uint32_t chain = owner == nullptr ? 0 : load_word(owner->extents);
-    for_each_piece(first, pages, [&](std::uint32_t page, std::uint32_t order) {
-        if (owner != nullptr && chain != 0) guard.store(guard.entry(chain).previous, page + 1);
-        store_entry(guard, page, {make_tag(order, extent_state::used, purpose), owner_link, chain, 0});
-        if (owner != nullptr) chain = page + 1;
-    });
-    for_each_piece(first + pages, available - pages,
-                   [&](std::uint32_t page, std::uint32_t order) { push_free(guard, page, order); });
-    if (owner != nullptr) {
-        guard.store(owner->extents, chain);
-        guard.store(owner->extent_pages, owner->extent_pages + pages);
-    }
-    guard.store(control.free_pages, control.free_pages - pages);
+    if (first == no_page || !is_free_run(guard.in(), first, pages))
+        throw_corrupt(guard.in(), "its lists of free extents are not what they were a moment ago");
+    take_free_run(guard, owner, first, first, pages, purpose);
     return first;
+}
+
+bool take_run_at(segment_guard& guard, root_slot& owner, std::uint32_t first, std::uint32_t pages,
+                 extent_purpose purpose) {
+    segment& s = guard.in();
+    if (pages == 0 || first >= s.committed_pages() || pages > s.committed_pages() - first) return false;
+    const std::uint32_t begin = first_of_extent(s, first);
+    if (!is_free_run(s, begin, first - begin + pages)) return false;
+    if (load_word(guard.control().holes_from) != 0) back_holes(s, first, first + pages);
+    take_free_run(guard, &owner, begin, first, pages, purpose);
+    return true;
 }
 
 void give_back_extent(segment_guard& guard, root_slot* owner, std::uint32_t page) {

@@ -16,6 +16,7 @@
 #include "segment/segment_guard.hpp"
 #include "txn/operation.hpp"
 #include "txn/root_state.hpp"
+#include <cairn/detail/base/check.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -159,10 +160,12 @@ void root_transaction::roll_back() {
     if (role_ == role::joined) return roll_back_to(joining_.saved);
     if (head_ == 0) return;
     begin_change();
+    const bool has_taken = unsettled_;
     undo_log_of_root();
-    if (!unsettled_) return;
     try {
-        settle_in_any_case();
+        if (unsettled_) settle_in_any_case();
+        // Whoever leaves gives back what the segment has grown by, unless another try needs it.
+        unsettled_ = undone_ = has_taken;
     } catch (const limit_reached&) {
         be_overdue();
         throw;
@@ -240,7 +243,7 @@ void root_transaction::settle_in_any_case() {
     const last_grace grace;
     segment_guard guard(segment_);
     settle_under(guard);
-    unsettled_ = false;
+    unsettled_ = undone_ = false;
 }
 
 void root_transaction::settle_under(segment_guard& guard) {
@@ -308,6 +311,16 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
     if (count >= least_mapped_ahead_pages)
         os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);
     return page;
+}
+
+bool root_transaction::take_pages_at(std::uint32_t first, std::uint32_t count) {
+    CAIRN_CHECK(role_ == role::alone && head_ == 0, "a block is moved in a transaction of its own");
+    ensure_log_is_open();
+    be_unsettled();
+    segment_guard guard(segment_);
+    const bool is_taken = take_run_at(guard, slot_, first, count, extent_purpose::large);
+    guard.commit();
+    return is_taken;
 }
 
 // Under the segment's lock only what is quickly done: nobody waits for a gigabyte that somebody else puts in.

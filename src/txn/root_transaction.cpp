@@ -160,7 +160,7 @@ void root_transaction::leave_slowly() noexcept {
     }
     if (role_ == role::joined) return leave_joined();
     bool is_finished = true;
-    const bool gives_back = head_ != 0 && unsettled_;
+    const bool gives_back = (head_ != 0 && unsettled_) || undone_;
     try {
         if (is_poisoned(slot_)) {
             // What is left of it is not followed.

@@ -188,6 +188,42 @@ void add_full(list_rows<std::string>& rows) {
              unchanged, fill, smallest_segment());
 }
 
+// Pages of a full segment that are free, but apart: every other one of the subject's, which has a page for each long element. What is
+// copied is mostly what is in those pages, too, which makes few images.
+void add_moving(list_rows<std::string>& rows) {
+    const auto one_of = [](std::size_t i, std::size_t bytes) {
+        std::string value(bytes, 'b');
+        value.replace(0, 1, 1, static_cast<char>('A' + i));
+        return value;
+    };
+    values before;
+    for (std::size_t i = 0; i < 12; ++i) before.push_back(i % 2 == 0 ? one_of(i, 4000) : text::short_one(i));
+    const auto apart = [before, one_of](const cairn::manager& m) {
+        const auto l = m.list<std::string>(subject_name);
+        l.clear();
+        l.reserve(before.size() + 8);
+        for (std::size_t i = 0; i < before.size(); ++i) l.push_back(one_of(i, 4000));
+        leave_free_pages(m, 0);
+        for (std::size_t i = 1; i < before.size(); i += 2) l.set(i, before[i]);
+    };
+    const auto add = [&](const char* member, const char* state, auto operation, auto on_model) {
+        rows.add(member, state, before, operation, on_model, apart, smallest_segment());
+    };
+    const std::string large = one_of(20, 12000);
+    add(
+        "push_back", "moving blocks", [large](list& l) { l.push_back(large); },
+        [large](values& v) { v.push_back(large); });
+    add(
+        "insert", "moving blocks", [large](list& l) { l.insert(3, large); },
+        [large](values& v) { v.insert(v.begin() + 3, large); });
+    add(
+        "set", "moving blocks", [large](list& l) { l.set(4, large); }, [large](values& v) { v[4] = large; });
+    const values two{one_of(21, 8000), one_of(22, 8000)};
+    add(
+        "extend", "moving blocks", [two](list& l) { l.extend(two); },
+        [two](values& v) { v.insert(v.end(), two.begin(), two.end()); });
+}
+
 }  // namespace
 
 void add_list_of_string_rows(experiment_table& table) {
@@ -196,6 +232,7 @@ void add_list_of_string_rows(experiment_table& table) {
     add_taking_away(rows);
     add_changing(rows);
     add_full(rows);
+    add_moving(rows);
 }
 
 }  // namespace cairn_test

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -136,6 +137,12 @@ void write_list(const cairn::list<T>& l, attempts& attempt) {
     for (int i = 0; i < 24; ++i) attempt("pop", [&] { static_cast<void>(l.pop()); });
     attempt("clear", [&] { l.clear(); });
     for (int i = 0; i < 4; ++i) attempt("push_back", [&] { l.push_back(large); });
+    if constexpr (std::is_same_v<T, std::string>) {
+        // Until the segment is full but for pages that lie apart: blocks have to move for the last one.
+        for (int i = 0; i < 12; ++i) attempt("push_back", [&] { l.push_back(std::string(150'000, 'x')); });
+        for (std::size_t i = 4; i < 12; i += 2) attempt("set", [&] { l.set(i, large); });
+        attempt("push_back", [&] { l.push_back(std::string(290'000, 'x')); });
+    }
 }
 
 // ---- dicts ---------------------------------------------------------------------------------------------------------

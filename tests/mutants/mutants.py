@@ -405,6 +405,21 @@ MUTANTS = [
         "new": "        const std::uint32_t first = link - 1;\n",
         "program": "unit", "cases": "runs of any length fill*",
     },
+    # -- blocks that move ----------------------------------------------------------------------------------------------------
+    {
+        "name": "a block that moves without a record of where it was",
+        "file": "src/containers/list_moving.cpp",
+        "old": "    tx.store(slot.first, to);\n",
+        "new": "    store_word(slot.first, to);\n",
+        "program": "crash", "rows": "list<str> push_back, moving blocks",
+    },
+    {
+        "name": "a block whose old pages are kept",
+        "file": "src/containers/list_moving.cpp",
+        "old": "    tx.free_pages(move.block.page, move.block.count);\n",
+        "new": "",
+        "program": "unit", "cases": "each operation that adds brings pages together*",
+    },
     # -- pools -------------------------------------------------------------------------------------------------------------
     {
         "name": "what was done of a run, overwritten by a take that is taken back",

@@ -112,6 +112,14 @@ public:
         return traits::in_place ? count_ * traits::stride : bytes_.size() + count_ * sizeof(blob_slot);
     }
 
+    /// Of the elements that are blobs: the longest one.
+    [[nodiscard]] std::uint64_t largest_in_bytes() const noexcept {
+        std::size_t largest = 0;
+        for (std::size_t i = 0; i < ends_.size(); ++i)
+            largest = std::max(largest, ends_[i] - (i == 0 ? 0 : ends_[i - 1]));
+        return largest;
+    }
+
     /// Under the lock: appends all.
     void append_to(root_transaction& tx, list_node& node) const {
         if constexpr (traits::in_place) {

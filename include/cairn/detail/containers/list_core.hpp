@@ -150,6 +150,13 @@ CAIRN_API void free_blob(root_transaction& tx, const blob_slot& slot);
 /// Where the bytes of a blob are, from a copy of its slot: null for damaged ones. `slot` must outlive the result.
 CAIRN_API const std::byte* find_blob(const segment& s, const blob_slot& slot, std::uint64_t& bytes) noexcept;
 
+/// In the handler of a segment_full: undoes what is not committed, and moves large blocks of a list of blobs so that free pages come to
+/// lie side by side, as many as `most_bytes` need, or fewer, but not fewer than for `least_bytes`. Commits; no element changes. Throws
+/// the exception again where another try wins nothing, or was the last one (`tries`), and in a transaction of the user's, whose blocks
+/// stay until its end.
+CAIRN_API CAIRN_COLD void gather_free_pages(root_transaction& tx, list_node& node, std::uint64_t least_bytes,
+                                            std::uint64_t most_bytes, int& tries);
+
 // ---- inspection --------------------------------------------------------------------------------------------------
 
 /// Reports every block of the list to the audit; empty, or the first invariant that does not hold.

@@ -41,9 +41,16 @@ CAIRN_INLINE void list<T>::push_back(parameter value) const try {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = node_in(in());
         tx.begin_change();  // the block and the size become the list's together
-        auto& to = *reinterpret_cast<detail::blob_slot*>(detail::next_element(tx, n, traits::stride));
-        detail::write_blob(tx, to, bytes.bytes());
-        tx.store(n.size, n.size + 1);
+        for (int tries = 0;;) {
+            try {
+                auto& to = *reinterpret_cast<detail::blob_slot*>(detail::next_element(tx, n, traits::stride));
+                detail::write_blob(tx, to, bytes.bytes());
+                tx.store(n.size, n.size + 1);
+                break;
+            } catch (const segment_full&) {
+                detail::gather_free_pages(tx, n, bytes.bytes().size(), bytes.bytes().size(), tries);
+            }
+        }
         tx.commit();
     }
 }
@@ -93,7 +100,19 @@ template <typename Values>
 void list<T>::append_all(const Values& values) const try {
     const detail::encoded_range<T> encoded(values);
     detail::root_transaction tx(in(), slot(), generation());
-    encoded.append_to(tx, sound_node(tx));
+    detail::list_node& n = sound_node(tx);
+    if constexpr (traits::in_place) {
+        encoded.append_to(tx, n);
+    } else {
+        for (int tries = 0;;) {
+            try {
+                encoded.append_to(tx, n);
+                break;
+            } catch (const segment_full&) {
+                detail::gather_free_pages(tx, n, encoded.largest_in_bytes(), encoded.size_in_bytes(), tries);
+            }
+        }
+    }
     tx.commit();
 }
 CAIRN_THROWS_UNLOCKED
@@ -105,9 +124,19 @@ void list<T>::insert(size_type index, parameter value) const try {
     detail::root_transaction tx(in(), slot(), generation());
     detail::list_node& n = sound_node(tx);
     if (index > n.size) throw_index("insert into", index, n.size);
-    std::byte* to = detail::prepare_insert(tx, n);
-    if constexpr (traits::in_place) detail::write_in_place(to, value);
-    else detail::write_blob(tx, *reinterpret_cast<detail::blob_slot*>(to), bytes.bytes());
+    if constexpr (traits::in_place) {
+        detail::write_in_place(detail::prepare_insert(tx, n), value);
+    } else {
+        for (int tries = 0;;) {
+            try {
+                auto& to = *reinterpret_cast<detail::blob_slot*>(detail::prepare_insert(tx, n));
+                detail::write_blob(tx, to, bytes.bytes());
+                break;
+            } catch (const segment_full&) {
+                detail::gather_free_pages(tx, n, bytes.bytes().size(), bytes.bytes().size(), tries);
+            }
+        }
+    }
     detail::insert_prepared(tx, n, index);
 }
 CAIRN_THROWS_UNLOCKED
@@ -497,19 +526,26 @@ bool list<T>::contains(parameter value) const
 template <typename T>
 void list<T>::store_element(detail::root_transaction& tx, detail::list_node& n, std::byte* to,
                             const detail::encoded<T>& value) {
-    static_cast<void>(n);
     tx.begin_change();
     if constexpr (traits::in_place) {
+        static_cast<void>(n);
         alignas(8) std::array<std::byte, traits::stride> padded{};
         std::memcpy(padded.data(), value.bytes().data(), sizeof(T));
         tx.log(to, traits::stride);
         detail::copy_in_fixed<traits::stride>(to, padded.data());
     } else {
         auto& slot = *reinterpret_cast<detail::blob_slot*>(to);
-        const detail::blob_slot old = slot;
-        tx.log(&slot, sizeof slot);
-        detail::write_blob(tx, slot, value.bytes());
-        detail::free_blob(tx, old);
+        for (int tries = 0;;) {
+            try {
+                const detail::blob_slot old = slot;
+                tx.log(&slot, sizeof slot);
+                detail::write_blob(tx, slot, value.bytes());
+                detail::free_blob(tx, old);
+                break;
+            } catch (const segment_full&) {
+                detail::gather_free_pages(tx, n, value.bytes().size(), value.bytes().size(), tries);
+            }
+        }
     }
     tx.commit();
 }

@@ -102,6 +102,8 @@ public:
 
     /// A run of pages for this root, in doubt until the commit. Throws segment_full.
     CAIRN_API std::uint32_t take_pages(std::uint32_t count, extent_purpose purpose);
+    /// The run from there on, for a large block, if it is free. Only where nothing was logged yet, and in no other transaction.
+    bool take_pages_at(std::uint32_t first, std::uint32_t count);
     /// Given back after the commit.
     CAIRN_API void free_pages(std::uint32_t page, std::uint32_t count);
 
@@ -190,7 +192,8 @@ private:
     std::uint64_t area_bytes_ = root_log_bytes;
     bool changing_ = false;   // version is odd by us
     bool unsettled_ = false;  // extents were taken or are to be given back
-    bool overdue_ = false;    // so since a commit or a rollback: nothing more is logged before it is done
+    bool undone_ = false;  // of these, pages that were taken for nothing: the segment may have grown for them
+    bool overdue_ = false;  // so since a commit or a rollback: nothing more is logged before it is done
     role role_ = role::alone;
     std::uint32_t pages_before_;  // of the segment, before it has grown for this; if unsettled_
     joining joining_;             // left alone by those that are alone: an operation has no time for it
