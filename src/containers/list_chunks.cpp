@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "containers/list_chunks.hpp"
 
+#include "arena/size_classes.hpp"
 #include "segment/segment_guard.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -67,6 +68,22 @@ segment_offset ensure_chunk(root_transaction& tx, const chunk_links& links,
     std::uint64_t* table = table_at(s, g, at.superblock, *word);
     if (table[at.chunk] == 0) tx.store(table[at.chunk], allocate(tx, g.chunk_bytes(at.superblock)));
     return chunk_at(s, g, at.superblock, table[at.chunk]);
+}
+
+std::uint64_t missing_pages_of_chunks(const segment& s, const chunk_links& links, std::uint64_t first,
+                                      std::uint64_t last) {
+    const list_geometry& g = links.geometry;
+    std::uint64_t pages = 0;
+    for (std::uint64_t index = first; index < last;) {
+        const list_geometry::position at = g.locate(index);
+        const std::uint64_t* word = superblock_word(s, links, at.superblock);
+        std::uint64_t link = word == nullptr ? 0 : *word;
+        if (link != 0 && g.has_table(at.superblock)) link = table_at(s, g, at.superblock, link)[at.chunk];
+        const std::uint64_t bytes = g.chunk_bytes(at.superblock);
+        if (link == 0 && bytes > largest_small_bytes) pages += block_bytes(bytes) / page_bytes;
+        index += g.chunk_elements(at.superblock) - at.within;
+    }
+    return pages;
 }
 
 void free_chunk(root_transaction& tx, const chunk_links& links, const list_geometry::position& at) {

@@ -12,6 +12,10 @@ namespace cairn::inline CAIRN_ABI::detail {
 segment_offset ensure_chunk(root_transaction& tx, const chunk_links& links,
                             const list_geometry::position& at);
 
+/// Pages that chunks for the indices from `first` to `last` would take which are not there yet: of those with pages of their own.
+std::uint64_t missing_pages_of_chunks(const segment& s, const chunk_links& links, std::uint64_t first,
+                                      std::uint64_t last);
+
 /// Frees that chunk if it is there, its table and the directory when nothing is left in them.
 void free_chunk(root_transaction& tx, const chunk_links& links, const list_geometry::position& at);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "arena/size_classes.hpp"
 #include "containers/list_chunks.hpp"
 #include "segment/extents.hpp"
 #include "segment/segment_guard.hpp"
@@ -81,6 +82,7 @@ void extend_tail(root_transaction& tx, list_node& node) {
 void reserve_elements(root_transaction& tx, list_node& node, std::uint64_t count) {
     const chunk_links links = links_of(node);
     if (count > node.size) require_possible(tx.in(), (count - node.size) * node.stride);
+    require_pages(tx.in(), missing_pages_of_chunks(tx.in(), links, node.size, count));
     for (std::uint64_t index = 0; index < count;) {
         const list_geometry::position at = links.geometry.locate(index);
         static_cast<void>(ensure_chunk(tx, links, at));
@@ -104,9 +106,10 @@ void append_elements(root_transaction& tx, list_node& node, std::uint32_t stride
         return;
     }
     require_possible(tx.in(), count * stride);
+    const chunk_links links{&node.directory, node.chunks, list_geometry(stride)};
+    require_pages(tx.in(), missing_pages_of_chunks(tx.in(), links, node.size, node.size + count));
     // Tail and size change together, so readers must not see the size before the commit.
     tx.begin_change();
-    const chunk_links links{&node.directory, node.chunks, list_geometry(stride)};
     std::uint64_t index = node.size;
     segment_offset chunk = 0;
     for (std::uint64_t left = count; left != 0;) {
@@ -125,10 +128,12 @@ void append_elements(root_transaction& tx, list_node& node, std::uint32_t stride
 }
 
 void rewrite_elements(root_transaction& tx, list_node& node, const std::byte* bytes) {
-    tx.begin_change();
     const chunk_links links = links_of(node);
     const std::uint64_t size = node.size;
     const std::uint64_t stride = links.geometry.stride;
+    // For the log, which is as long.
+    if (size * stride > root_log_bytes) require_pages(tx.in(), (size * stride - root_log_bytes) / page_bytes);
+    tx.begin_change();
     for (std::uint64_t index = 0; index < size;) {
         const list_geometry::position at = links.geometry.locate(index);
         const std::uint64_t count =
@@ -199,6 +204,17 @@ void write_blob(root_transaction& tx, blob_slot& slot, std::span<const std::byte
         value = {block, blob_outside | bytes.size()};
     }
     copy_in_fixed<sizeof(blob_slot)>(&slot, &value);
+}
+
+void require_room_for(root_transaction& tx, std::span<const std::size_t> ends) {
+    std::uint64_t pages = 0;
+    std::size_t begin = 0;
+    for (const std::size_t end : ends) {
+        // Smaller ones may find room in pages that the object has.
+        if (end - begin > largest_small_bytes) pages += block_bytes(end - begin) / page_bytes;
+        begin = end;
+    }
+    require_pages(tx.in(), pages);
 }
 
 void free_blob(root_transaction& tx, const blob_slot& slot) {

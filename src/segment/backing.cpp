@@ -79,15 +79,24 @@ void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
     const backing_file descriptor(s);
     const int fd = descriptor.get();
     if (fd < 0) return;  // by the mapping, then, under the lock
+    std::uint64_t hole = 0;
+    std::uint64_t rolled_back_count = 0;
+    {
+        const segment_guard guard(s);
+        hole = os::first_hole(fd, s.page_offset(std::max(from, s.committed_pages())));
+        rolled_back_count = load_word(guard.control().rolled_back_count);
+    }
     // In pieces, so that another process's growth does not wait for the whole: the system grows a file under a lock of its own.
     for (std::uint32_t page = from; page < to;) {
         const std::uint32_t count = std::min(to - page, most_pages_backed_under_lock);
         if (const auto reason = os::allocate(fd, s.page_offset(page), count * page_bytes)) {
-            // What others have committed meanwhile is theirs.
+            // What others have committed meanwhile is theirs. Pages that ever were below a limit that was taken back, by a death in a
+            // growth, were shown to readers: those were backed before, or something was taken back meanwhile. (Model: growth.)
             const segment_guard guard(s);
-            const std::uint32_t first = std::max(from, s.committed_pages());
-            if (first < page)
-                static_cast<void>(os::punch(fd, s.page_offset(first), (page - first) * page_bytes));
+            const std::uint64_t first = std::max(hole, s.page_offset(std::max(from, s.committed_pages())));
+            if (rolled_back_count == load_word(guard.control().rolled_back_count) &&
+                first < s.page_offset(page))
+                static_cast<void>(os::punch(fd, first, s.page_offset(page) - first));
             throw_not_backed(s, s.page_offset(to), reason);
         }
         page += count;

@@ -33,7 +33,8 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to);
 constexpr std::uint32_t most_pages_backed_under_lock = 512;
 
 /// Without the segment's lock: has the system allocate pages that are not the segment's yet, so that back_pages() finds them. They
-/// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives them back then.
+/// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives back then what no reader can
+/// have seen. Takes the segment's lock.
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
 
 /// Backs pages of the segment that may be holes. Throws as back_pages(); what was backed by then stays.

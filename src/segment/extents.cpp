@@ -7,6 +7,7 @@
 
 #include "segment/backing.hpp"
 #include <cairn/detail/base/check.hpp>
+#include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -249,6 +250,23 @@ void require_possible(const segment& s, std::uint64_t bytes) {
     throw segment_full("grow " + describe_segment(s) + ": needs " + std::to_string(bytes) +
                        " bytes, more than its maximum of " + std::to_string(s.header().max_bytes) +
                        "; create it with a larger max_size");
+}
+
+void require_pages(segment& s, std::uint64_t pages) {
+    const std::uint64_t free = load_word(s.control().free_pages);
+    if (pages <= free) return;
+    const std::uint32_t committed = s.committed_pages();
+    const std::uint64_t missing = pages - free;
+    if (missing > s.header().page_limit - committed) {
+        throw segment_full(
+            "grow " + describe_segment(s) + ": needs " + std::to_string(pages * page_bytes) +
+            " bytes in all, " + std::to_string(free * page_bytes) + " are free, and it can grow by " +
+            std::to_string((s.header().page_limit - committed) * page_bytes) + " to its maximum of " +
+            std::to_string(s.header().max_bytes) + "; create it with a larger max_size");
+    }
+    // A little is asked for when it is taken. Who holds the segment's lock builds what is small.
+    if (missing > most_pages_backed_under_lock && !this_thread.in_segment_lock)
+        back_ahead(s, committed, committed + static_cast<std::uint32_t>(missing));
 }
 
 std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcept {

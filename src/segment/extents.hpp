@@ -22,6 +22,11 @@ void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignm
 /// Throws segment_full where so many bytes have no room even in an empty segment. Before memory is taken for a part of them.
 void require_possible(const segment& s, std::uint64_t bytes);
 
+/// Before an operation that is going to take so many pages in all, and has taken none: throws segment_full where there cannot be as many.
+/// Those that the segment would have to grow by the system allocates now, while they are nobody's and can go back: pages that were the
+/// segment's stay in a file system of a fixed size, where readers may still be in them.
+void require_pages(segment& s, std::uint64_t pages);
+
 /// Pages [from, to) that have to be backed for that: the segment would grow by them, or they may be holes. Throws segment_full.
 struct missing_pages {
     std::uint32_t from = 0;

@@ -223,6 +223,9 @@ void add_changing(list_rows<long>& rows) {
         rows.add(
             "reserve", state, some(count), [wanted = wanted](list& l) { l.reserve(wanted); }, [](values&) {});
     }
+    rows.add(
+        "reserve", "asking the system first", some(5), [](list& l) { l.reserve(300'000); }, [](values&) {},
+        {}, {.max_size = 4 << 20, .initial_size = 1, .mode = 0600, .persist = false});
 }
 
 // A segment at its maximum: operations that need more must leave everything as it was, also when they are killed.

@@ -1,5 +1,6 @@
 // trim_test.cpp - pages that a segment does not need go back to the system, and are there again when they are needed.
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -141,6 +142,52 @@ TEST_CASE("what a segment has grown by for an operation that fails goes back by 
         CHECK(m.stats().real_bytes >= real);
         CHECK(m.stats().real_bytes < real + mebibyte);
     }
+}
+
+TEST_CASE("what cannot be had in all takes nothing from a file system of a fixed size") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 64 * mebibyte});
+    const auto l = m.list<long>("l", {1});
+    const auto texts = m.list<std::string>("texts", {"one"});
+    const auto sorted = m.list<long>("sorted", eight_mebibytes);
+    const std::uint64_t real = m.stats().real_bytes;
+    const std::vector<std::string> many(100, std::string(100'000, 'x'));
+    const auto is_as_before = [&] {
+        CHECK(m.stats().real_bytes == real);
+        CHECK(l.size() == 1);
+        CHECK(texts.size() == 1);
+        CHECK(sorted.snapshot() == eight_mebibytes);
+    };
+    SUBCASE("since the file system has not as much") {
+        // It refuses the third piece, once.
+        static std::atomic<int> calls_left;
+        const auto refused = [&](const auto& operation) {
+            calls_left = 3;
+            cairn::detail::os::fault.store([](const char* call) noexcept {
+                return std::string_view(call) == "fallocate" && --calls_left == 0 ? ENOSPC : 0;
+            });
+            CHECK_THROWS_AS(operation(), cairn::segment_full);
+            cairn::detail::os::fault.store(nullptr);
+            is_as_before();
+        };
+        refused([&] { l.reserve(4'000'000); });
+        refused([&] { l.extend(eight_mebibytes); });
+        refused([&] { texts.extend(many); });
+        refused([&] { sorted.sort(); });
+    }
+    SUBCASE("since the segment may not be so large") {
+        CHECK_THROWS_AS(l.reserve(8'000'000), cairn::segment_full);
+        is_as_before();
+        CHECK_THROWS_AS(l.extend(std::vector<long>(7'500'000)), cairn::segment_full);
+        is_as_before();
+        CHECK_THROWS_AS(texts.extend(std::vector<std::string>(600, many[0])), cairn::segment_full);
+        is_as_before();
+    }
+    // What is there is taken.
+    l.extend(eight_mebibytes);
+    texts.extend(many);
+    sorted.sort();
+    CHECK(l.size() == eight_mebibytes.size() + 1);
 }
 
 TEST_CASE("trim gives back what a killed process had grown the segment by") {

@@ -125,6 +125,7 @@ public:
         if constexpr (traits::in_place) {
             append_elements(tx, node, traits::stride, elements_, count_);
         } else {
+            require_room_for(tx, ends_);
             tx.begin_change();  // blocks and size become the list's together
             std::vector<blob_slot> blobs(count_);
             for (std::size_t i = 0; i < count_; ++i) {

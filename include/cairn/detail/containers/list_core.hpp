@@ -144,6 +144,9 @@ CAIRN_API void insert_prepared(root_transaction& tx, list_node& node, std::uint6
 /// Writes a slot with these bytes; the slot itself is not logged (new, or logged by the caller).
 CAIRN_API void write_blob(root_transaction& tx, blob_slot& slot, std::span<const std::byte> bytes);
 
+/// Before blobs are written that end at these places of one buffer: throws segment_full where there is no memory for all of them.
+CAIRN_API void require_room_for(root_transaction& tx, std::span<const std::size_t> ends);
+
 /// Frees the block of a slot, if it has one; the slot is left as it is.
 CAIRN_API void free_blob(root_transaction& tx, const blob_slot& slot);
 
