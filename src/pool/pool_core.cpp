@@ -24,15 +24,26 @@ priority_level& level_at(const segment& s, segment_offset offset) {
     return *level;
 }
 
+// The next lower one; null at the end. They descend, so that a damaged list ends, too.
+priority_level* level_below(const segment& s, const priority_level& level) {
+    if (level.next == 0) return nullptr;
+    priority_level& next = level_at(s, level.next);
+    if (next.priority >= level.priority) throw_corrupt(s, "a pool's lists of tasks are not in order");
+    return &next;
+}
+
+priority_level* highest_level(const segment& s, const pool_node& node) {
+    return node.levels == 0 ? nullptr : &level_at(s, node.levels);
+}
+
 // The level of that priority, made if there is none; the levels are few.
 priority_level& find_level(root_transaction& tx, pool_node& node, std::int64_t priority) {
     segment& s = tx.in();
     std::uint64_t* link = &node.levels;
-    while (*link != 0) {
-        priority_level& level = level_at(s, *link);
-        if (level.priority == priority) return level;
-        if (level.priority < priority) break;
-        link = &level.next;
+    for (priority_level* level = highest_level(s, node); level != nullptr; level = level_below(s, *level)) {
+        if (level->priority == priority) return *level;
+        if (level->priority < priority) break;
+        link = &level->next;
     }
     const segment_offset at = allocate(tx, sizeof(priority_level));
     auto& made = *s.at<priority_level>(at);
@@ -70,7 +81,7 @@ void unlink(root_transaction& tx, std::uint64_t& first, std::uint64_t* last, con
 }
 
 // A worker that looks finds it; else one that sleeps is woken. Counted on once: it is found busy by the next.
-void tell_one_worker(root_transaction& tx, const pool_node& node) noexcept {
+void tell_one_worker(root_transaction& tx, const pool_node& node) {
     for (std::uint32_t i = 0; i < node.target; ++i) {
         worker_slot& slot = worker_at(tx.in(), node, i);
         if (load_word(slot.is_looking) == 0) continue;
@@ -86,8 +97,10 @@ void drop_if_empty(root_transaction& tx, pool_node& node, const priority_level& 
     const segment& s = tx.in();
     const segment_offset at = s.offset_of(&level);
     std::uint64_t* link = &node.levels;
-    while (*link != at && *link != 0) link = &level_at(s, *link).next;
-    if (*link == 0) throw_corrupt(s, "a list of a pool's tasks is not among its lists");
+    for (priority_level* each = highest_level(s, node); each != nullptr && each != &level;
+         each = level_below(s, *each))
+        link = &each->next;
+    if (*link != at) throw_corrupt(s, "a list of a pool's tasks is not among its lists");
     tx.store(*link, level.next);
     deallocate(tx, at, sizeof level);
 }
@@ -103,7 +116,7 @@ void wait_again(root_transaction& tx, pool_node& node, task_record& task, segmen
 }
 
 // Where the results of that submitter go: to the owner where it has gone.
-result_lists& lists_for(const segment& s, pool_node& node, const task_record& task) noexcept {
+result_lists& lists_for(const segment& s, pool_node& node, const task_record& task) {
     if (task.submitter == 0 || task.submitter_place >= node.worker_capacity) return node.lists;
     worker_slot& slot = worker_at(s, node, task.submitter_place);
     return slot.incarnation == task.submitter ? slot.lists : node.lists;
@@ -149,7 +162,11 @@ void give_results_to_owner(root_transaction& tx, pool_node& node, worker_slot& s
     if (from.first_collected == 0 && from.first_finished == 0) return;
     if (const segment_offset first = from.first_collected; first != 0) {
         segment_offset last = first;
-        while (const segment_offset next = task_at(tx.in(), last).next) last = next;
+        std::uint64_t left = tx.in().committed_bytes() / sizeof(task_record);
+        while (const segment_offset next = task_at(tx.in(), last).next) {
+            if (left-- == 0) throw_corrupt(tx.in(), "a list of a pool's tasks has no end");
+            last = next;
+        }
         append_chain(tx, node.lists, first, last);
         tx.store(from.first_collected, 0);
     }
@@ -238,8 +255,12 @@ pool_node& pool_at(const segment& s, segment_offset node) {
     return *found;
 }
 
-worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index) noexcept {
-    return s.at<worker_slot>(node.workers)[index];
+worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index) {
+    auto* slot = index < node.worker_capacity
+                     ? s.find<worker_slot>(node.workers + std::uint64_t{index} * sizeof(worker_slot))
+                     : nullptr;
+    if (slot == nullptr) throw_corrupt(s, "a worker of a pool lies outside");
+    return *slot;
 }
 
 task_record& task_at(const segment& s, segment_offset task) {
@@ -444,23 +465,20 @@ void record_failure(root_transaction& tx, pool_node& node, std::string_view text
 
 namespace {
 
-bool may_stay(const segment& s, const pool_node& node, const worker_slot& self) noexcept {
+bool may_stay(const segment& s, const pool_node& node, const worker_slot& self) {
     if (self.order != worker_order::none || node.state == pool_state::broken) return false;
-    return &self < &worker_at(s, node, node.target);
+    return node.target == node.worker_capacity || &self < &worker_at(s, node, node.target);
 }
 
 priority_level* first_level_with_tasks(const segment& s, const pool_node& node) {
-    for (segment_offset at = node.levels; at != 0;) {
-        priority_level& level = level_at(s, at);
-        if (level.first != 0) return &level;
-        at = level.next;
-    }
-    return nullptr;
+    priority_level* level = highest_level(s, node);
+    while (level != nullptr && level->first == 0) level = level_below(s, *level);
+    return level;
 }
 
 }  // namespace
 
-bool begin_looking(root_transaction& tx, const pool_node& node, worker_slot& self) noexcept {
+bool begin_looking(root_transaction& tx, const pool_node& node, worker_slot& self) {
     for (std::uint32_t i = 0; i < node.target; ++i)
         if (load_word(worker_at(tx.in(), node, i).is_looking) != 0) return false;
     store_word(self.is_looking, 1);
@@ -527,7 +545,9 @@ void grow_scratch(root_transaction& tx, worker_slot& self, std::uint64_t bytes) 
     tx.begin_change();
     const segment_offset made = allocate(tx, new_bytes);
     const segment_offset old = self.scratch;
-    copy_across(s.at<std::byte>(made), old == 0 ? task.inline_result : s.at<std::byte>(old), old_bytes);
+    const auto* const from = old == 0 ? task.inline_result : s.find<std::byte>(old, old_bytes);
+    if (from == nullptr) throw_corrupt(s, "the results of a task lie outside");
+    copy_across(s.at<std::byte>(made), from, old_bytes);
     tx.store(self.scratch, made);
     tx.store(self.scratch_bytes, new_bytes);
     if (old != 0) deallocate(tx, old, old_bytes);
@@ -543,8 +563,9 @@ namespace {
 // may have written there.
 bool write_death(segment& s, const worker_slot& slot, task_record& task, std::uint32_t items_done,
                  frame_kind kind, const death_report& report) {
-    std::byte* const begin = slot.scratch == 0 ? task.inline_result : s.at<std::byte>(slot.scratch);
     const std::uint64_t room = slot.scratch == 0 ? inline_result_bytes : slot.scratch_bytes;
+    std::byte* const begin = slot.scratch == 0 ? task.inline_result : s.find<std::byte>(slot.scratch, room);
+    if (begin == nullptr) return false;
     const std::uint64_t at = end_of_frames(begin, room, items_done);
     if (at > room || room - at < death_frame_bytes) return false;
     const result_frame frame{sizeof report, kind, 0};

@@ -29,7 +29,8 @@ std::string check_pool(const segment& s, pool_node& node, arena_audit& audit);
 /// Empty when its words make sense by themselves.
 std::string check_pool_node(const segment& s, const pool_node& node);
 
-worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index) noexcept;
+/// Throws corrupt_segment.
+worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index);
 /// Throws corrupt_segment.
 task_record& task_at(const segment& s, segment_offset task);
 /// What its callee gets. Throws corrupt_segment.
@@ -92,7 +93,7 @@ next_step take_task(root_transaction& tx, pool_node& node, worker_slot& self, st
 /// Its task's items are done, as far as `progress` says: all, or the rest is for another worker.
 void finish_task(root_transaction& tx, pool_node& node, worker_slot& self, std::uint64_t now);
 /// After next_step::wait: whether this worker is to look for tasks for a while, and not to sleep: one of them does.
-bool begin_looking(root_transaction& tx, const pool_node& node, worker_slot& self) noexcept;
+bool begin_looking(root_transaction& tx, const pool_node& node, worker_slot& self);
 void leave_pool(root_transaction& tx, pool_node& node, worker_slot& self);
 /// Room for `bytes` of frames in all, with what is there.
 void grow_scratch(root_transaction& tx, worker_slot& self, std::uint64_t bytes);

@@ -383,6 +383,7 @@ std::span<const subject> subjects() {
     static const std::vector<subject> all = [] {
         std::vector<subject> both(std::begin(own), std::end(own));
         both.insert(both.end(), queue_subjects().begin(), queue_subjects().end());
+        both.insert(both.end(), pool_subjects().begin(), pool_subjects().end());
         return both;
     }();
     return all;

@@ -37,6 +37,8 @@ std::function<void(attempts&, bool)> open_as(const cairn::manager& in, const cha
 /// Queues of each kind.
 std::span<const subject> queue_subjects();
 
+std::span<const subject> pool_subjects();
+
 /// All of them.
 std::span<const subject> subjects();
 

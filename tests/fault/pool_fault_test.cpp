@@ -1,0 +1,183 @@
+// pool_fault_test.cpp - pools of worker processes when the system says no.
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "os/fault.hpp"
+#include "support/faults.hpp"
+#include "support/patience.hpp"
+#include "support/process_tree.hpp"
+#include "support/scratch.hpp"
+#include <cairn/nursery.hpp>
+#include <cairn/pool.hpp>
+
+namespace pool_fault_test {
+
+using namespace cairn_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const auto watchdog = patiently(20s);
+
+long same(long x) {
+    return x;
+}
+std::string much(long bytes) {
+    return std::string(static_cast<std::size_t>(bytes), 'x');
+}
+
+enum class whose { owner, family };
+
+std::atomic<const char*> failing_call = nullptr;
+std::atomic<int> failing_errno = 0;
+std::atomic<int> left = 0;  // each process counts down its own
+std::atomic<pid_t> owner = 0;
+std::atomic<whose> of = whose::owner;
+
+int fail_as_told(const char* call) noexcept {
+    if (std::strcmp(call, failing_call) != 0) return 0;
+    if ((::getpid() == owner) != (of == whose::owner)) return 0;
+    return left.fetch_sub(1) > 0 ? failing_errno.load() : 0;
+}
+
+// Of that call, the first times that it is made in each process meant.
+class failing {
+public:
+    failing(whose process, const char* call, int error, int times = 1'000'000) {
+        failing_call = call;
+        failing_errno = error;
+        left = times;
+        owner = ::getpid();
+        of = process;
+        cairn::detail::os::fault.store(&fail_as_told);
+    }
+    ~failing() { cairn::detail::os::fault.store(nullptr); }
+    failing(const failing&) = delete;
+    failing& operator=(const failing&) = delete;
+};
+
+std::ptrdiff_t open_descriptors() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+}
+
+}  // namespace
+
+TEST_CASE(
+    "making a pool when the n-th call to the system fails: an error, or a pool; nothing is left behind") {
+    { cairn::process_pool_executor first(1); }  // what a process makes once
+    const std::ptrdiff_t before = open_descriptors();
+    const int thrown = fail_every_call(
+        "",
+        [] {
+            const long result = cairn::process_pool_executor(2).submit(same, 5L).result(watchdog);
+            CHECK(result == 5);
+        },
+        [&](bool) {
+            CHECK(have_ended(descendants_of(::getpid()), watchdog));
+            CHECK(open_descriptors() == before);
+        });
+    CHECK(thrown > 0);
+}
+
+TEST_CASE("a fork that fails is an error that names the pool, and the call") {
+    const failing fault(whose::owner, "fork", EAGAIN);
+    try {
+        const cairn::process_pool_executor ex(2);
+        FAIL("it was made");
+    } catch (const cairn::system_failure& e) {
+        const std::string text = e.what();
+        CHECK(text.find("process_pool_executor-") != std::string::npos);
+        CHECK(text.find("fork") != std::string::npos);
+        CHECK(e.code() == std::errc::resource_unavailable_try_again);
+    }
+}
+
+TEST_CASE("guardian and nursery cannot fork for a while (RLIMIT_NPROC): workers come when they can") {
+    const failing fault(whose::family, "fork", EAGAIN, 5);
+    cairn::process_pool_executor ex(2);
+    for (long i = 0; i < 10; ++i) CHECK(ex.submit(same, i).result(watchdog) == i);
+}
+
+TEST_CASE("a segment that is full at a submit: segment_full, nothing is submitted, and the pool goes on") {
+    cairn::process_pool_executor ex(1);
+    std::vector<cairn::future<std::string>> all;
+    {
+        const failing fault(whose::owner, "fallocate", ENOSPC);
+        bool was_full = false;
+        for (int i = 0; i < 1000 && !was_full; ++i) {
+            try {
+                all.push_back(ex.submit([](std::string s) { return s.substr(0, 3); }, much(1 << 20)));
+            } catch (const cairn::segment_full& e) {
+                was_full = true;
+                CHECK(std::string(e.what()).find("submit to process_pool_executor-") != std::string::npos);
+            }
+        }
+        CHECK(was_full);
+        for (const auto& each : all) CHECK(each.result(watchdog) == "xxx");
+        CHECK(ex.submit(same, 4L).result(watchdog) == 4);
+    }
+    CHECK(ex.submit([](std::string s) { return s.size(); }, much(1 << 20)).result(watchdog) == 1U << 20U);
+}
+
+TEST_CASE("a result that does not fit is segment_full for its task, and the worker goes on") {
+    const failing fault(whose::family, "fallocate", ENOSPC);
+    cairn::process_pool_executor ex(1);
+    CHECK_THROWS_AS(ex.submit(much, 100L << 20U).result(watchdog), cairn::segment_full);
+    CHECK(ex.submit(much, 100L).result(watchdog) == much(100));
+}
+
+TEST_CASE("start_nursery when the n-th call to the system fails: an error, or a nursery; later pools work") {
+    for (int n = 1; n < 12; ++n) {
+        CAPTURE(n);
+        CHECK(in_child([&] {
+                  {
+                      const nth_call_fails fault(n, EMFILE);
+                      try {
+                          cairn::start_nursery();
+                      } catch (const cairn::system_failure&) {
+                      } catch (const cairn::invalid_argument&) {}
+                  }
+                  cairn::process_pool_executor ex(1);
+                  CHILD_CHECK(ex.submit(same, 3L).result(watchdog) == 3);
+              }) == 0);
+    }
+}
+
+TEST_CASE(
+    "the ancestor cannot fork, or its message is lost: an error, or a pool that is forked from the program") {
+    CHECK(in_child([] {
+              const failing fault(whose::family, "fork", EAGAIN, 1);
+              cairn::start_nursery();
+              bool is_refused = false;
+              try {
+                  const cairn::process_pool_executor ex(1);
+              } catch (const cairn::system_failure& e) {
+                  is_refused = e.code() == std::errc::resource_unavailable_try_again;
+              }
+              CHILD_CHECK(is_refused);
+              cairn::process_pool_executor ex(1);
+              CHILD_CHECK(ex.submit(same, 3L).result(watchdog) == 3);
+          }) == 0);
+    for (const char* call : {"sendmsg", "recvmsg"}) {
+        CAPTURE(call);
+        CHECK(in_child([&] {
+                  cairn::start_nursery();
+                  const failing fault(whose::owner, call, ENOBUFS, 1);
+                  cairn::process_pool_executor ex(1);
+                  CHILD_CHECK(ex.submit(same, 3L).result(watchdog) == 3);
+              }) == 0);
+    }
+}
+
+}  // namespace pool_fault_test
