@@ -75,7 +75,36 @@ private:
     std::thread thread_;
 };
 
+// Splits itself in the pool that it runs in.
+long sum_of_work(cairn::process_pool_executor ex, long first, long last) {
+    if (last - first <= 4) {
+        long sum = 0;
+        for (long i = first; i < last; ++i) sum += work(i);
+        return sum;
+    }
+    const long middle = (first + last) / 2;
+    const auto left = ex.submit(sum_of_work, ex, first, middle);
+    const auto right = ex.submit(sum_of_work, ex, middle, last);
+    return left.result() + right.result();
+}
+
 }  // namespace
+
+TEST_CASE("under kills and stops, tasks that submit to their own pool have the right results, and end") {
+    std::vector<pid_t> family;
+    {
+        cairn::process_pool_executor ex({.max_workers = 3, .retries = 1000});
+        const long count = is_sanitized ? 5 : std::getenv("CAIRN_FULL") != nullptr ? 5000 : 300;
+        const storm weather(99);
+        std::vector<cairn::future<long>> all;
+        for (long i = 0; i < count; ++i) all.push_back(ex.submit(sum_of_work, ex, 0L, 60L + i % 20));
+        for (long i = 0; i < count; ++i)
+            CHECK(all[static_cast<std::size_t>(i)].result(watchdog) == (60 + i % 20) * (59 + i % 20) / 2);
+        MESSAGE(weather.kills() << " kills");
+        family = descendants_of(::getpid());
+    }
+    CHECK(have_ended(family, watchdog));
+}
 
 TEST_CASE("under kills and stops of workers and nurseries every task is settled, and with retries every "
           "result is right") {
