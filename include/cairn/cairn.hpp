@@ -23,6 +23,7 @@
 #include <cairn/process_pool_executor.hpp>
 #include <cairn/queue.hpp>
 #include <cairn/repr.hpp>
+#include <cairn/result.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>

@@ -67,6 +67,9 @@ public:
     process_pool(pool_family& family, std::uint32_t place);
     ~process_pool() override;
 
+    /// Of a result that a user kept where it was: nobody reads the record any more.
+    void let_go_of(segment_offset record) noexcept;
+
     [[nodiscard]] const pool_id& id() const noexcept { return family_->id; }
     /// What the handles share of the pool of that number, where this process has it: as its owner, or as a worker. Else null.
     static std::shared_ptr<process_pool_life> find(const pool_id& id);

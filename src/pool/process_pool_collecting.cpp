@@ -5,6 +5,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -176,6 +178,69 @@ void process_pool::give_up(const std::exception_ptr& error) noexcept {
     }
 }
 
+namespace {
+
+// What the calling thread takes over at the moment.
+struct delivery {
+    process_pool* pool;
+    segment_offset record;
+    std::shared_ptr<void> hold = {};  // made for the first result that stays where it is
+    bool is_held = false;  // whoever lets go of that has the record freed, also where making it fails
+    delivery* outer = nullptr;
+};
+
+constinit thread_local delivery* own_delivery = nullptr;
+
+class delivering {
+public:
+    explicit delivering(delivery& now) noexcept { now.outer = std::exchange(own_delivery, &now); }
+    delivering(const delivering&) = delete;
+    delivering& operator=(const delivering&) = delete;
+    ~delivering() { own_delivery = own_delivery->outer; }
+};
+
+}  // namespace
+
+void process_pool::let_go_of(segment_offset record) noexcept {
+    if (!is_of_this_process()) return;
+    try {
+        const lock held(mutex_);
+        to_free_.push_back(record);
+    } catch (const std::bad_alloc&) {
+        // It goes with the pool.
+    }
+}
+
+result_memory new_result_memory(std::size_t bytes, std::size_t alignment) {
+    // Frames, and what they hold, stand at multiples of 8.
+    const task_context* const task = own_place.task;
+    if (task != nullptr && task->remote != nullptr && alignment <= 8 && bytes != 0)
+        if (std::byte* const room = task->remote->room_ahead(bytes); room != nullptr)
+            return {.data = room, .bytes = bytes};
+    const std::align_val_t align{std::max<std::size_t>(alignment, 16)};
+    auto* const made = static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes, 1), align));
+    return {.data = made, .bytes = bytes, .hold = std::shared_ptr<void>(made, [align](void* memory) {
+                                              ::operator delete(memory, align);
+                                          })};
+}
+
+result_memory received_result_memory(std::span<const std::byte> bytes, std::size_t alignment) {
+    delivery* const now = own_delivery;
+    if (now == nullptr || alignment > 8 || bytes.empty()) {
+        result_memory copy = new_result_memory(bytes.size(), std::max<std::size_t>(alignment, 16));
+        if (!bytes.empty()) std::memcpy(copy.data, bytes.data(), bytes.size());
+        return copy;
+    }
+    if (!now->is_held) {
+        now->is_held = true;
+        now->hold = std::shared_ptr<void>(
+            now->pool, [kept = core_ptr::sharing(now->pool), record = now->record](void* pool) {
+                static_cast<process_pool*>(pool)->let_go_of(record);
+            });
+    }
+    return {.data = const_cast<std::byte*>(bytes.data()), .bytes = bytes.size(), .hold = now->hold};
+}
+
 // True when it is settled by that.
 bool process_pool::deliver(local_state& task, segment_offset at) {
     const task_record& record = task_at(*family_->in, at);
@@ -190,7 +255,12 @@ bool process_pool::deliver(local_state& task, segment_offset at) {
     part.frames = {begin,
                    part.is_cut ? std::min(bytes, end_of_frames(begin, bytes, record.items_done)) : bytes};
     std::exception_ptr error;
-    const attempt_end how = task_access::call(task, error);
+    delivery this_one{.pool = this, .record = at};
+    attempt_end how{};
+    {
+        const delivering now(this_one);
+        how = task_access::call(task, error);
+    }
     part.frames = {};
     const bool is_failure = how == attempt_end::exception;
     if (is_failure && try_again(task, at, error)) return false;
@@ -203,7 +273,7 @@ bool process_pool::deliver(local_state& task, segment_offset at) {
         const lock held(mutex_);
         entries_[part.token] = {};
         free_entries_.push_back(static_cast<std::uint32_t>(part.token));
-        to_free_.push_back(at);
+        if (!this_one.is_held) to_free_.push_back(at);
         store_word(part.record, 0);
         if (is_mine && is_cancelled) ++counts_.cancelled;
         if (is_mine && !is_cancelled) {

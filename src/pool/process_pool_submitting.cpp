@@ -371,6 +371,7 @@ public:
     [[nodiscard]] std::stop_token stop_token() override { return {}; }
     [[nodiscard]] int attempt() const noexcept override { return 1; }
     [[nodiscard]] std::uint64_t id() const noexcept override { return 0; }
+    [[nodiscard]] std::byte* room_ahead(std::size_t /*bytes*/) override { return nullptr; }
 
 private:
     void item_begins(std::uint32_t /*index*/) override {}

@@ -285,7 +285,14 @@ private:
         grow_scratch(tx, of_.self_, bytes);
     }
 
+    [[nodiscard]] std::byte* room_ahead(std::size_t bytes) override {
+        // A child that the task has forked makes no result.
+        if (std::exchange(has_room_ahead_, true) || *process_mark != mark_) return nullptr;
+        return room_for(bytes, false);
+    }
+
     void item_begins(std::uint32_t index) override {
+        has_room_ahead_ = false;
         attempt_ = index == first() ? static_cast<int>(task_.attempts) : 1;
         // Behind results of the dead there may be less than whoever settles the next death needs.
         if (end_ + death_frame_bytes > capacity()) {
@@ -352,6 +359,7 @@ private:
     std::uint64_t next_end_ = 0;
     std::uint64_t ask_at_ = 0;
     int attempt_ = 1;
+    bool has_room_ahead_ = false;
 };
 
 void worker::run_task() {

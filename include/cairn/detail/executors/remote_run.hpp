@@ -32,6 +32,9 @@ public:
     /// @throws segment_full
     [[nodiscard]] std::byte* add_value(std::size_t bytes);
     void end_item() noexcept;
+    /// Where add_value() of so many bytes will be, for who makes the result there; null where that is not known. Until then, only once
+    /// for each item.
+    [[nodiscard]] virtual std::byte* room_ahead(std::size_t bytes) = 0;
     /// In a handler: the item has ended by that exception. Throws on what is none (pthread_exit).
     void add_exception();
     /// Whether this worker is to do the next item, too.

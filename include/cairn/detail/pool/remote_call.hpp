@@ -26,6 +26,7 @@
 #include <cairn/detail/executors/call.hpp>
 #include <cairn/detail/executors/remote_run.hpp>
 #include <cairn/outcome.hpp>
+#include <cairn/result.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 
@@ -129,6 +130,28 @@ Fn read_callable(std::span<const std::byte> input) {
     }
 }
 
+template <typename R>
+void send_result(remote_run& run, const R& result) {
+    if constexpr (is_result<R>::value) {
+        const std::span<const std::byte> bytes = result.bytes();
+        std::byte* const to = run.add_value(bytes.size());
+        if (!bytes.empty() && to != bytes.data()) std::memmove(to, bytes.data(), bytes.size());
+    } else {
+        codec<R>::encode(result, run.add_value(codec<R>::size(result)));
+    }
+}
+
+template <typename R>
+R receive_result(std::span<const std::byte> bytes) {
+    if constexpr (is_result<R>::value) {
+        using element = typename R::value_type;
+        if (bytes.size() % sizeof(element) != 0) throw_undecodable("a result", bytes.size());
+        return R(received_result_memory(bytes, alignof(element)));
+    } else {
+        return codec<R>::decode(bytes);
+    }
+}
+
 /// What a task is to its worker.
 template <typename R, typename Fn, typename... Args>
 struct remote_entry {
@@ -151,7 +174,7 @@ struct remote_entry {
                     static_cast<void>(run.add_value(0));
                 } else {
                     const R result = std::apply(*fn, std::move(args));
-                    codec<R>::encode(result, run.add_value(codec<R>::size(result)));
+                    send_result(run, result);
                 }
                 run.end_item();
             } catch (...) {
@@ -238,7 +261,7 @@ private:
         const auto bytes = next_result(frames, *this, error);
         if (!bytes) std::rethrow_exception(error);
         if constexpr (std::is_void_v<T>) this->keep_result_of([] {});
-        else this->keep_result_of([&]() -> T { return codec<T>::decode(*bytes); });
+        else this->keep_result_of([&]() -> T { return receive_result<T>(*bytes); });
     }
     void drop_call() noexcept override { std::vector<std::byte>().swap(part_.input); }
     [[nodiscard]] bool is_repeatable() const noexcept override { return true; }
@@ -264,7 +287,7 @@ private:
                 try {
                     if (!bytes) all.emplace_back(std::move(error));
                     else if constexpr (std::is_void_v<R>) all.emplace_back(std::monostate{});
-                    else all.emplace_back(codec<R>::decode(*bytes));
+                    else all.emplace_back(receive_result<R>(*bytes));
                 } catch (const std::exception&) {  // of a decode()
                     all.emplace_back(std::current_exception());
                 }
@@ -292,7 +315,7 @@ using remote_result = std::remove_cvref_t<std::invoke_result_t<Fn&, Args...>>;
 
 template <typename R>
 constexpr bool require_travelling_result() {
-    if constexpr (std::is_void_v<R>) return true;
+    if constexpr (std::is_void_v<R> || is_result<R>::value) return true;
     else return require_element<R>();
 }
 
