@@ -88,17 +88,17 @@ void ring(int bell) noexcept {
 
 namespace {
 
-// The number behind `key` at the beginning of a line; 0 where there is none.
-std::uint64_t number_in_fdinfo(int fd, std::string_view key) noexcept {
+// The number behind `key` at the beginning of a line; 0 where there is none. -1 is the largest.
+std::optional<std::uint64_t> number_in_fdinfo(int fd, std::string_view key) noexcept {
     std::array<char, 32> path{};
     std::snprintf(path.data(), path.size(), "/proc/self/fdinfo/%d", fd);
     const uncancellable in_one_piece;
     const int file = ::open(path.data(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return 0;
+    if (file < 0) return std::nullopt;
     std::array<char, 1024> text{};
     const ssize_t bytes = ::read(file, text.data(), text.size() - 1);
     ::close(file);
-    if (bytes <= 0) return 0;
+    if (bytes <= 0) return std::nullopt;
     const std::string_view all(text.data(), static_cast<std::size_t>(bytes));
     for (std::size_t line = 0; line != std::string_view::npos && line < all.size();) {
         if (all.substr(line).starts_with(key))
@@ -111,11 +111,11 @@ std::uint64_t number_in_fdinfo(int fd, std::string_view key) noexcept {
 
 }  // namespace
 
-std::uint64_t number_of_bell(int fd) noexcept {
+std::optional<std::uint64_t> number_of_bell(int fd) noexcept {
     return number_in_fdinfo(fd, "eventfd-id:");
 }
 
-std::uint64_t pid_of_pidfd(int fd) noexcept {
+std::optional<std::uint64_t> pid_of_pidfd(int fd) noexcept {
     return number_in_fdinfo(fd, "Pid:");
 }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <system_error>
 
@@ -49,9 +50,11 @@ void set_worker_signals() noexcept;
 std::error_code open_bell(unique_fd& fd) noexcept;
 void ring(int bell) noexcept;
 /// What a bell or a pidfd is, by the kernel's own number of it: a program that closes what it does not know may have another file
-/// there by now. 0 where that is not known.
-std::uint64_t number_of_bell(int fd) noexcept;
-std::uint64_t pid_of_pidfd(int fd) noexcept;
+/// there by now. 0 where it is no such file; nothing where that cannot be told (no /proc, no descriptor left).
+std::optional<std::uint64_t> number_of_bell(int fd) noexcept;
+std::optional<std::uint64_t> pid_of_pidfd(int fd) noexcept;
+/// Of a process that was reaped.
+constexpr std::uint64_t pid_of_the_reaped = ~std::uint64_t{0};
 void silence(int bell) noexcept;
 
 /// Waits until one of the descriptors is readable; negative ones are left out. `is_readable` says which.

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <mutex>
@@ -182,11 +183,18 @@ private:
     std::vector<loaded_object> loaded_;
 };
 
+[[noreturn]] void run_ancestor(os::unique_fd& owner, os::unique_fd& socket, std::vector<int>& keep,
+                               const std::vector<loaded_object>& loaded) noexcept {
+    ancestor_process(std::move(owner), std::move(socket), std::move(keep), loaded).run();
+}
+
 // -- its owner ------------------------------------------------------------------------------------------------------
 
 struct known_ancestor {
     std::mutex mutex;  // one request at a time
     pid_t pid = 0;     // 0: none
+    os::unique_fd pidfd;
+    std::vector<std::pair<int, os::file_facts>> kept;
     os::unique_fd socket;
     os::file_facts
         socket_file;  // as it was opened: the program may have closed it, and have another one there
@@ -197,8 +205,17 @@ struct known_ancestor {
         if (os::describe(socket.get(), now) || !now.same_file(socket_file))
             static_cast<void>(socket.release());
         socket.reset();
-        os::child_status status;
-        static_cast<void>(os::try_reap_by_pid(pid, status));
+        // Killed, so that it answers nobody any more. A pid that the program has reaped may be somebody else's.
+        if (os::pid_of_pidfd(pidfd.get()) == static_cast<std::uint64_t>(pid)) {
+            static_cast<void>(os::signal_by_pidfd(pidfd.get(), SIGKILL));
+            bool has_ended = false;
+            static_cast<void>(os::wait_readable(pidfd.get(), milliseconds(100), has_ended));
+            os::child_status status;
+            static_cast<void>(os::try_reap_by_pid(pid, status));
+            pidfd.reset();
+        } else {
+            static_cast<void>(pidfd.release());
+        }
         pid = 0;
     }
 };
@@ -248,8 +265,12 @@ bool fork_by_ancestor(pool_family& family, pid_t& guardian, os::unique_fd& pidfd
         ancestor->forget();
         return false;
     }
+    // A signal ends a wait early.
     bool is_there = false;
-    static_cast<void>(os::wait_readable(ancestor->socket.get(), longest_answer, is_there));
+    const auto until = std::chrono::steady_clock::now() + longest_answer;
+    for (auto now_is = std::chrono::steady_clock::now(); !is_there && now_is < until;
+         now_is = std::chrono::steady_clock::now())
+        static_cast<void>(os::wait_readable(ancestor->socket.get(), until - now_is, is_there));
     if (!is_there) {
         const std::error_code late(ETIMEDOUT, std::generic_category());
         // Its answer would be taken for that to the next request.
@@ -283,6 +304,18 @@ bool fork_by_ancestor(pool_family& family, pid_t& guardian, os::unique_fd& pidfd
     return true;
 }
 
+std::vector<int> descriptors_kept_by_nursery() {
+    std::vector<int> all;
+    known_ancestor* const ancestor = own_ancestor.find();
+    if (ancestor == nullptr) return all;
+    const std::lock_guard held(ancestor->mutex);
+    for (const auto& [fd, facts] : ancestor->kept) {
+        os::file_facts now;
+        if (!os::describe(fd, now) && now.same_file(facts)) all.push_back(fd);
+    }
+    return all;
+}
+
 void warn_of_threads(const char* what) noexcept {
     try {
         const std::size_t others = os::count_threads_but("cairn-");
@@ -309,9 +342,10 @@ void start_nursery(const nursery_options& options) {
     const auto refuse = [](const char* what, const std::error_code& error) {
         throw system_failure(std::string("start_nursery: ") + what + ": " + error.message(), error);
     };
+    std::vector<std::pair<int, os::file_facts>> kept;
     for (const int fd : options.keep) {
-        os::file_facts facts;
-        if (os::describe(fd, facts))
+        kept.emplace_back(fd, os::file_facts());
+        if (os::describe(fd, kept.back().second))
             throw invalid_argument("start_nursery: descriptor " + std::to_string(fd) + " is not open");
     }
     prepare_process();
@@ -332,9 +366,10 @@ void start_nursery(const nursery_options& options) {
     pid_t child = 0;
     const os::blocked_signals until_it_is_ready;
     if (const auto error = os::fork_process(child)) refuse("fork", error);
-    if (child == 0)
-        ancestor_process(std::move(owner), std::move(socket), std::move(keep), ancestor.loaded).run();
+    if (child == 0) run_ancestor(owner, socket, keep, ancestor.loaded);
     ancestor.pid = child;
+    ancestor.kept = std::move(kept);
+    static_cast<void>(os::open_pidfd(child, ancestor.pidfd));
 }
 
 }  // namespace cairn::inline CAIRN_ABI

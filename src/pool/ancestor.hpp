@@ -21,6 +21,9 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// `family.loaded` becomes the ancestor's. @throws refused, system_failure
 bool fork_by_ancestor(pool_family& family, pid_t& guardian, os::unique_fd& pidfd);
 
+/// Those of start_nursery()'s .keep that are still the files which they were.
+std::vector<int> descriptors_kept_by_nursery();
+
 /// Once a process: on stderr, where the program has threads that are not Cairn's.
 void warn_of_threads(const char* what) noexcept;
 

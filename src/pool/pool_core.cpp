@@ -115,22 +115,26 @@ void wait_again(root_transaction& tx, pool_node& node, task_record& task, segmen
     tell_one_worker(tx, node);
 }
 
-// Where the results of that submitter go: to the owner where it has gone.
-result_lists& lists_for(const segment& s, pool_node& node, const task_record& task) {
-    if (task.submitter == 0 || task.submitter_place >= node.worker_capacity) return node.lists;
+// Where the results of that submitter go; null where it has gone.
+result_lists* lists_for(const segment& s, pool_node& node, const task_record& task) {
+    if (task.submitter == 0) return &node.lists;
     worker_slot& slot = worker_at(s, node, task.submitter_place);
-    return slot.incarnation == task.submitter ? slot.lists : node.lists;
+    return slot.incarnation == task.submitter ? &slot.lists : nullptr;
 }
 
+void free_record(root_transaction& tx, pool_node& node, task_record& task, segment_offset at);
+
+// Nobody waits for what a submitter that has gone has submitted.
 void be_finished(root_transaction& tx, pool_node& node, task_record& task, segment_offset at,
                  std::uint64_t now) {
-    result_lists& lists = lists_for(tx.in(), node, task);
-    link_last(tx, lists.first_finished, lists.last_finished, task, at);
+    result_lists* const lists = lists_for(tx.in(), node, task);
+    tx.store(node.results, node.results + 1);
+    wake(tx, pool_has_room, 1);  // the worker is free
+    if (lists == nullptr) return free_record(tx, node, task, at);
+    link_last(tx, lists->first_finished, lists->last_finished, task, at);
     tx.store(task.stage, task_stage::finished);
     tx.store(task.ended, now);
-    tx.store(node.results, node.results + 1);
-    wake_all(tx, &lists == &node.lists ? pool_has_result : pool_has_own_result);
-    wake(tx, pool_has_room, 1);  // the worker is free
+    wake_all(tx, lists == &node.lists ? pool_has_result : pool_has_own_result);
 }
 
 // What the worker's slot has of its task goes to the task.
@@ -417,6 +421,37 @@ os::process_identity order_cancel(root_transaction& tx, pool_node& node, segment
     return 0;
 }
 
+std::size_t cancel_tasks_of_workers(root_transaction& tx, pool_node& node, std::size_t most) {
+    const segment& s = tx.in();
+    std::size_t count = 0;
+    std::uint64_t left = s.committed_bytes() / sizeof(task_record);
+    priority_level* level = highest_level(s, node);
+    while (level != nullptr && count != most) {
+        segment_offset at = level->first;
+        while (at != 0 && task_at(s, at).submitter == 0) {
+            if (left-- == 0) throw_corrupt(s, "a list of a pool's tasks has no end");
+            at = task_at(s, at).next;
+        }
+        if (at == 0) {
+            level = level_below(s, *level);
+            continue;
+        }
+        task_record& task = task_at(s, at);
+        tx.begin_change();
+        unlink(tx, level->first, &level->last, task);
+        tx.store(node.waiting_count, node.waiting_count - 1);
+        tx.store(node.changes, node.changes + 1);
+        if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
+        // As one whose worker was killed for a cancel.
+        tx.store(task.stop_asked, task.stop_asked | stop_by_kill);
+        tx.store(task.is_cut, 1);
+        be_finished(tx, node, task, at, monotonic_nanoseconds());
+        tx.commit();
+        ++count;
+    }
+    return count;
+}
+
 std::uint32_t order_all(root_transaction& tx, pool_node& node) {
     std::uint32_t count = 0;
     tx.begin_change();
@@ -446,6 +481,7 @@ bool claim_worker(root_transaction& tx, pool_node& node, std::uint32_t index, os
     tx.store(slot.tasks_done, 0);
     tx.store(slot.stage, worker_stage::starting);
     tx.store(slot.order, worker_order::none);
+    store_word(slot.waits, 0);
     tx.commit();
     return true;
 }

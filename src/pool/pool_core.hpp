@@ -75,6 +75,9 @@ void close_pool(root_transaction& tx, pool_node& node);
 os::process_identity order_cancel(root_transaction& tx, pool_node& node, segment_offset task,
                                   std::uint64_t id);
 
+/// Takes out waiting tasks that workers have submitted, `most` at the most, a commit each: cancelled for who waits for them. Returns
+/// how many.
+std::size_t cancel_tasks_of_workers(root_transaction& tx, pool_node& node, std::size_t most);
 /// Every worker that has a task is to be killed for it; returns how many.
 std::uint32_t order_all(root_transaction& tx, pool_node& node);
 

@@ -150,8 +150,8 @@ struct worker_slot {
     // 1: it looks for tasks without sleeping, so that a push need not wake it. Not logged; set by the worker under the lock, cleared by
     // the push that counts on it.
     std::uint32_t is_looking;
-    std::uint32_t reserved_;
-    result_lists lists;  // of the tasks that it has submitted
+    std::uint32_t waits;  // 1: its task waits for another. Not logged; written by the worker without the lock
+    result_lists lists;   // of the tasks that it has submitted
     std::uint64_t reserved_more_[2];
 };
 static_assert(std::is_standard_layout_v<worker_slot> && sizeof(worker_slot) == 128);

@@ -62,7 +62,14 @@ process_pool::process_pool(const process_pool_settings& settings)
     : settings_(settings), own_family_(std::make_unique<pool_family>()), family_(own_family_.get()) {
     static_cast<void>(cancel_mutex());  // made here, where that may fail
     make_root();
-    start_guardian();
+    try {
+        start_guardian();
+    } catch (...) {
+        // One that comes late, and its family, find nothing to do.
+        root_transaction tx = begin();
+        close_pool(tx, node());
+        throw;
+    }
     try {
         start_collector();
         known_pools.get().add(*this);
@@ -73,7 +80,8 @@ process_pool::process_pool(const process_pool_settings& settings)
 }
 
 process_pool::process_pool(pool_family& family, std::uint32_t place)
-    : family_(&family), self_(&family.places[place]), place_(place) {
+    : family_(&family), self_(&family.places[place]), place_(place),
+      incarnation_(family.places[place].incarnation) {
     settings_.name = family.name;
     settings_.max_workers = family.place_count;
     settings_.retries = family.retries;
@@ -127,24 +135,28 @@ void process_pool::start_guardian() {
     // The owner opens it, so that it is the owner's, whatever becomes of the pid.
     if (const auto error = os::open_pidfd(os::own_pid(), family.owner_pidfd)) refuse("pidfd_open", error);
     if (const auto error = os::open_bell(family.bell)) refuse("eventfd", error);
-    family.bell_number = os::number_of_bell(family.bell.get());
+    family.bell_number = os::number_of_bell(family.bell.get()).value_or(0);
     pid_t child = 0;
     // An initializer may have captures, which only a fork of this process has.
     if (!settings_.initializer && fork_by_ancestor(family, child, guardian_pidfd_)) {
-        guardian_ = child;
+        guardian_ = guardian_pid_ = child;
         guardian_identity_ = os::identity_of(child);
         return;
     }
     warn_of_threads(settings_.name.c_str());
     family.loaded = loaded_objects();
+    if (family.loaded.empty())
+        refuse("read /proc/self/maps", std::make_error_code(std::errc::too_many_files_open));
+    family.kept_descriptors = descriptors_kept_by_nursery();
     prepare_worker_exit();
     flush_before_fork();
     is_guardian_child_ = true;
     const os::blocked_signals until_it_is_ready;
     if (const auto error = os::fork_process(child)) refuse("fork", error);
     if (child == 0) run_guardian(family);
-    guardian_ = child;
-    static_cast<void>(os::open_pidfd(child, guardian_pidfd_));
+    guardian_ = guardian_pid_ = child;
+    guardian_identity_ = os::identity_of(child);
+    static_cast<void>(os::open_pidfd(child, guardian_pidfd_));  // without it, it is asked for by its identity
 }
 
 void process_pool::start_collector() {
@@ -171,6 +183,15 @@ void process_pool::cancel_waiting() {
     for (const task_ptr& task : all) task->cancel();
 }
 
+// A few at a time: others wait no longer for that.
+void process_pool::cancel_waiting_of_workers() {
+    constexpr std::size_t most = 64;
+    for (std::size_t count = most; count == most;) {
+        root_transaction tx = begin();
+        count = cancel_tasks_of_workers(tx, node(), most);
+    }
+}
+
 void process_pool::signal_workers(int signal) {
     std::vector<os::process_identity> workers;
     {
@@ -190,12 +211,14 @@ void process_pool::terminate() {
     check_owner("terminate");
     cancel_waiting();
     signal_workers(SIGTERM);
+    cancel_waiting_of_workers();  // those that were killed submit no more
 }
 
 void process_pool::kill() {
     check_owner("kill");
     cancel_waiting();
     signal_workers(SIGKILL);
+    cancel_waiting_of_workers();
 }
 
 void process_pool::shutdown(const shutdown_options& options) {
@@ -206,7 +229,10 @@ void process_pool::shutdown(const shutdown_options& options) {
         is_wanted_ = true;
         wake_.notify_one();
     }
-    if (options.cancel_futures) cancel_waiting();
+    if (options.cancel_futures) {
+        cancel_waiting();
+        cancel_waiting_of_workers();
+    }
     if (!options.wait || is_own_helper()) return;
     lock held(mutex_);
     all_settled_.wait(held, [this] { return pending_ == 0 && has_ended_; });

@@ -86,6 +86,8 @@ public:
     bool help(local_state& task, steady_time deadline) override;
     bool run_here(local_state& task) override;
     void run_one_if_stuck() override;
+    void worker_waits() noexcept override;
+    void worker_goes_on() noexcept override;
 
     void shutdown(const shutdown_options& options) override;
     void terminate() override;
@@ -113,6 +115,10 @@ private:
     [[nodiscard]] root_transaction begin() const;
     [[nodiscard]] pool_node& node() const noexcept { return family_->pool(); }
     [[nodiscard]] bool is_owner() const noexcept { return self_ == nullptr; }
+    /// Of a worker that ends: its place is another's by now. Under the root's lock, before anything of its own is touched.
+    [[nodiscard]] bool has_left() const noexcept {
+        return !is_owner() && load_word(self_->incarnation) != incarnation_;
+    }
     [[nodiscard]] result_lists& lists() const noexcept { return is_owner() ? node().lists : self_->lists; }
     void make_root();
     void start_guardian();
@@ -140,6 +146,8 @@ private:
     bool deliver(local_state& task, segment_offset record);
     void fail_delivery(local_state& task, segment_offset record, const std::exception_ptr& error) noexcept;
     void give_up(const std::exception_ptr& error) noexcept;
+    [[nodiscard]] bool may_try_again(const local_state& task, const std::exception_ptr& error,
+                                     std::uint32_t attempt) const;
     bool try_again(local_state& task, segment_offset record, const std::exception_ptr& error);
     void settle_as(local_state& task, std::exception_ptr error) noexcept;
     void end_of(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
@@ -148,6 +156,7 @@ private:
     void want_collector() noexcept;
     void signal_workers(int signal);
     void cancel_waiting();
+    void cancel_waiting_of_workers();
 
     static void* collector_body(void* pool) noexcept;
     void collect_until_end();
@@ -167,12 +176,15 @@ private:
     std::optional<manager> manager_;
     std::unique_ptr<pool_family> own_family_;  // the owner's
     pool_family* family_;
-    worker_slot* self_ = nullptr;  // of the worker that this is in; null in the owner
-    std::uint32_t place_ = 0;      // its place
+    worker_slot* self_ = nullptr;    // of the worker that this is in; null in the owner
+    std::uint32_t place_ = 0;        // its place
+    std::uint64_t incarnation_ = 0;  // its own
+    std::uint32_t waits_ = 0;        // threads of it that wait for a task, under mutex_
     std::weak_ptr<process_pool_life> handles_;
-    pid_t guardian_ = 0;
+    pid_t guardian_ = 0;              // 0: it has ended
+    pid_t guardian_pid_ = 0;          // what it was
     bool is_guardian_child_ = false;  // else its parent is the ancestor (ancestor.hpp), who reaps it
-    os::process_identity guardian_identity_ = 0;  // of one that is no child
+    os::process_identity guardian_identity_ = 0;
     os::unique_fd guardian_pidfd_;
     std::atomic<bool> watches_exit_{false};
     std::atomic<const void*> last_checked_[2] = {nullptr, nullptr};  // code of the program itself

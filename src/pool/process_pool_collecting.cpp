@@ -38,6 +38,7 @@ constexpr std::chrono::microseconds longest_help{50};
 // How often a collector that stands by looks, and how many times before it parks.
 constexpr std::chrono::microseconds between_looks{500};
 constexpr int looks_before_parking = 40;
+constexpr milliseconds between_parked_looks{1000};
 constexpr std::uint64_t longest_failure_text = 4096;
 // How often it looks whether guardian and nursery are there.
 constexpr milliseconds between_family_looks{250};
@@ -114,6 +115,7 @@ bool process_pool::collect() {
     std::size_t count = 0;
     {
         root_transaction tx = begin();
+        if (has_left()) return false;
         for (const segment_offset each : to_free) free_task(tx, node(), lists(), each);
         count = collect_tasks(tx, lists(), records);
     }
@@ -291,25 +293,33 @@ bool process_pool::deliver(local_state& task, segment_offset at) {
     return true;
 }
 
-// After an exception that retry_if accepts: waits again, now or later.
-bool process_pool::try_again(local_state& task, segment_offset at, const std::exception_ptr& error) {
+// Whether retry_if accepts what it threw at that attempt, and there is another one.
+bool process_pool::may_try_again(const local_state& task, const std::exception_ptr& error,
+                                 std::uint32_t attempt) const {
     const task_extras* const extras = task_access::extras_if_any(task);
-    const task_record& record = task_at(*family_->in, at);
-    if (extras == nullptr || !extras->options.retry_if || record.item_count != 1 ||
-        record.attempts > record.retries || load_word(record.stop_asked) != 0)
+    if (extras == nullptr || !extras->options.retry_if || task_access::remote(task)->item_count != 1)
         return false;
-    if (task_access::remote(task)->has_died) return false;  // its further starts were those of the pool
+    if (std::int64_t{attempt} > extras->options.retries.value_or(settings_.retries)) return false;
     try {
         std::rethrow_exception(error);
     } catch (const std::exception& e) {
         try {
-            if (!extras->options.retry_if(e)) return false;
+            return extras->options.retry_if(e);
         } catch (...) {
             return false;
         }
     } catch (...) {
         return false;
     }
+}
+
+// After an exception that retry_if accepts: waits again, now or later.
+bool process_pool::try_again(local_state& task, segment_offset at, const std::exception_ptr& error) {
+    const task_record& record = task_at(*family_->in, at);
+    if (load_word(record.stop_asked) != 0) return false;
+    if (task_access::remote(task)->has_died) return false;  // its further starts were those of the pool
+    if (!may_try_again(task, error, record.attempts)) return false;
+    const task_extras* const extras = task_access::extras_if_any(task);
     const std::chrono::nanoseconds delay = backoff_delay(extras->options.backoff, record.attempts);
     if (delay.count() > 0 && extras->start) {
         {
@@ -328,6 +338,7 @@ bool process_pool::try_again(local_state& task, segment_offset at, const std::ex
     }
     {
         root_transaction tx = begin();
+        if (has_left()) return false;
         repeat_task(tx, node(), lists(), at);
     }
     call_for_workers();
@@ -444,6 +455,7 @@ void process_pool::collect_until_end() {
                 look_after_family();
             }
             if (collect()) continue;
+            if (has_left()) return;
             if (load_word(node().state) == pool_state::broken) settle_waiting_as_broken();
             wait_for_results(seen);
         } catch (const object_poisoned&) {
@@ -469,7 +481,9 @@ void process_pool::stand_by(lock& held) {
     while (!(is_closed_ && pending_ == 0) && (pending_ == 0 || (helpers_ != 0 && !is_wanted_))) {
         if (pending_ == 0 && looks == looks_before_parking) {
             is_parked_ = true;
-            wake_.wait(held, [this] { return pending_ != 0 || is_closed_; });
+            // Now and then results come back that nobody waits for any more.
+            while (pending_ == 0 && !is_closed_ && load_word(lists().first_finished) == 0)
+                wake_.wait_for(held, between_parked_looks);
             is_parked_ = false;
             break;
         }
@@ -495,10 +509,12 @@ void process_pool::wait_for_results(std::uint64_t seen) {
 // Where guardian and nursery were killed, nobody else settles the deaths of workers.
 void process_pool::look_after_family() {
     bool is_ended = guardian_ == 0;
-    if (!is_ended && guardian_pidfd_.valid())
+    if (!is_ended && has_guardians_pidfd())
         static_cast<void>(os::wait_readable(guardian_pidfd_.get(), std::chrono::nanoseconds(0), is_ended));
+    else if (!is_ended) is_ended = !os::is_alive(guardian_identity_);
     if (!is_ended) return;
     notice_end_of_guardian();
+    if (guardian_ != 0) return;
     root_transaction tx = begin();
     if (node().nursery != 0 && os::is_alive(node().nursery)) return;  // goes on alone
     for (std::uint32_t i = 0; i < family_->place_count; ++i) {
@@ -545,6 +561,7 @@ void process_pool::settle_waiting_as_broken() {
     }
     for (const task_ptr& task : all)
         if (withdraw(*task)) settle_as(*task, why_broken(*task));
+    if (is_owner()) cancel_waiting_of_workers();
 }
 
 void process_pool::notice_end_of_guardian() noexcept {
@@ -584,16 +601,20 @@ bool process_pool::has_bell() const noexcept {
 
 bool process_pool::has_guardians_pidfd() const noexcept {
     return guardian_pidfd_.valid() &&
-           os::pid_of_pidfd(guardian_pidfd_.get()) == static_cast<std::uint64_t>(guardian_);
+           os::pid_of_pidfd(guardian_pidfd_.get()) == static_cast<std::uint64_t>(guardian_pid_);
 }
 
 // Numbers that the program has closed, and used again, are not this pool's to close.
 void process_pool::leave_lost_descriptors() noexcept {
     if (!own_family_) return;
-    const auto own_pid = static_cast<std::uint64_t>(os::own_pid());
-    if (os::pid_of_pidfd(family_->owner_pidfd.get()) != own_pid)
-        static_cast<void>(family_->owner_pidfd.release());
-    if (!has_bell()) static_cast<void>(family_->bell.release());
+    const auto leave = [](os::unique_fd& fd, const std::optional<std::uint64_t>& number, std::uint64_t own) {
+        if (number && *number != own && *number != os::pid_of_the_reaped) static_cast<void>(fd.release());
+    };
+    os::unique_fd& owner = family_->owner_pidfd;
+    leave(owner, os::pid_of_pidfd(owner.get()), static_cast<std::uint64_t>(os::own_pid()));
+    leave(family_->bell, os::number_of_bell(family_->bell.get()), family_->bell_number);
+    leave(guardian_pidfd_, os::pid_of_pidfd(guardian_pidfd_.get()),
+          static_cast<std::uint64_t>(guardian_pid_));
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -18,6 +18,7 @@
 #include "pool/frames.hpp"
 #include "pool/loaded_code.hpp"
 #include "pool/process_pool.hpp"
+#include "process/stdio.hpp"
 #include <cairn/detail/containers/waiting.hpp>
 #include <cairn/error.hpp>
 
@@ -287,6 +288,7 @@ void process_pool::push(const task_ptr& task) {
     bool is_broken = false;
     try {
         root_transaction tx = begin();
+        if (has_left()) throw invalid_state("submit to " + settings_.name + ": this worker has left it");
         is_broken = node().state == pool_state::broken;
         if (!is_broken) {
             push_task(tx, node(), what, at);
@@ -313,7 +315,8 @@ void process_pool::push(const task_ptr& task) {
 
 // Where idle workers leave, there may be none.
 void process_pool::call_for_workers() noexcept {
-    if (!family_->idle_timeout.is_given() || load_word(node().waiting_count) <= family_->idle_count()) return;
+    if (!family_->idle_timeout.is_given() && load_word(node().state) != pool_state::closing) return;
+    if (load_word(node().waiting_count) <= family_->idle_count()) return;
     // Else none could be had: the others would do it, or the nursery sees it at its next look.
     if (worker_count() < family_->place_count && has_bell()) os::ring(family_->bell.get());
 }
@@ -332,6 +335,7 @@ void process_pool::start_due(local_state& task) noexcept {
         if (const segment_offset record = load_word(part.record); record != 0) {  // once more
             {
                 root_transaction tx = begin();
+                if (has_left()) return;
                 repeat_task(tx, node(), lists(), record);
             }
             call_for_workers();
@@ -364,25 +368,40 @@ void process_pool::expire(local_state& task) noexcept {
 // What a submitter runs itself, as a worker would.
 class process_pool::submitter_run final : public remote_run {
 public:
-    explicit submitter_run(const remote_part& part)
-        : remote_run(part.input, 0, part.item_count, part.item_count) {}
+    /// `outer`: of the task that waits for it, in a worker.
+    submitter_run(const remote_part& part, int attempt, remote_run* outer)
+        : remote_run(part.input, 0, part.item_count, part.item_count), id_(part.id), attempt_(attempt),
+          outer_(outer) {}
     [[nodiscard]] std::span<const std::byte> frames() const noexcept { return frames_; }
-    [[nodiscard]] bool is_asked_to_stop() const noexcept override { return false; }
-    [[nodiscard]] std::stop_token stop_token() override { return {}; }
-    [[nodiscard]] int attempt() const noexcept override { return 1; }
-    [[nodiscard]] std::uint64_t id() const noexcept override { return 0; }
+    [[nodiscard]] bool is_asked_to_stop() const noexcept override {
+        return outer_ != nullptr && outer_->is_asked_to_stop();
+    }
+    [[nodiscard]] std::stop_token stop_token() override {
+        return outer_ == nullptr ? std::stop_token() : outer_->stop_token();
+    }
+    [[nodiscard]] int attempt() const noexcept override { return attempt_; }
+    [[nodiscard]] std::uint64_t id() const noexcept override { return id_; }
     [[nodiscard]] std::byte* room_ahead(std::size_t /*bytes*/) override { return nullptr; }
 
 private:
     void item_begins(std::uint32_t /*index*/) override {}
     void item_has_ended(std::uint32_t /*index*/) noexcept override { end_ = frames_.size(); }
     std::byte* room_for(std::size_t bytes, bool is_exception) override {
+        // A child that the task has forked in a worker has come back from it.
+        if (outer_ != nullptr && own_process_mark() != mark_) {
+            flush_before_end();
+            os::end_process(0);
+        }
         frames_.resize(end_ + frame_bytes(bytes));
         const result_frame frame{bytes, is_exception ? frame_kind::exception : frame_kind::value, 0};
         std::memcpy(frames_.data() + end_, &frame, sizeof frame);
         return frames_.data() + end_ + sizeof frame;
     }
 
+    const std::uint64_t id_;
+    const int attempt_;
+    remote_run* const outer_;
+    const std::uint64_t mark_ = own_process_mark();
     std::vector<std::byte> frames_;
     std::size_t end_ = 0;
 };
@@ -391,15 +410,27 @@ void process_pool::run_in_caller(local_state& task) {
     if (!task_access::step(task, word_stage::pending, word_stage::running)) return;
     remote_part& part = *task_access::remote(task);
     const std::uint64_t begin = monotonic_nanoseconds();
-    submitter_run run(part);
-    {
-        const running_task here(task);
-        part.entry(run);
-    }
-    part.frames = run.frames();
+    remote_run* const outer = own_place.task == nullptr || is_owner() ? nullptr : own_place.task->remote;
     std::exception_ptr error;
-    const attempt_end how = task_access::call(task, error);
-    part.frames = {};
+    attempt_end how{};
+    for (int attempt = 1;; ++attempt) {
+        submitter_run run(part, attempt, outer);
+        {
+            const running_task here(task, outer == nullptr ? nullptr : &run);
+            part.entry(run);
+        }
+        part.frames = run.frames();
+        error = nullptr;
+        how = task_access::call(task, error);
+        part.frames = {};
+        if (how == attempt_end::value || !may_try_again(task, error, static_cast<std::uint32_t>(attempt)))
+            break;
+        task_extras& extras = *task_access::extras_if_any(task);
+        extras.attempt = attempt + 1;
+        os::sleep_for(backoff_delay(extras.options.backoff, attempt));
+        const lock held(mutex_);
+        ++counts_.retried;
+    }
     end_of(how == attempt_end::exception, monotonic_nanoseconds() - begin, 0);
     task_access::drop_call(task);
     if (how == attempt_end::value) task_access::settle(task, word_stage::value);
@@ -411,11 +442,16 @@ void process_pool::run_in_caller(local_state& task) {
 
 // A task of this worker's that nobody has begun is run by who waits for it. What is not due yet is left alone.
 bool process_pool::run_here(local_state& task) {
-    if (own_core() != this || task_access::core(task) != this || this_thread.open != nullptr) return false;
+    if (own_core() != this || task_access::core(task) != this) return false;
     const task_ptr kept = task_ptr::sharing(&task);
     {
         const lock held(mutex_);
         if (later_.contains(&task)) return false;
+    }
+    if (this_thread.open != nullptr) {
+        throw would_deadlock("wait for " + task_name(task) +
+                             ": this thread is inside an operation on an object, and it may be this thread "
+                             "that has to run it; wait outside of it");
     }
     if (!withdraw_for(task, withdrawal::not_started, &task_access::remote(task)->input)) return false;
     forget(task, false);
@@ -424,9 +460,27 @@ bool process_pool::run_here(local_state& task) {
     return true;
 }
 
-// The other workers may all be waiting, too.
+void process_pool::worker_waits() noexcept {
+    const lock held(mutex_);
+    if (self_ != nullptr && ++waits_ == 1) store_word(self_->waits, 1);
+}
+
+void process_pool::worker_goes_on() noexcept {
+    const lock held(mutex_);
+    if (self_ != nullptr && --waits_ == 0) store_word(self_->waits, 0);
+}
+
+// Where all workers wait, nobody would run another task. What is run here has nothing to do with what is waited for.
 void process_pool::run_one_if_stuck() {
-    if (own_core() != this || idle_worker_count() != 0) return;
+    if (own_core() != this) return;
+    for (const worker_slot& slot : family_->all_places())
+        if (load_word(slot.incarnation) != 0 && load_word(slot.waits) == 0) return;
+    worker_goes_on();
+    struct waiting_again {
+        process_pool& pool;
+        ~waiting_again() { pool.worker_waits(); }
+    };
+    const waiting_again afterwards{*this};
     std::vector<task_ptr> all;
     {
         const lock held(mutex_);
@@ -461,7 +515,7 @@ bool process_pool::withdraw_for(local_state& task, withdrawal why, std::vector<s
     root_transaction tx = begin();
     // Under the lock: it is freed under that, and not named here any more by then.
     const segment_offset record = load_word(part.record);
-    if (record == 0) return false;
+    if (record == 0 || has_left()) return false;
     std::vector<std::byte> kept;
     if (const task_record& stored = task_at(*family_->in, record); input != nullptr && stored.id == part.id) {
         const std::span<const std::byte> from = input_of(*family_->in, stored);
@@ -514,6 +568,7 @@ bool process_pool::cancel_by_kill(local_state& task) {
         os::process_identity worker = 0;
         if (load_word(part.record) != 0) {
             root_transaction tx = begin();
+            if (has_left()) return false;
             const segment_offset at = load_word(part.record);
             if (at != 0) worker = order_cancel(tx, node(), at, load_word(part.id));
         }

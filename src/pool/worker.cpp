@@ -144,23 +144,20 @@ private:
     bool next() {
         const bool may_stay = !is_used_up();
         bool looks = false;
+        bool leaves = false;
         std::uint64_t seen = 0;
         {
             root_transaction tx = begin();
             const std::uint64_t now = monotonic_nanoseconds();
             if (self_.task != 0) finish_task(tx, node_, self_, now);
-            if (!may_stay) {
-                leave_pool(tx, node_, self_);
-                return false;
-            }
-            switch (take_task(tx, node_, self_, now)) {
-                case next_step::run: return true;
-                case next_step::leave: leave_pool(tx, node_, self_); return false;
-                case next_step::wait: tx.commit(); break;
-            }
+            const next_step step = may_stay ? take_task(tx, node_, self_, now) : next_step::leave;
+            if (step == next_step::run) return true;
+            tx.commit();
+            leaves = step == next_step::leave;
             seen = node_.changes;
-            looks = pays_to_look() && begin_looking(tx, node_, self_);
+            looks = !leaves && pays_to_look() && begin_looking(tx, node_, self_);
         }
+        if (leaves) return leave();
         std::optional<root_wait> wait;
         for (;;) {
             if (looks) {
@@ -176,19 +173,30 @@ private:
                 }
                 wait->pause(node_.changes, seen, [] { return false; });
             }
-            root_transaction tx = begin();
-            switch (take_task(tx, node_, self_, monotonic_nanoseconds())) {
-                case next_step::run: return true;
-                case next_step::leave: leave_pool(tx, node_, self_); return false;
-                case next_step::wait: break;
+            {
+                root_transaction tx = begin();
+                const next_step step = take_task(tx, node_, self_, monotonic_nanoseconds());
+                if (step == next_step::run) return true;
+                seen = node_.changes;
+                leaves = step == next_step::leave || (!std::exchange(looks, false) && !wait->may_go_on(tx));
             }
-            seen = node_.changes;
-            if (std::exchange(looks, false)) continue;
-            if (!wait->may_go_on(tx)) {
-                leave_pool(tx, node_, self_);
-                return false;
-            }
+            if (leaves) return leave();
         }
+    }
+
+    // Output first: it may take as long as its reader likes, and the place is this worker's until it has left. False, for next().
+    bool leave() {
+        flush_before_end();
+        // What has come back and was not looked at. What is being looked at, by another thread, is the owner's to free.
+        std::array<segment_offset, 16> gone{};
+        for (std::size_t count = gone.size(); count == gone.size();) {
+            root_transaction tx = begin();
+            count = collect_tasks(tx, self_.lists, gone);
+            for (std::size_t i = 0; i < count; ++i) free_task(tx, node_, self_.lists, gone[i]);
+        }
+        root_transaction tx = begin();
+        leave_pool(tx, node_, self_);
+        return false;
     }
 
     // What was in vain is tried for less time, and then hardly ever (as in executors/spinning.hpp).

@@ -68,7 +68,7 @@ public:
         for (std::uint32_t i = 0; i < pool_.node().worker_capacity; ++i) pool_.kill(i, -SIGKILL);
         if (pool_.node().state == stored::pool_state::broken) return;
         pool_.free_collected();
-        std::uint64_t expected = pool_.count_tasks();
+        std::uint64_t expected = pool_.count_of_owner();
         for (std::uint64_t i = 0; i < 3; ++i)
             if (pool_.push({.token = 500 + i, .items = 2, .input_bytes = 300}) != 0) ++expected;
         std::uint64_t seen = 0;
@@ -326,6 +326,15 @@ void add_nested_rows(pool_table& rows) {
              all_of({finished(1), with_worker(1), pushed(1, {.token = 20, .by = 1}),
                      [](bare_pool& p) { p.leave(1); }, with_worker(1), taken_by(0), done(0, 1)}),
              [](bare_pool& p) { p.take(0); });
+    rows.add(
+        "cancel, a task of a worker, behind one of its owner's",
+        all_of({returned_to_worker(1, 1), pushed(1), pushed(1, {.token = 30, .input_bytes = 400, .by = 1}),
+                somebody_sleeps(stored::pool_has_own_result)}),
+        [](bare_pool& p) { p.cancel_tasks_of_workers(1); });
+    rows.add("cancel, a task of a worker that has gone",
+             all_of({with_worker(1), pushed(1, {.token = 30, .input_bytes = 400, .by = 1}),
+                     [](bare_pool& p) { p.leave(1); }}),
+             [](bare_pool& p) { p.cancel_tasks_of_workers(1); });
     rows.add("collect, by a worker", returned_to_worker(1, 2), [](bare_pool& p) { p.collect(1); });
     rows.add("free, by a worker", all_of({returned_to_worker(1, 3), collected_by(1, 2)}),
              [](bare_pool& p) { p.free(p.first_collected(1), 1); });

@@ -93,6 +93,8 @@ void step_through(const bare_pool& pool, stored::worker_slot* places, attempts& 
         step("claim", [&](auto& tx, auto& node) { stored::claim_worker(tx, node, i, 99); });
         step("leave", [&](auto& tx, auto& node) { stored::leave_pool(tx, node, slot); });
     }
+    step("cancel",
+         [&](auto& tx, auto& node) { static_cast<void>(stored::cancel_tasks_of_workers(tx, node, 100)); });
     step("order_all", [&](auto& tx, auto& node) { stored::order_all(tx, node); });
     step("set_target", [&](auto& tx, auto& node) { stored::set_target(tx, node, 1); });
     step("record_failure", [&](auto& tx, auto& node) { stored::record_failure(tx, node, "no"); });

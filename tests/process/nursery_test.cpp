@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -251,6 +252,53 @@ TEST_CASE("a process that has become another user is refused: its workers would 
               cairn::process_pool_executor ex(1);
               CHILD_CHECK(ex.submit(same, 4).result(watchdog) == 4);
           }) == 0);
+}
+
+TEST_CASE("a signal while a pool is made is no sign of a stopped nursery") {
+    CHECK(in_child([] {
+              cairn::start_nursery();
+              struct sigaction action = {};
+              action.sa_handler = [](int) {};
+              ::sigaction(SIGALRM, &action, nullptr);
+              const itimerval often{{0, 1000}, {0, 1000}};
+              ::setitimer(ITIMER_REAL, &often, nullptr);
+              for (int i = 0; i < 5; ++i) {
+                  cairn::process_pool_executor ex(2);
+                  CHILD_CHECK(ex.submit(read_number).result(watchdog) == 1);
+              }
+              CHILD_CHECK(find_descendant(::getpid(), "cairn-ancestor") != 0);
+          }) == 0);
+}
+
+TEST_CASE("the descriptors of .keep are in workers of pools that are forked from the program, too") {
+    CHECK(in_child([] {
+              int kept[2];
+              CHILD_CHECK(::pipe(kept) == 0);
+              cairn::start_nursery({.keep = {kept[1]}});
+              cairn::process_pool_executor ex({.max_workers = 1, .initializer = [] {}});
+              const auto writes = [](int fd) { return static_cast<int>(::write(fd, "x", 1)); };
+              CHILD_CHECK(ex.submit(writes, kept[1]).result(watchdog) == 1);
+          }) == 0);
+}
+
+TEST_CASE("descriptors that the program has closed and used again are left alone by a pool's end") {
+    for (const bool starts : {false, true}) {
+        CAPTURE(starts);
+        CHECK(in_child([&] {
+                  if (starts) cairn::start_nursery();
+                  std::vector<int> own;
+                  {
+                      cairn::process_pool_executor ex(1);
+                      CHILD_CHECK(ex.submit(same, 1).result(watchdog) == 1);
+                      for (int fd = 3; fd < 64; ++fd) ::close(fd);
+                      for (int i = 0; i < 40; ++i) own.push_back(::open("/dev/null", O_RDONLY));
+                      CHILD_CHECK(ex.submit(same, 2).result(watchdog) == 2);
+                      std::this_thread::sleep_for(600ms);  // it looks after its guardian
+                      CHILD_CHECK(ex.submit(same, 3).result(watchdog) == 3);
+                  }
+                  for (const int fd : own) CHILD_CHECK(::fcntl(fd, F_GETFD) != -1);
+              }) == 0);
+    }
 }
 
 }  // namespace nursery_test

@@ -3,18 +3,24 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <mutex>
 #include <numeric>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
 
 #include "support/patience.hpp"
+#include "support/process_tree.hpp"
 #include "support/sanitizers.hpp"
+#include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
 namespace pool_nesting_test {
@@ -51,6 +57,21 @@ std::vector<int> sorted(cairn::pool pool, std::vector<int> all) {
 long square(long x) {
     return x * x;
 }
+long nap(long milliseconds) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    return milliseconds;
+}
+void chain(cairn::process_pool_executor ex, cairn::list<long> marks, long n) {
+    marks.push_back(n);
+    nap(5);
+    if (n != 0) ex.submit(chain, ex, marks, n - 1);
+}
+long flaky(cairn::list<long> l) {
+    l.push_back(cairn::this_task::attempt());
+    if (l.size() < 3) throw std::runtime_error("flaky");
+    return 7;
+}
+std::timed_mutex of_a_worker;
 
 }  // namespace
 
@@ -199,6 +220,156 @@ TEST_CASE("a handle that comes back is the same pool: it ends with the last of t
     std::optional<cairn::pool> same(pool->apply([](cairn::pool own) { return own; }, *pool));
     pool.reset();
     CHECK(same->apply(square, 5L) == 25);
+}
+
+TEST_CASE("a worker that leaves writes its output first, and takes no results of others meanwhile") {
+    // Its last output waits for a reader of a full pipe; its collector thread is there still.
+    CHECK(in_child([] {
+              int ends[2];
+              CHILD_CHECK(::pipe(ends) == 0);
+              ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+              const std::string filling(4096, 'z');
+              while (::write(ends[1], filling.data(), filling.size()) > 0) {}
+              ::fcntl(ends[1], F_SETFL, 0);
+              ::dup2(ends[1], 1);
+              cairn::process_pool_executor ex({.max_workers = 3, .max_tasks_per_worker = 1});
+              const auto leaves = [](cairn::process_pool_executor own) {
+                  own.submit(nap, 1500L);
+                  std::printf("%s", std::string(3000, 'x').c_str());
+                  return 1;
+              };
+              CHILD_CHECK(ex.submit(leaves, ex).result(watchdog) == 1);
+              const auto waits = [](cairn::process_pool_executor own, long n) {
+                  const auto f = own.submit(square, n);
+                  nap(20);
+                  return f.result(watchdog);
+              };
+              for (long i = 0; i < 12; ++i) CHILD_CHECK(ex.submit(waits, ex, i).result(watchdog) == i * i);
+              ::_exit(0);
+          }) == 0);
+}
+
+TEST_CASE("who waits for a task that another worker runs does not run others meanwhile, if somebody could") {
+    cairn::process_pool_executor ex(2);
+    const auto outer = [](cairn::process_pool_executor own) {
+        const auto first = own.submit(nap, 200L);
+        while (!first.running()) nap(1);
+        const auto second = own.submit([] {
+            if (!of_a_worker.try_lock_for(5s)) return false;
+            of_a_worker.unlock();
+            return true;
+        });
+        {
+            const std::lock_guard held(of_a_worker);
+            first.result();
+        }
+        return second.result();
+    };
+    CHECK(ex.submit(outer, ex).result(watchdog));
+}
+
+TEST_CASE("kill, terminate and the end by an exception reach what workers have submitted") {
+    const cairn::manager m;
+    const auto marks = m.list<long>("marks");
+    for (const int how : {0, 1, 2}) {
+        CAPTURE(how);
+        marks.clear();
+        try {
+            cairn::process_pool_executor ex(2);
+            for (int i = 0; i < 3; ++i) ex.submit(chain, ex, marks, 1'000'000L);
+            while (marks.size() < 20) nap(1);
+            if (how == 2) throw std::runtime_error("out of here");
+            if (how == 0) ex.kill();
+            else ex.terminate();
+            const std::size_t before = marks.size();
+            CHECK(ex.submit(square, 3L).result(watchdog) == 9);
+            nap(50);
+            CHECK(marks.size() <= before + 2);  // those that were on their way
+            CHECK(ex.queue_size() == 0);
+        } catch (const std::runtime_error&) {}
+    }
+}
+
+TEST_CASE("a task that its waiter runs is tried again after exceptions, and sees a request to stop") {
+    const cairn::manager m;
+    const auto marks = m.list<long>("marks");
+    cairn::process_pool_executor ex(1);
+    const auto outer = [](cairn::process_pool_executor own, cairn::list<long> l) {
+        const cairn::task_options again{
+            .retries = 5, .retry_if = [](const std::exception&) { return true; }, .backoff = {1ms, 2ms}};
+        return own.submit(again, flaky, l).result();
+    };
+    CHECK(ex.submit(outer, ex, marks).result(watchdog) == 7);
+    CHECK(marks.snapshot() == std::vector<long>{1, 2, 3});
+    const auto asks = [](cairn::process_pool_executor own) {
+        return own
+            .submit([] {
+                while (!cairn::this_task::stop_requested()) nap(1);
+                return 5;
+            })
+            .result();
+    };
+    const auto f = ex.submit(asks, ex);
+    while (!f.running()) nap(1);
+    nap(20);
+    CHECK_FALSE(f.cancel());
+    CHECK(f.result(watchdog) == 5);
+}
+
+TEST_CASE("waiting inside an operation for a task that this thread may have to run is would_deadlock") {
+    const cairn::manager m;
+    const auto l = m.list<long>("l");
+    cairn::process_pool_executor ex(1);
+    const auto inside = [](cairn::process_pool_executor own, cairn::list<long> list) {
+        const auto f = own.submit(square, 3L);
+        try {
+            list.transaction([&](auto&&...) { static_cast<void>(f.result()); });
+        } catch (const cairn::would_deadlock&) {
+            return f.result();
+        }
+        return -1L;
+    };
+    CHECK(ex.submit(inside, ex, l).result(watchdog) == 9);
+}
+
+TEST_CASE("a child that is forked in a task which its waiter runs does not go on in the outer one") {
+    const cairn::manager m;
+    const auto marks = m.list<long>("marks");
+    cairn::process_pool_executor ex(1);
+    const auto outer = [](cairn::process_pool_executor own, cairn::list<long> l) {
+        const int result = own.submit([] {
+                                  static_cast<void>(::fork());
+                                  return 4;
+                              })
+                               .result();
+        l.push_back(result);
+        return result;
+    };
+    CHECK(ex.submit(outer, ex, marks).result(watchdog) == 4);
+    nap(50);
+    CHECK(marks.size() == 1);
+}
+
+TEST_CASE("tasks of workers are done at once also when the pool is shut down meanwhile") {
+    const cairn::manager m;
+    const auto marks = m.list<long>("marks");
+    {
+        cairn::process_pool_executor ex(3);
+        ex.submit(chain, ex, marks, 30L);
+    }
+    CHECK(marks.size() == 31);
+}
+
+TEST_CASE("a chain of tasks goes on from worker to worker, each of which leaves after one") {
+    const cairn::manager m;
+    const auto marks = m.list<long>("marks");
+    cairn::process_pool_executor ex({.max_workers = 2, .max_tasks_per_worker = 1});
+    ex.submit(chain, ex, marks, 60L).result(watchdog);
+    for (const auto until = std::chrono::steady_clock::now() + watchdog;
+         marks.size() != 61 && std::chrono::steady_clock::now() < until;)
+        nap(1);
+    CHECK(marks.size() == 61);
+    CHECK(ex.submit(square, 3L).result(watchdog) == 9);
 }
 
 }  // namespace pool_nesting_test

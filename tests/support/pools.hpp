@@ -121,6 +121,10 @@ public:
         auto tx = begin();
         stored::set_target(tx, node(), target);
     }
+    std::size_t cancel_tasks_of_workers(std::size_t most) {
+        auto tx = begin();
+        return stored::cancel_tasks_of_workers(tx, node(), most);
+    }
     void close() {
         auto tx = begin();
         stored::close_pool(tx, node());
@@ -244,6 +248,15 @@ public:
     [[nodiscard]] std::uint64_t count_tasks() const {
         std::uint64_t count = 0;
         for_each_task([&](const char* /*where*/, const stored::task_record& /*task*/) { ++count; });
+        return count;
+    }
+
+    /// Of these, while nobody is a worker: those that the owner gets back.
+    [[nodiscard]] std::uint64_t count_of_owner() const {
+        std::uint64_t count = 0;
+        for_each_task([&](const char* /*where*/, const stored::task_record& task) {
+            if (task.submitter == 0 || task.stage == stored::task_stage::finished) ++count;
+        });
         return count;
     }
 

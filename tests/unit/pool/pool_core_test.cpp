@@ -396,15 +396,46 @@ TEST_CASE("results that a worker did not collect are the owner's to free, whethe
         if (dies) CHECK(f.pool.kill(0, -SIGKILL));
         else f.pool.leave(0);
         CHECK(f.pool.problem() == "");
-        // One that was submitted by a worker which has gone: to the owner, too, and not to who has its place now.
+        // Of one that was submitted by a worker which has gone, the result is nobody's, and not that of who has its place now.
         REQUIRE(f.pool.claim(0));
         f.pool.run_items(1, 8);
         CHECK(f.pool.take(1) == next_step::wait);
         CHECK(f.pool.collect(0) == 0);
-        CHECK(f.collect_all() == "5 2 1 3 4");
+        CHECK(f.collect_all() == "5 2 1 3");
         CHECK(f.pool.count_tasks() == 0);
         CHECK(f.pool.problem() == "");
     }
+}
+
+TEST_CASE(
+    "waiting tasks of workers are cancelled, those of the owner are not; of who has gone they are freed") {
+    fixture f(3);
+    for (std::uint32_t i = 0; i < 3; ++i) REQUIRE(f.pool.claim(i));
+    for (std::uint64_t i = 0; i < 4; ++i) f.pool.push({.token = i, .priority = i % 2 == 0 ? 0 : 4, .by = 1});
+    f.pool.push({.token = 10});
+    for (std::uint64_t i = 4; i < 7; ++i) f.pool.push({.token = i, .by = 2});
+    f.pool.leave(2);
+    CHECK(f.pool.cancel_tasks_of_workers(3) == 3);
+    CHECK(f.pool.problem() == "");
+    CHECK(f.pool.cancel_tasks_of_workers(100) == 4);
+    CHECK(f.pool.problem() == "");
+    CHECK(f.pool.node().waiting_count == 1);
+    std::uint64_t sum = 0;
+    for (int i = 0; i < 4; ++i) {
+        const stored::segment_offset at = f.pool.collect(1);
+        REQUIRE(at != 0);
+        const stored::task_record& task = stored::task_at(f.pool.in(), at);
+        CHECK(task.is_cut == 1);
+        CHECK((task.stop_asked & stored::stop_by_kill) != 0);
+        sum += task.token;
+        f.pool.free(at, 1);
+    }
+    CHECK(sum == 6);
+    CHECK(f.pool.collect(1) == 0);
+    f.run(0);
+    CHECK(f.pool.take(0) == next_step::wait);
+    CHECK(f.collect_all() == "10");
+    CHECK(f.pool.count_tasks() == 0);
 }
 
 }  // namespace pool_core_test
