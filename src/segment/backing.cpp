@@ -13,14 +13,10 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-std::error_code write_pages(int fd, std::uint64_t offset, std::uint64_t bytes) {
-    const std::uint64_t hole = os::first_hole(fd, offset);
-    const std::error_code reason = os::write_zeros(fd, offset, bytes);
-    // What was backed just now is nobody's, and others may need it. What was backed before stays: a growth that came to its
-    // last step, and died there, has shown it to readers.
-    const std::uint64_t end = offset + bytes;
-    if (reason && hole < end) static_cast<void>(os::punch(fd, hole, end - hole));
-    return reason;
+// Pages that no reader can have seen are nobody's: others may need their memory.
+void punch_unseen(const segment& s, int fd, std::uint64_t end) {
+    const std::uint64_t from = end_of_shown(s);
+    if (from < end) static_cast<void>(os::punch(fd, from, end - from));
 }
 
 [[noreturn]] void throw_not_backed(const segment& s, std::uint64_t new_bytes, std::error_code reason) {
@@ -75,28 +71,28 @@ std::optional<std::uint64_t> allocated_bytes(segment& s) {
     return facts.allocated_bytes;
 }
 
+std::uint64_t end_of_shown(const segment& s) noexcept {
+    // The mark is 0 in a segment that an older version has made.
+    return std::max(load_word(s.control().shown_bytes), s.committed_bytes());
+}
+
+void show_up_to(segment& s, std::uint64_t limit) noexcept {
+    std::uint64_t& shown = s.control().shown_bytes;
+    if (limit > load_word(shown)) store_word(shown, limit);
+    order_stores();  // the mark is there before a reader can see the limit
+}
+
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
     const backing_file descriptor(s);
     const int fd = descriptor.get();
     if (fd < 0) return;  // by the mapping, then, under the lock
-    std::uint64_t hole = 0;
-    std::uint64_t rolled_back_count = 0;
-    {
-        const segment_guard guard(s);
-        hole = os::first_hole(fd, s.page_offset(std::max(from, s.committed_pages())));
-        rolled_back_count = load_word(guard.control().rolled_back_count);
-    }
     // In pieces, so that another process's growth does not wait for the whole: the system grows a file under a lock of its own.
     for (std::uint32_t page = from; page < to;) {
         const std::uint32_t count = std::min(to - page, most_pages_backed_under_lock);
         if (const auto reason = os::allocate(fd, s.page_offset(page), count * page_bytes)) {
-            // What others have committed meanwhile is theirs. Pages that ever were below a limit that was taken back, by a death in a
-            // growth, were shown to readers: those were backed before, or something was taken back meanwhile. (Model: growth.)
+            // The mark is read now: others may have grown the segment meanwhile. (Model: growth.)
             const segment_guard guard(s);
-            const std::uint64_t first = std::max(hole, s.page_offset(std::max(from, s.committed_pages())));
-            if (rolled_back_count == load_word(guard.control().rolled_back_count) &&
-                first < s.page_offset(page))
-                static_cast<void>(os::punch(fd, first, s.page_offset(page) - first));
+            punch_unseen(s, fd, s.page_offset(page));
             throw_not_backed(s, s.page_offset(to), reason);
         }
         page += count;
@@ -125,7 +121,8 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
         reason = os::allocate(fd, entries, entry_bytes);
         // Many pages were backed ahead; written once more, each would take a microsecond.
         const bool are_many = to - from > most_pages_backed_under_lock;
-        if (!reason) reason = are_many ? os::allocate(fd, pages, bytes) : write_pages(fd, pages, bytes);
+        if (!reason) reason = are_many ? os::allocate(fd, pages, bytes) : os::write_zeros(fd, pages, bytes);
+        if (reason) punch_unseen(s, fd, pages + bytes);
     } else {
         reason = s.internals().map.populate(entries, entry_bytes);
         if (!reason) reason = s.internals().map.populate(pages, bytes);

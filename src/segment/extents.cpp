@@ -291,13 +291,15 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
     const std::uint32_t old_page_count = s.committed_pages();
     // 1. Backed by the system; a death here leaves backed pages that nobody knows of, and the next growth finds them.
     back_pages(s, old_page_count, new_page_count);
-    // 2. Known to the segment. Entries beyond the old limit need no record: nobody looks there before the limit moves.
+    // 2. Marked as seen, as readers may see the new limit before the commit. A death here leaves pages that are never punched, only used.
+    show_up_to(s, s.page_offset(new_page_count));
+    // 3. Known to the segment. Entries beyond the old limit need no record: nobody looks there before the limit moves.
     guard.store(guard.control().free_pages, guard.control().free_pages + (new_page_count - old_page_count));
     guard.store(guard.control().committed_bytes, s.page_offset(new_page_count));
     zero_shared(&s.page(old_page_count), (new_page_count - old_page_count) * sizeof(page_entry));
     for_each_piece(old_page_count, new_page_count - old_page_count,
                    [&](std::uint32_t page, std::uint32_t order) { push_joined(guard, page, order); });
-    // 3. Everybody's.
+    // 4. Everybody's.
     guard.commit();
 }
 

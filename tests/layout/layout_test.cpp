@@ -130,7 +130,7 @@ TEST_CASE("the control block of a segment has its size and its fields where form
                                             AT(segment_control, name_levels, 256),
                                             AT(segment_control, rolled_back_count, 304),
                                             AT(segment_control, holes_from, 308),
-                                            AT(segment_control, reserved_, 312),
+                                            AT(segment_control, shown_bytes, 312),
                                             AT(segment_control, log, 320),
                                         });
 }

@@ -14,6 +14,7 @@
 #include <doctest/doctest.h>
 
 #include "os/fault.hpp"
+#include "segment/backing.hpp"
 #include "segment/extents.hpp"
 #include "segment/segment_guard.hpp"
 #include "support/crash/segment_audit.hpp"
@@ -188,6 +189,51 @@ TEST_CASE("what cannot be had in all takes nothing from a file system of a fixed
     texts.extend(many);
     sorted.sort();
     CHECK(l.size() == eight_mebibytes.size() + 1);
+}
+
+TEST_CASE("pages that a killed growth has shown to readers stay where a later one is refused") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 64 * mebibyte, .initial_size = 2 * mebibyte});
+    const auto l = m.list<long>("l", {1});
+    opened_list<long> opened(l);
+    segment& s = opened.in();
+    const std::uint32_t pages = s.committed_pages();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        // As grow() does, up to its commit.
+        const std::uint32_t more = pages + 2000;
+        segment_guard guard(s);
+        back_pages(s, pages, more);
+        show_up_to(s, s.page_offset(more));
+        guard.store(guard.control().committed_bytes, s.page_offset(more));
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(s.committed_pages() == pages + 2000);  // readers follow offsets up to there
+    { const segment_guard guard(s); }
+    REQUIRE(s.committed_pages() == pages);
+    const std::uint64_t real = m.stats().real_bytes;
+    REQUIRE(real > 8 * mebibyte);
+    static std::atomic<int> calls;
+    calls = 0;
+    SUBCASE("all at once") {
+        cairn::detail::os::fault.store([](const char* call) noexcept {
+            return std::string_view(call) == "fallocate" && ++calls == 6 ? ENOSPC : 0;
+        });
+        CHECK_THROWS_AS(l.reserve(5'000'000), cairn::segment_full);
+    }
+    SUBCASE("little by little") {
+        cairn::detail::os::fault.store([](const char* call) noexcept {
+            return std::string_view(call) == "pwritev" && ++calls > 1 ? ENOSPC : 0;
+        });
+        CHECK_THROWS_AS(l.reserve(300'000), cairn::segment_full);
+    }
+    cairn::detail::os::fault.store(nullptr);
+    CHECK(calls > 1);
+    CHECK(m.stats().real_bytes >= real);
+    CHECK(s.committed_pages() == pages);
+    use_again(m);
 }
 
 TEST_CASE("trim gives back what a killed process had grown the segment by") {
