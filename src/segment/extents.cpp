@@ -252,10 +252,12 @@ void require_possible(const segment& s, std::uint64_t bytes) {
                        "; create it with a larger max_size");
 }
 
-void require_pages(segment& s, std::uint64_t pages) {
+namespace {
+
+missing_pages missing_in_all(const segment& s, std::uint64_t pages) {
     const std::uint64_t free = load_word(s.control().free_pages);
-    if (pages <= free) return;
     const std::uint32_t committed = s.committed_pages();
+    if (pages <= free) return {};
     const std::uint64_t missing = pages - free;
     if (missing > s.header().page_limit - committed) {
         throw segment_full(
@@ -264,9 +266,26 @@ void require_pages(segment& s, std::uint64_t pages) {
             std::to_string((s.header().page_limit - committed) * page_bytes) + " to its maximum of " +
             std::to_string(s.header().max_bytes) + "; create it with a larger max_size");
     }
-    // A little is asked for when it is taken. Who holds the segment's lock builds what is small.
-    if (missing > most_pages_backed_under_lock && !this_thread.in_segment_lock)
-        back_ahead(s, committed, committed + static_cast<std::uint32_t>(missing));
+    return {committed, committed + static_cast<std::uint32_t>(missing)};
+}
+
+}  // namespace
+
+void require_pages(segment& s, std::uint64_t pages) {
+    if (pages <= load_word(s.control().free_pages)) return;
+    if (this_thread.in_segment_lock) {
+        // Whoever holds the segment's lock builds what is small.
+        static_cast<void>(missing_in_all(s, pages));
+        return;
+    }
+    missing_pages missing;
+    {
+        // Without the lock the words may belong to a growth that is under way, or to one whose process died: the guard repairs that.
+        const segment_guard guard(s);
+        missing = missing_in_all(s, pages);
+    }
+    // A little is asked for when it is taken.
+    if (missing.count() > most_pages_backed_under_lock) back_ahead(s, missing.from, missing.to);
 }
 
 std::uint32_t first_piece_order(std::uint32_t page, std::uint32_t count) noexcept {

@@ -191,6 +191,31 @@ TEST_CASE("what cannot be had in all takes nothing from a file system of a fixed
     CHECK(l.size() == eight_mebibytes.size() + 1);
 }
 
+TEST_CASE("memory that a killed process was about to take is there for the next one that asks for all") {
+    const cairn::manager m({.max_size = 16 * mebibyte, .initial_size = 16 * mebibyte});
+    const auto l = m.list<long>("l", {1});
+    opened_list<long> opened(l);
+    segment& s = opened.in();
+    const std::uint64_t free = s.control().free_pages;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        segment_guard guard(s);
+        static_cast<void>(take_run(guard, nullptr, 3000, extent_purpose::large));
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(s.control().free_pages < free);
+    SUBCASE("a reserve") {
+        l.reserve(1'500'000);
+    }
+    SUBCASE("an extend") {
+        l.extend(eight_mebibytes);
+        CHECK(l.size() == eight_mebibytes.size() + 1);
+    }
+    CHECK(broken_invariant(l).empty());
+}
+
 TEST_CASE("pages that a killed growth has shown to readers stay where a later one is refused") {
     const scratch_name name;
     const cairn::manager m(name, {.max_size = 64 * mebibyte, .initial_size = 2 * mebibyte});
