@@ -283,7 +283,7 @@ public:
     /// segment's, which takes them from the system again when it needs them.
     ///
     /// Of anonymous segments only, as a rule: in /dev/shm, or any other file system of a fixed size, a process that reads without
-    /// the lock must not come upon a page that is gone. There it does nothing.
+    /// the lock must not come upon a page that is gone. There it gives back only what a killed process had the system allocate and never used.
     ///
     /// An operation that fails gives back by itself, under the same conditions, what the segment has grown by for it.
     ///

@@ -13,12 +13,6 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// Pages that no reader can have seen are nobody's: others may need their memory.
-void punch_unseen(const segment& s, int fd, std::uint64_t end) {
-    const std::uint64_t from = end_of_shown(s);
-    if (from < end) static_cast<void>(os::punch(fd, from, end - from));
-}
-
 [[noreturn]] void throw_not_backed(const segment& s, std::uint64_t new_bytes, std::error_code reason) {
     const std::string what = "grow " + describe_segment(s) + " to " + std::to_string(new_bytes) + " bytes";
     const bool no_room = reason.value() == ENOSPC || reason.value() == ENOMEM || reason.value() == EFBIG ||
@@ -82,6 +76,26 @@ void show_up_to(segment& s, std::uint64_t limit) noexcept {
     order_stores();  // the mark is there before a reader can see the limit
 }
 
+void punch_unseen(const segment& s, int fd, std::uint64_t end) noexcept {
+    const std::uint64_t from = end_of_shown(s);
+    if (from < end) static_cast<void>(os::punch(fd, from, end - from));
+}
+
+namespace {
+
+// After an allocation that was refused. The error to report is that one, also where the lock cannot be had in time: then the pages
+// are left to the next growth, or trim.
+void give_back_ahead(segment& s, int fd, std::uint64_t end) {
+    try {
+        const segment_guard guard(s);
+        // The mark is read now: others may have grown the segment meanwhile. (Model: growth.)
+        punch_unseen(s, fd, end);
+    } catch (const limit_reached&) {
+    } catch (const timeout_error&) {}
+}
+
+}  // namespace
+
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
     const backing_file descriptor(s);
     const int fd = descriptor.get();
@@ -90,9 +104,7 @@ void back_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
     for (std::uint32_t page = from; page < to;) {
         const std::uint32_t count = std::min(to - page, most_pages_backed_under_lock);
         if (const auto reason = os::allocate(fd, s.page_offset(page), count * page_bytes)) {
-            // The mark is read now: others may have grown the segment meanwhile. (Model: growth.)
-            const segment_guard guard(s);
-            punch_unseen(s, fd, s.page_offset(page));
+            give_back_ahead(s, fd, s.page_offset(page));
             throw_not_backed(s, s.page_offset(to), reason);
         }
         page += count;

@@ -31,6 +31,10 @@ std::uint64_t end_of_shown(const segment& s) noexcept;
 /// Before a limit is stored: readers may see the pages below it from then on. The pages are backed. Under the segment's lock.
 void show_up_to(segment& s, std::uint64_t limit) noexcept;
 
+/// Gives back pages below `end` that no reader can have seen. They are nobody's, also where another process has asked for them: its
+/// growth backs them again. Under the segment's lock.
+void punch_unseen(const segment& s, int fd, std::uint64_t end) noexcept;
+
 /// Backs the data pages [from, to) and their entries in the page map. Throws segment_full (no room in the file
 /// system, no memory), system_failure. Before a throw, pages that no reader can have seen are given back, where there is a descriptor.
 /// Under the segment's lock.
@@ -41,7 +45,7 @@ constexpr std::uint32_t most_pages_backed_under_lock = 512;
 
 /// Without the segment's lock: has the system allocate pages that are not the segment's yet, so that back_pages() finds them. They
 /// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives back then what no reader can
-/// have seen, also what another process has asked for at the same time: its growth backs that again. Takes the segment's lock.
+/// have seen. Takes the segment's lock.
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
 
 /// Backs pages of the segment that may be holes. Throws as back_pages(); what was backed by then stays.

@@ -40,6 +40,12 @@ void punch_free_extents(segment& s, int fd, std::uint32_t page) {
     }
 }
 
+// What was asked for ahead and then not taken, or backed by a growth that died before it showed it.
+void punch_behind_limit(segment& s, int fd) {
+    const segment_guard guard(s);
+    punch_unseen(s, fd, s.header().max_bytes);
+}
+
 bool may_be_trimmed(int fd) noexcept {
     return fd >= 0 && (os::may_have_holes(fd) || trims_everywhere);
 }
@@ -51,9 +57,10 @@ constinit bool trims_everywhere = false;
 std::uint64_t trim_segment(segment& s) {
     const backing_file file(s);
     const int fd = file.get();
-    if (!may_be_trimmed(fd)) return 0;
+    if (fd < 0) return 0;
     const std::uint64_t before = allocated_bytes(s).value_or(0);
-    punch_free_extents(s, fd, 0);
+    punch_behind_limit(s, fd);
+    if (may_be_trimmed(fd)) punch_free_extents(s, fd, 0);
     const std::uint64_t after = allocated_bytes(s).value_or(before);
     return before - std::min(before, after);
 }
@@ -62,12 +69,14 @@ void give_back_growth(segment& s, std::uint32_t pages_before) noexcept {
     if (this_thread.limit != nullptr) return;
     // What was a hole before the operation is one again.
     const std::uint32_t holes_from = load_word(s.control().holes_from);
-    if (holes_from == 0 && s.committed_pages() <= pages_before) return;
+    const bool has_extents = holes_from != 0 || s.committed_pages() > pages_before;
     const std::uint32_t from = holes_from == 0 ? pages_before : std::min(pages_before, holes_from - 1);
     try {
         const backing_file file(s);
         const int fd = file.get();
-        if (may_be_trimmed(fd)) punch_free_extents(s, fd, from);
+        if (fd < 0) return;
+        punch_behind_limit(s, fd);
+        if (has_extents && may_be_trimmed(fd)) punch_free_extents(s, fd, from);
     } catch (...) {
         // A damaged segment, which the next operation says; no memory; a lock_timeout: the pages stay where they are.
     }

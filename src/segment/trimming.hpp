@@ -22,7 +22,7 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// For tests: trims in /dev/shm, too, where the crash table has its segments. Nothing of theirs fills it.
 extern bool trims_everywhere;
 
-/// Returns about how many bytes the system has got back: 0 where pages cannot go.
+/// Also in /dev/shm: pages behind the limit that no reader can have seen (backing.hpp). Returns about how many bytes the system has got back: 0 where pages cannot go.
 std::uint64_t trim_segment(segment& s);
 
 /// After an operation that was undone, for which the segment may have grown from so many pages: those that are free go back, and so do

@@ -2,6 +2,7 @@
 // allocations in turn: it has happened, or it has thrown and nothing has happened.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <new>
@@ -162,6 +163,30 @@ TEST_CASE("no memory to take an element of a set: it stays") {
     fail_each_allocation<set>(m.set<std::string>("s"), fill, [](const set& s) {
         erase_if(s, [](const std::string& each) { return each.back() == '3'; });
     });
+}
+
+TEST_CASE("no memory of the process to extend a list of strings: /dev/shm keeps what it had") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 64 << 20});
+    const auto l = m.list<std::string>("l", {"one"});
+    const std::vector<std::string> many(60, std::string(100'000, 'x'));
+    const std::uint64_t real = m.stats().real_bytes;
+    int thrown = 0;
+    for (int n = 0;; ++n) {
+        CAPTURE(n);
+        bool is_done = false;
+        allocations_left = n;
+        try {
+            l.extend(many);
+            is_done = true;
+        } catch (const std::bad_alloc&) {}
+        allocations_left = -1;
+        if (is_done) break;
+        ++thrown;
+        REQUIRE(m.stats().real_bytes == real);
+    }
+    CHECK(thrown > 0);
+    CHECK(l.size() == 61);
 }
 
 }  // namespace taking_memory_test

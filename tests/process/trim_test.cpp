@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <sys/wait.h>
@@ -259,6 +261,64 @@ TEST_CASE("pages that a killed growth has shown to readers stay where a later on
     CHECK(m.stats().real_bytes >= real);
     CHECK(s.committed_pages() == pages);
     use_again(m);
+}
+
+TEST_CASE("pages that were asked for and not taken go back, also to a file system of a fixed size") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 64 * mebibyte});
+    const auto l = m.list<long>("l", {1});
+    opened_list<long> opened(l);
+    segment& s = opened.in();
+    const std::uint64_t real = m.stats().real_bytes;
+    back_ahead(s, s.committed_pages(), s.committed_pages() + 2000);
+    REQUIRE(m.stats().real_bytes >= real + 2000 * page_bytes);
+    SUBCASE("by trim") {
+        CHECK(m.trim() == 2000 * page_bytes);
+        CHECK(m.stats().real_bytes == real);
+    }
+    SUBCASE("by an operation that is undone") {
+        const std::vector<long> some(20'000, 1);
+        CHECK_THROWS_AS(l.transaction([&](auto& tx) {
+            tx.extend(some);
+            throw std::domain_error("undone");
+        }),
+                        std::domain_error);
+        CHECK(m.stats().real_bytes < real + mebibyte);
+    }
+    CHECK(l.size() == 1);
+    use_again(m);
+}
+
+TEST_CASE(
+    "memory that is refused is segment_full, also where the lock is not free to give back a part of it") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 64 * mebibyte, .lock_timeout = std::chrono::milliseconds(50)});
+    const auto l = m.list<long>("l", {1});
+    opened_list<long> opened(l);
+    static std::atomic<int> calls_left;
+    static std::atomic<bool> is_refused;
+    static std::atomic<bool> is_locked;
+    calls_left = 3;
+    is_refused = is_locked = false;
+    std::jthread holder([&] {
+        is_refused.wait(false);
+        const segment_guard guard(opened.in());
+        is_locked = true;
+        is_locked.notify_all();
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+    });
+    cairn::detail::os::fault.store([](const char* call) noexcept {
+        if (std::string_view(call) != "fallocate" || --calls_left != 0) return 0;
+        is_refused = true;
+        is_refused.notify_all();
+        is_locked.wait(false);
+        return ENOSPC;
+    });
+    CHECK_THROWS_AS(l.reserve(4'000'000), cairn::segment_full);
+    cairn::detail::os::fault.store(nullptr);
+    holder.join();
+    CHECK(m.trim() > 0);
+    CHECK(l.size() == 1);
 }
 
 TEST_CASE("trim gives back what a killed process had grown the segment by") {

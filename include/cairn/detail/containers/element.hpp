@@ -125,9 +125,9 @@ public:
         if constexpr (traits::in_place) {
             append_elements(tx, node, traits::stride, elements_, count_);
         } else {
+            std::vector<blob_slot> blobs(count_);  // may throw, so before memory is asked for
             require_room_for(tx, ends_);
             tx.begin_change();  // blocks and size become the list's together
-            std::vector<blob_slot> blobs(count_);
             for (std::size_t i = 0; i < count_; ++i) {
                 const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
                 write_blob(tx, blobs[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
