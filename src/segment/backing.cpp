@@ -121,6 +121,22 @@ void back_holes(segment& s, std::uint32_t from, std::uint32_t to) {
     if (reason) throw_not_backed(s, s.page_offset(to), reason);
 }
 
+void back_holes_ahead(segment& s, std::uint32_t from, std::uint32_t to) {
+    to = std::min(to, s.committed_pages());
+    if (from >= to) return;
+    // By the mapping: the bytes stay as they are, and the system then tells that the pages are no holes.
+    const std::uint64_t pages = s.page_offset(from);
+    const std::error_code reason = s.internals().map.populate(pages, s.page_offset(to) - pages);
+    // Linux before 5.14 cannot; then there may be holes under the lock, and the run is not taken.
+    if (reason && reason.value() != EINVAL) throw_not_backed(s, s.page_offset(to), reason);
+}
+
+bool may_have_hole(segment& s, std::uint32_t from, std::uint32_t to) {
+    const backing_file descriptor(s);
+    const int fd = descriptor.get();
+    return fd < 0 || os::first_hole(fd, s.page_offset(from)) < s.page_offset(to);
+}
+
 void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
     const segment_header& header = s.header();
     const std::uint64_t entries = header.map_offset + from * sizeof(page_entry);

@@ -51,6 +51,13 @@ void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
 /// Backs pages of the segment that may be holes. Throws as back_pages(); what was backed by then stays.
 void back_holes(segment& s, std::uint32_t from, std::uint32_t to);
 
+/// Without the segment's lock: backs pages of the segment that may be holes, whoever has them by now. Throws as back_pages(). Another
+/// trim may punch them again before the lock is had.
+void back_holes_ahead(segment& s, std::uint32_t from, std::uint32_t to);
+
+/// Whether a page of these is not backed, as far as the system tells: of pages that are allocated and were never written it says so, too.
+bool may_have_hole(segment& s, std::uint32_t from, std::uint32_t to);
+
 /// What the system has allocated for the segment's file: less than what is committed where nobody has written yet, more after a
 /// death in a growth. Nothing where its file cannot be had.
 std::optional<std::uint64_t> allocated_bytes(segment& s);

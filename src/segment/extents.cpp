@@ -366,7 +366,11 @@ bool take_run_at(segment_guard& guard, root_slot& owner, std::uint32_t first, st
     if (pages == 0 || first >= s.committed_pages() || pages > s.committed_pages() - first) return false;
     const std::uint32_t begin = first_of_extent(s, first);
     if (!is_free_run(s, begin, first - begin + pages)) return false;
-    if (load_word(guard.control().holes_from) != 0) back_holes(s, first, first + pages);
+    if (load_word(guard.control().holes_from) != 0) {
+        // Others do not wait for the lock until the system has allocated a long run.
+        if (pages > most_pages_backed_under_lock && may_have_hole(s, first, first + pages)) return false;
+        back_holes(s, first, first + pages);
+    }
     take_free_run(guard, &owner, begin, first, pages, purpose);
     return true;
 }

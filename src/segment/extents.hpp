@@ -39,8 +39,8 @@ missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, s
 std::uint32_t take_run(segment_guard& guard, root_slot* owner, std::uint32_t pages, extent_purpose purpose,
                        std::uint32_t alignment = 1);
 
-/// The run of `pages` from `first` on, if it is free; where it may have holes, they are backed first, so the guard must be clean. Throws
-/// segment_full, system_failure.
+/// The run of `pages` from `first` on, if it is free; where it may have holes, they are backed first, so the guard must be clean. False also
+/// where that are more than may be backed under the lock. Throws segment_full, system_failure.
 bool take_run_at(segment_guard& guard, root_slot& owner, std::uint32_t first, std::uint32_t pages,
                  extent_purpose purpose);
 

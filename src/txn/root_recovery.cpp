@@ -317,6 +317,8 @@ bool root_transaction::take_pages_at(std::uint32_t first, std::uint32_t count) {
     CAIRN_CHECK(role_ == role::alone && head_ == 0, "a block is moved in a transaction of its own");
     ensure_log_is_open();
     be_unsettled();
+    if (count > most_pages_backed_under_lock && load_word(segment_.control().holes_from) != 0)
+        back_holes_ahead(segment_, first, first + count);
     segment_guard guard(segment_);
     const bool is_taken = take_run_at(guard, slot_, first, count, extent_purpose::large);
     guard.commit();

@@ -321,6 +321,48 @@ TEST_CASE(
     CHECK(l.size() == 1);
 }
 
+TEST_CASE("a long run at a place of its own is backed before the segment's lock is taken") {
+    const cairn::manager m;
+    const auto l = m.list<long>("l", {1});
+    m.list<long>("large").extend(eight_mebibytes);
+    CHECK(m.remove("large"));
+    CHECK(m.trim() > 0);
+    opened_list<long> opened(l);
+    segment& s = opened.in();
+    constexpr std::uint32_t count = 1000;
+    std::uint32_t first = 0;
+    for (page_stretch at = stretch_at(s, 0); !at.are_free || at.count < count; at = stretch_at(s, first)) {
+        first += at.count;
+        REQUIRE(first < s.committed_pages());
+    }
+    SUBCASE("if there is memory") {
+        static std::atomic<int> calls;
+        calls = 0;
+        cairn::detail::os::fault.store([](const char* call) noexcept {
+            if (std::string_view(call) == "fallocate" && this_thread.in_segment_lock) ++calls;
+            return 0;
+        });
+        root_transaction tx(s, opened.slot(), opened.generation());
+        CHECK(tx.take_pages_at(first, count));
+        cairn::detail::os::fault.store(nullptr);
+        CHECK(calls == 0);
+        CHECK(m.stats().real_bytes > count * page_bytes);
+    }
+    SUBCASE("if there is none") {
+        cairn::detail::os::fault.store(
+            [](const char* call) noexcept { return std::string_view(call) == "madvise" ? ENOMEM : 0; });
+        root_transaction tx(s, opened.slot(), opened.generation());
+        CHECK_THROWS_AS(tx.take_pages_at(first, count), cairn::segment_full);
+        cairn::detail::os::fault.store(nullptr);
+    }
+    SUBCASE("not if it is punched again meanwhile") {
+        segment_guard guard(s);
+        CHECK_FALSE(take_run_at(guard, opened.slot(), first, count, extent_purpose::large));
+    }
+    CHECK(broken_invariant(l).empty());
+    use_again(m);
+}
+
 TEST_CASE("trim gives back what a killed process had grown the segment by") {
     const cairn::manager m;
     const auto l = m.list<long>("l", {1});
