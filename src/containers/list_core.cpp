@@ -131,8 +131,9 @@ void rewrite_elements(root_transaction& tx, list_node& node, const std::byte* by
     const chunk_links links = links_of(node);
     const std::uint64_t size = node.size;
     const std::uint64_t stride = links.geometry.stride;
-    // For the log, which is as long.
-    if (size * stride > root_log_bytes) require_pages(tx.in(), (size * stride - root_log_bytes) / page_bytes);
+    // For the log, which is as long. In a transaction it may have room in pages that it has taken already.
+    const std::uint64_t room = tx.room_in_area();
+    if (size * stride > room) require_pages(tx.in(), (size * stride - room) / page_bytes);
     tx.begin_change();
     for (std::uint64_t index = 0; index < size;) {
         const list_geometry::position at = links.geometry.locate(index);

@@ -381,7 +381,8 @@ void root_transaction::log(void* address, std::uint64_t bytes) {
 void root_transaction::log_divided(unsigned char* from, std::uint64_t bytes) {
     while (bytes != 0) {
         require_settled();
-        if (room_in_area() < least_divided_bytes) spill(log_bytes_in_page);
+        // What is left of an area takes the last bytes, or many of them.
+        if (room_in_area() < std::min(round_up(bytes, 8), least_divided_bytes)) spill(log_bytes_in_page);
         const std::uint64_t now = std::min({bytes, log_record_max_bytes, room_in_area()});
         log_slowly(from, now);
         from += now;
@@ -389,7 +390,6 @@ void root_transaction::log_divided(unsigned char* from, std::uint64_t bytes) {
     }
 }
 
-// Of old bytes, in one more record of the current area.
 std::uint64_t root_transaction::room_in_area() const noexcept {
     const std::uint64_t used = (head_ & 0xffffffff) + 8;
     return used < area_bytes_ ? (area_bytes_ - used) / 8 * 8 : 0;

@@ -137,6 +137,43 @@ TEST_CASE("one record may be larger than 64 KiB") {
     CHECK(o.l == o.expected(100'000));
 }
 
+TEST_CASE("the last bytes of a long record go where they fit in a piece of the log") {
+    const opened o(100'000);
+    o.in_transaction([&](root_transaction& tx) {
+        auto* first = o.element(tx, 65'520);
+        // The log in the control block, one of 64 KiB, and a record of one of 256 KiB. What is left there is three of the longest records,
+        // and one of 200 bytes.
+        tx.log(first, 1016 + 65'512 + 65'304);
+        const std::uint64_t pages = o.slot().extent_pages;
+        tx.log(first, 3 * log_record_max_bytes + 200);
+        CHECK(o.slot().extent_pages == pages);
+        std::memset(first, 0xee, 3 * log_record_max_bytes + 200);
+    });
+    CHECK(o.l == o.expected(100'000));
+}
+
+TEST_CASE("a sort in a transaction needs no more pages where its log has room") {
+    const cairn::manager m(cairn::segment_options{.max_size = 4 << 20, .initial_size = 4 << 20});
+    const auto l = m.list<long>("l");
+    const opened_list<long> others(m.list<long>("others"));
+    longs values(1100);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<long>(i);
+    l.extend(values);
+    l.transaction([&](auto& tx) {
+        tx.sort(std::greater<>());
+        std::jthread([&] {
+            root_transaction all(others.in(), others.slot(), others.generation());
+            all.begin_change();
+            while (others.in().control().free_pages != 0)
+                static_cast<void>(all.take_pages(1, extent_purpose::large));
+            all.commit();
+        }).join();
+        tx.sort();
+    });
+    CHECK(l == values);
+    CHECK(broken_invariant(l) == "");
+}
+
 TEST_CASE("a transaction that has no room for its log throws segment_full and leaves nothing") {
     const cairn::manager m(cairn::segment_options{.max_size = 700'000});
     const auto l = m.list<long>("l");

@@ -89,6 +89,9 @@ public:
     /// end of a list, say. To the next multiple of 8 on both sides.
     CAIRN_INLINE void log_if_joined(void* place, std::uint64_t bytes);
 
+    /// So many bytes of old contents go into the log before it takes more pages.
+    [[nodiscard]] std::uint64_t room_in_area() const noexcept;
+
     /// One store: from here on it is done. The transaction goes on with an empty log; the version stays as it is. If it has
     /// joined another: a savepoint.
     CAIRN_INLINE void commit();
@@ -180,7 +183,6 @@ private:
     void poison(std::uint64_t reason) noexcept;
     void ensure_log_is_open();
     CAIRN_COLD void log_divided(unsigned char* from, std::uint64_t bytes);
-    [[nodiscard]] std::uint64_t room_in_area() const noexcept;
     void spill(std::uint64_t bytes);
 
     segment& segment_;
