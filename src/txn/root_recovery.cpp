@@ -164,7 +164,7 @@ void root_transaction::roll_back() {
     undo_log_of_root();
     try {
         if (unsettled_) settle_in_any_case();
-        // Whoever leaves gives back what the segment has grown by, unless another try needs it.
+        // Whoever leaves gives back what the segment has grown by, as far as no other try has used it.
         unsettled_ = undone_ = has_taken;
     } catch (const limit_reached&) {
         be_overdue();
@@ -243,7 +243,9 @@ void root_transaction::settle_in_any_case() {
     const last_grace grace;
     segment_guard guard(segment_);
     settle_under(guard);
-    unsettled_ = undone_ = false;
+    // Who has undone something stays unsettled until it leaves: what the segment has grown by is given back then, also if another
+    // try was committed.
+    unsettled_ = undone_;
 }
 
 void root_transaction::settle_under(segment_guard& guard) {

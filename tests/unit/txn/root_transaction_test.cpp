@@ -399,4 +399,22 @@ TEST_CASE("a private view of what a dead writer has left is nobody's, also when 
     CHECK(o.l == o.expected(10));
 }
 
+TEST_CASE("what the segment has grown by for an undone try goes back, also if another one was committed") {
+    const cairn::manager m({.max_size = 32 << 20});
+    const opened_list<char> l(m.list<char>("l"));
+    const std::uint64_t before = m.stats().real_bytes;
+    {
+        root_transaction tx(l.in(), l.slot(), l.generation());
+        tx.begin_change();
+        tx.take_pages(4096, extent_purpose::large);
+        tx.roll_back();
+        const std::uint32_t page = tx.take_pages(1, extent_purpose::large);
+        tx.commit();
+        tx.free_pages(page, 1);
+        tx.commit();
+    }
+    CHECK(m.stats().real_bytes < before + (1 << 20));
+    CHECK(broken_invariant(m.list<char>("l")) == "");
+}
+
 }  // namespace root_transaction_test

@@ -194,10 +194,11 @@ private:
     std::uint64_t area_bytes_ = root_log_bytes;
     bool changing_ = false;   // version is odd by us
     bool unsettled_ = false;  // extents were taken or are to be given back
-    bool undone_ = false;  // of these, pages that were taken for nothing: the segment may have grown for them
+    bool undone_ =
+        false;  // some were taken for nothing: the segment may have grown for them. Then unsettled_ until the end
     bool overdue_ = false;  // so since a commit or a rollback: nothing more is logged before it is done
     role role_ = role::alone;
-    std::uint32_t pages_before_;  // of the segment, before it has grown for this; if unsettled_
+    std::uint32_t pages_before_;  // of the segment, before it has grown for any of this; if unsettled_
     joining joining_;             // left alone by those that are alone: an operation has no time for it
 };
 
