@@ -61,7 +61,10 @@ constexpr auto blocks_in_spans = [] {
 // How many pages a span of that class has which says that it has so many blocks; 0: none has.
 std::uint32_t pages_of_span(std::uint32_t size_class, std::uint32_t block_count) noexcept {
     if (block_count == blocks_in_spans<large_span_pages>[size_class]) return large_span_pages;
-    return block_count == blocks_in_spans<small_span_pages>[size_class] ? small_span_pages : 0;
+    if (block_count == blocks_in_spans<small_span_pages>[size_class]) return small_span_pages;
+    const bool is_least =
+        size_class < loose_class_count && block_count == blocks_in_spans<least_span_pages>[size_class];
+    return is_least ? least_span_pages : 0;
 }
 
 // A span whose blocks are all inside: what its header says of them is what it was made with.
@@ -76,7 +79,7 @@ span_header& span_at(const root_transaction& tx, std::uint32_t page, std::uint32
 
 // The page that the span of a block begins with, which lies in `page`.
 std::uint32_t first_page_of_span(const segment& s, std::uint32_t page) {
-    for (const std::uint32_t pages : {large_span_pages, small_span_pages}) {
+    for (const std::uint32_t pages : {large_span_pages, small_span_pages, least_span_pages}) {
         const std::uint32_t first = page / pages * pages;
         const auto order = static_cast<std::uint32_t>(std::countr_zero(pages));
         if (s.page(first).tag == make_tag(order, extent_state::used, extent_purpose::span)) return first;
@@ -129,11 +132,8 @@ segment_offset take_from_span(root_transaction& tx, std::uint32_t page, std::uin
     return block_at(tx, page, index, size_class);
 }
 
-segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class) {
-    const bool is_small =
-        tx.slot().extent_pages < large_root_pages && class_bytes(size_class) <= largest_in_small_span;
-    const std::uint32_t pages = is_small ? small_span_pages : large_span_pages;
-    const std::uint32_t page = tx.take_pages(pages, extent_purpose::span);
+segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class, std::uint32_t page,
+                                  std::uint32_t pages) {
     span_header& span = span_at(tx, page);
     zero_shared(&span, sizeof span);
     store_word(span.size_class, size_class);
@@ -143,6 +143,28 @@ segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class
                 "a new span is made when none has room");
     tx.store(header_of(tx).partial_spans[size_class], page + 1);
     return take_from_span(tx, page, size_class);
+}
+
+// A span wants many pages side by side. Where there are none, small blocks have a span of one page, which goes back to the segment as
+// any other, and medium ones pages of their own: 0.
+segment_offset take_from_new_span(root_transaction& tx, std::uint32_t size_class) {
+    const bool is_small =
+        tx.slot().extent_pages < large_root_pages && class_bytes(size_class) <= largest_in_small_span;
+    std::uint32_t pages = is_small ? small_span_pages : large_span_pages;
+    std::uint32_t page = 0;
+    bool is_taken = false;
+    try {
+        page = tx.take_pages(pages, extent_purpose::span);
+        is_taken = true;
+    } catch (const segment_full&) {
+        // Nothing was taken. What comes after it may also find the segment full, for its log, but has pages to give back.
+    }
+    if (!is_taken) {
+        if (size_class >= loose_class_count) return 0;
+        pages = least_span_pages;
+        page = tx.take_pages(pages, extent_purpose::span);
+    }
+    return take_from_new_span(tx, size_class, page, pages);
 }
 
 // ---- young pages ---------------------------------------------------------------------------------------------------
@@ -218,14 +240,8 @@ segment_offset allocate(root_transaction& tx, std::uint64_t bytes) {
             const bool has_room = arena.bump_end - arena.bump >= class_bytes(size_class);
             if (has_room || arena.loose_pages < most_loose_pages) return take_from_young_page(tx, size_class);
         }
-        if (size_class < loose_class_count || tx.slot().extent_pages >= roomy_extent_pages) {
-            try {
-                return take_from_new_span(tx, size_class);
-            } catch (const segment_full&) {
-                // A span wants many pages side by side. There may be as many as the block itself needs.
-            }
-        }
-        if (size_class < loose_class_count) return take_from_young_page(tx, size_class);
+        if (size_class < loose_class_count || tx.slot().extent_pages >= roomy_extent_pages)
+            if (const segment_offset block = take_from_new_span(tx, size_class); block != 0) return block;
     }
     return tx.in().page_offset(tx.take_pages(pages_for(bytes), extent_purpose::large));
 }

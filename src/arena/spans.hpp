@@ -9,6 +9,7 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
+constexpr std::uint32_t least_span_pages = 1;  // of small blocks, in a segment that has no longer run
 constexpr std::uint32_t small_span_pages = 4;
 constexpr std::uint32_t large_span_pages = 16;
 constexpr std::uint64_t largest_in_small_span = 2048;  // of larger blocks it would hold too few

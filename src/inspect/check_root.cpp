@@ -37,10 +37,10 @@ std::string check_spans(const segment& s, const root_slot& slot) {
         const page_entry& entry = s.page(link - 1);
         if (tag_purpose(entry.tag) != extent_purpose::span) continue;
         const std::uint32_t pages = 1U << tag_order(entry.tag);
-        if (pages != small_span_pages && pages != large_span_pages)
+        if (pages != least_span_pages && pages != small_span_pages && pages != large_span_pages)
             return "arena: a span of another size than spans have";
         const auto& span = *s.at<span_header>(s.page_offset(link - 1));
-        if (span.size_class >= small_class_count ||
+        if (span.size_class >= (pages == least_span_pages ? loose_class_count : small_class_count) ||
             span.block_count != blocks_in_span(span.size_class, pages))
             return "arena: the header of a span makes no sense";
         is_listed[link] = false;

@@ -1,5 +1,6 @@
 // arena_test.cpp - blocks of a root against a model, with the audit after each step: nothing lost, nothing twice.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -177,6 +178,45 @@ TEST_CASE("a full segment refuses a block and takes the transaction back whole")
         REQUIRE(bed.audit() == "");
     }
     CHECK(refusals > 10);
+}
+
+TEST_CASE(
+    "pages of small blocks go back, also those that were taken one by one, as there was no longer run") {
+    arena_bed bed({.max_size = 4 << 20});
+    const auto fill = [&](std::uint64_t bytes) {
+        std::vector<segment_offset> added;
+        try {
+            for (;;) {
+                root_transaction tx(bed.root.in(), bed.root.slot(), bed.root.generation());
+                const segment_offset block = allocate(tx, bytes);
+                tx.commit();
+                bed.blocks[block] = bytes;
+                bed.fill(block, bytes);
+                added.push_back(block);
+            }
+        } catch (const cairn::segment_full&) {}
+        return added;
+    };
+    const auto free = [&](segment_offset block) {
+        root_transaction tx(bed.root.in(), bed.root.slot(), bed.root.generation());
+        deallocate(tx, block, bed.blocks.at(block));
+        tx.commit();
+        bed.blocks.erase(block);
+    };
+    const std::vector<segment_offset> large = fill(3 * page_bytes);
+    for (std::size_t i = 0; i < large.size(); i += 2) free(large[i]);
+    const std::uint64_t pages = bed.root.slot().extent_pages;
+    const std::uint64_t free_pages = bed.root.in().control().free_pages;
+    const std::vector<segment_offset> small = fill(100);
+    CHECK(small.size() > (free_pages - 1) * 36);
+    CHECK(bed.audit() == "");
+    for (const auto& [block, bytes] : bed.blocks) REQUIRE(bed.is_intact(block, bytes));
+    std::mt19937 random(20'261'130);
+    std::vector<segment_offset> in_any_order = small;
+    std::shuffle(in_any_order.begin(), in_any_order.end(), random);
+    for (const segment_offset block : in_any_order) free(block);
+    CHECK(bed.audit() == "");
+    CHECK(bed.root.slot().extent_pages <= pages + 65);  // young pages, which are kept, and one span
 }
 
 TEST_CASE("the audit sees a block that is lost, reached twice, or nobody's") {
