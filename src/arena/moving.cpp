@@ -16,13 +16,27 @@ constexpr std::uint32_t most_stretches_looked_at = 4096;  // under one hold of t
 // A run is put together inside so many times its pages, and the blocks of these go elsewhere. A narrow window (6 was tried) finds no way in
 // segments of few large blocks.
 constexpr std::uint64_t widest_window = 1000;
-constexpr std::uint64_t most_plan_looks = 1 << 20;  // at stretches and holes, for one plan: some 20 ms
+constexpr std::uint64_t most_plan_looks = 1 << 20;  // some 20 ms
+constexpr std::uint64_t looks_worth_a_page = 50;    // to copy it takes some 1 us
 
 // A free stretch.
 struct hole {
     std::uint32_t count;
     std::uint32_t page;
     std::size_t stretch;
+};
+
+// Which holes a way has filled, of all ways one after the other: by stretch, the number of the last way that did.
+class filled_holes {
+public:
+    explicit filled_holes(std::size_t stretch_count) : ways_(stretch_count) {}
+    void begin_way() noexcept { ++way_; }
+    [[nodiscard]] bool contains(std::size_t stretch) const noexcept { return ways_[stretch] == way_; }
+    void insert(std::size_t stretch) noexcept { ways_[stretch] = way_; }
+
+private:
+    std::vector<std::uint32_t> ways_;
+    std::uint32_t way_ = 0;
 };
 
 // The smallest first, so that the one is found that a block fits in best.
@@ -42,10 +56,12 @@ std::vector<hole> holes_of(const page_picture& picture) {
 // passes each block, which goes to a hole elsewhere, or to the left end of this one.
 class gathering {
 public:
-    gathering(const page_picture& picture, const std::vector<hole>& holes, std::size_t first,
-              std::uint32_t pages, bool slides_first, std::uint64_t& looks_left)
-        : picture_(picture), holes_(holes), first_(first), pages_(pages), slides_first_(slides_first),
-          looks_left_(looks_left) {}
+    gathering(const page_picture& picture, const std::vector<hole>& holes, filled_holes& filled,
+              std::size_t first, std::uint32_t pages, bool slides_first, std::uint64_t& looks_left)
+        : picture_(picture), holes_(holes), filled_(filled), first_(first), pages_(pages),
+          slides_first_(slides_first), looks_left_(looks_left) {
+        filled_.begin_way();
+    }
 
     // False where that is no way, or costs as much as the best one.
     bool run(std::uint64_t best_cost) {
@@ -88,9 +104,8 @@ private:
                                    [](const hole& h, std::uint32_t count) { return h.count < count; });
         for (; to != holes_.end() && look(); ++to) {
             const bool is_in_window = to->stretch >= first_ && to->page < window_end_;
-            if (is_in_window || std::find(filled_.begin(), filled_.end(), to->stretch) != filled_.end())
-                continue;
-            filled_.push_back(to->stretch);
+            if (is_in_window || filled_.contains(to->stretch)) continue;
+            filled_.insert(to->stretch);
             moves_.push_back({{block.page, block.count, block.place}, to->page});
             free_ += block.count;
             return true;
@@ -100,6 +115,7 @@ private:
 
     const page_picture& picture_;
     const std::vector<hole>& holes_;
+    filled_holes& filled_;
     std::size_t first_;
     std::uint32_t pages_;
     bool slides_first_;
@@ -108,7 +124,6 @@ private:
     std::uint32_t at_ = 0;
     std::uint32_t free_ = 0;
     std::uint64_t cost_ = 0;
-    std::vector<std::size_t> filled_;
     std::vector<block_move> moves_;
 };
 
@@ -117,19 +132,30 @@ struct plan {
     std::vector<block_move> moves;
 };
 
-// Whether there is a better one.
-bool find_plan(const page_picture& picture, std::uint32_t pages, std::uint64_t looks_left, plan& best) {
+// Whether there is a better one. Once there is one, the search for one still better costs no more than to carry it out.
+bool find_plan(const page_picture& picture, std::uint32_t pages, std::uint64_t& looks_left, plan& best) {
     const std::vector<hole> holes = holes_of(picture);
+    filled_holes filled(picture.stretches.size());
+    std::uint64_t left = looks_left - std::min<std::uint64_t>(looks_left, picture.stretches.size());
+    std::uint64_t not_for_this = 0;
+    const auto save_looks = [&] {
+        if (best.moves.empty() || left <= best.cost * looks_worth_a_page) return;
+        not_for_this += left - best.cost * looks_worth_a_page;
+        left = best.cost * looks_worth_a_page;
+    };
+    save_looks();
     bool is_better = false;
     // Large holes first: they have the least to take in, and what is found then ends the other attempts soon.
-    for (auto first = holes.rbegin(); first != holes.rend() && looks_left != 0; ++first) {
+    for (auto first = holes.rbegin(); first != holes.rend() && left != 0; ++first) {
         for (const bool slides_first : {false, true}) {
-            gathering way(picture, holes, first->stretch, pages, slides_first, looks_left);
+            gathering way(picture, holes, filled, first->stretch, pages, slides_first, left);
             if (!way.run(best.cost)) continue;
             best = {way.cost(), way.take_moves()};
             is_better = true;
+            save_looks();
         }
     }
+    looks_left = left + not_for_this;
     return is_better;
 }
 
@@ -190,18 +216,23 @@ std::uint32_t longest_free_run(const page_picture& picture) noexcept {
     return longest;
 }
 
-std::vector<block_move> plan_moves(const page_picture& picture, std::uint32_t pages) {
+std::vector<block_move> plan_moves(const page_picture& picture, std::uint32_t pages,
+                                   std::uint64_t& looks_left) {
+    const std::uint64_t most = std::min(looks_left, most_plan_looks);
+    std::uint64_t left = most / 2;
     plan best;
-    find_plan(picture, pages, most_plan_looks, best);
+    find_plan(picture, pages, left, best);
     // Seen in a mirror, holes take in what lies to their left.
     const page_picture reversed = mirror_of(picture);
-    if (find_plan(reversed, pages, most_plan_looks, best)) {
+    left += most - most / 2;
+    if (find_plan(reversed, pages, left, best)) {
         const std::uint32_t end = end_of(picture);
         for (block_move& move : best.moves) {
             move.block.page = end - move.block.page - move.block.count;
             move.to = end - move.to - move.block.count;
         }
     }
+    looks_left -= most - left;
     return std::move(best.moves);
 }
 

@@ -46,7 +46,9 @@ page_picture picture_of(segment& s, const std::vector<movable_block>& blocks);
 std::uint32_t longest_free_run(const page_picture& picture) noexcept;
 
 /// The moves, in their order, after which `pages` are free in one run: about the fewest pages that have to be copied. `pages` more than
-/// are there in one run already. Empty where no way is found.
-std::vector<block_move> plan_moves(const page_picture& picture, std::uint32_t pages);
+/// are there in one run already. Empty where no way is found, with so many looks at stretches and holes (20 ns each) or with 2^20; takes
+/// those that it needed off `looks_left`.
+std::vector<block_move> plan_moves(const page_picture& picture, std::uint32_t pages,
+                                   std::uint64_t& looks_left);
 
 }  // namespace cairn::inline CAIRN_ABI::detail

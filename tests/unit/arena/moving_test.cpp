@@ -47,6 +47,11 @@ void carry_out(std::vector<long>& pages, const block_move& move) {
     for (std::uint32_t i = 0; i < count; ++i) pages[page + i] = free_page;
 }
 
+std::vector<block_move> plan(const page_picture& picture, std::uint32_t pages) {
+    std::uint64_t looks = 1 << 20;
+    return plan_moves(picture, pages, looks);
+}
+
 std::uint32_t longest_run(const std::vector<long>& pages) {
     std::uint32_t longest = 0;
     std::uint32_t run = 0;
@@ -78,7 +83,7 @@ TEST_CASE("a plan makes the run that it promises, whatever lies where") {
         std::vector<long> pages = pages_of(picture);
         CHECK(longest_free_run(picture) == longest_run(pages));
         if (longest_run(pages) >= wanted) continue;
-        const std::vector<block_move> moves = plan_moves(picture, wanted);
+        const std::vector<block_move> moves = plan(picture, wanted);
         if (moves.empty()) continue;
         ++plans;
         CHECK(wanted <= free);
@@ -94,17 +99,17 @@ TEST_CASE("a block that fits nowhere else moves to the other end of the hole bes
     picture.add(5, 4, use::movable, 1);
     picture.add(9, 3, use::free);
     picture.add(12, 4, use::fixed);
-    const std::vector<block_move> moves = plan_moves(picture, 8);
+    const std::vector<block_move> moves = plan(picture, 8);
     REQUIRE(moves.size() == 1);
     CHECK(moves[0].block.page == 5);
     CHECK(moves[0].to == 0);
-    CHECK(plan_moves(picture, 9).empty());
+    CHECK(plan(picture, 9).empty());
     // And the other way round.
     page_picture mirror;
     mirror.add(0, 3, use::free);
     mirror.add(3, 4, use::movable, 1);
     mirror.add(7, 5, use::free);
-    const std::vector<block_move> back = plan_moves(mirror, 8);
+    const std::vector<block_move> back = plan(mirror, 8);
     REQUIRE(back.size() == 1);
     CHECK(back[0].block.page == 3);
     CHECK(back[0].to == 8);
@@ -118,9 +123,26 @@ TEST_CASE("the cheapest of several ways is taken") {
     picture.add(15, 1, use::movable, 2);
     picture.add(16, 6, use::free);
     picture.add(22, 1, use::fixed);
-    const std::vector<block_move> moves = plan_moves(picture, 10);
+    const std::vector<block_move> moves = plan(picture, 10);
     REQUIRE(moves.size() == 1);
     CHECK(moves[0].block.place == 2);
+}
+
+TEST_CASE("a plan costs no more looks than it is given, and says how many") {
+    page_picture picture;
+    std::uint32_t page = 0;
+    for (std::uint64_t i = 0; i < 2000; ++i) {
+        picture.add(page, 3, use::free);
+        picture.add(page + 3, 4, use::movable, i);
+        page += 7;
+    }
+    for (const std::uint64_t given : {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{1} << 24}) {
+        std::uint64_t left = given;
+        CHECK(plan_moves(picture, 6, left).empty());
+        CHECK(left <= given);
+        CHECK(given - left <= 1 << 20);
+        if (given == 1000) CHECK(left == 0);
+    }
 }
 
 TEST_CASE("the picture of a segment has every page once, and free ones as many as there are") {

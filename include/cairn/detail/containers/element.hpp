@@ -112,29 +112,31 @@ public:
         return traits::in_place ? count_ * traits::stride : bytes_.size() + count_ * sizeof(blob_slot);
     }
 
-    /// Of the elements that are blobs: the longest one.
-    [[nodiscard]] std::uint64_t largest_in_bytes() const noexcept {
-        std::size_t largest = 0;
-        for (std::size_t i = 0; i < ends_.size(); ++i)
-            largest = std::max(largest, ends_[i] - (i == 0 ? 0 : ends_[i - 1]));
-        return largest;
-    }
+    /// Of the elements that are blobs: where each ends in the bytes of all.
+    [[nodiscard]] std::span<const std::size_t> ends() const noexcept { return ends_; }
 
     /// Under the lock: appends all.
     void append_to(root_transaction& tx, list_node& node) const {
         if constexpr (traits::in_place) {
             append_elements(tx, node, traits::stride, elements_, count_);
         } else {
-            std::vector<blob_slot> blobs(count_);  // may throw, so before memory is asked for
-            require_room_for(tx, ends_);
-            tx.begin_change();  // blocks and size become the list's together
-            for (std::size_t i = 0; i < count_; ++i) {
-                const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
-                write_blob(tx, blobs[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
-            }
-            append_elements(tx, node, traits::stride, reinterpret_cast<const std::byte*>(blobs.data()),
-                            count_);
+            std::vector<blob_slot> blobs = slots();
+            require_room(tx);
+            append_blobs_to(tx, node, blobs);
         }
+    }
+
+    /// Of elements that are blobs. To be made before memory is asked for: it may throw.
+    [[nodiscard]] std::vector<blob_slot> slots() const { return std::vector<blob_slot>(count_); }
+    /// Throws segment_full where moving blocks is of no use either.
+    void require_room(root_transaction& tx) const { require_room_for(tx, ends_); }
+    void append_blobs_to(root_transaction& tx, list_node& node, std::vector<blob_slot>& blobs) const {
+        tx.begin_change();  // blocks and size become the list's together
+        for (std::size_t i = 0; i < count_; ++i) {
+            const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+            write_blob(tx, blobs[i], std::span(bytes_).subspan(begin, ends_[i] - begin));
+        }
+        append_elements(tx, node, traits::stride, reinterpret_cast<const std::byte*>(blobs.data()), count_);
     }
 
 private:

@@ -153,12 +153,23 @@ CAIRN_API void free_blob(root_transaction& tx, const blob_slot& slot);
 /// Where the bytes of a blob are, from a copy of its slot: null for damaged ones. `slot` must outlive the result.
 CAIRN_API const std::byte* find_blob(const segment& s, const blob_slot& slot, std::uint64_t& bytes) noexcept;
 
+/// What an operation may spend on moving blocks, over all of its tries: some 100 ms, in looks of 20 ns.
+struct moving_work {
+    std::uint64_t left = 5'000'000;
+};
+
 /// In the handler of a segment_full: undoes what is not committed, and moves large blocks of a list of blobs so that free pages come to
-/// lie side by side, as many as `most_bytes` need, or fewer, but not fewer than for `least_bytes`. Commits; no element changes. Throws
-/// the exception again where another try wins nothing, or was the last one (`tries`), and in a transaction of the user's, whose blocks
+/// lie side by side, for values of which the n-th ends at ends[n] of their bytes, `added` of them as new elements. Commits; no element
+/// changes. Throws the exception again where nothing has moved or the work is spent, and in a transaction of the user's, whose blocks
 /// stay until its end.
-CAIRN_API CAIRN_COLD void gather_free_pages(root_transaction& tx, list_node& node, std::uint64_t least_bytes,
-                                            std::uint64_t most_bytes, int& tries);
+CAIRN_API CAIRN_COLD void gather_free_pages(root_transaction& tx, list_node& node, std::uint64_t added,
+                                            std::span<const std::size_t> ends, moving_work& work);
+
+/// For one value.
+inline void gather_free_pages(root_transaction& tx, list_node& node, std::uint64_t added, std::size_t bytes,
+                              moving_work& work) {
+    gather_free_pages(tx, node, added, std::span(&bytes, 1), work);
+}
 
 // ---- inspection --------------------------------------------------------------------------------------------------
 

@@ -41,14 +41,14 @@ CAIRN_INLINE void list<T>::push_back(parameter value) const try {
         detail::root_transaction tx(in(), slot(), generation());
         detail::list_node& n = node_in(in());
         tx.begin_change();  // the block and the size become the list's together
-        for (int tries = 0;;) {
+        for (detail::moving_work work;;) {
             try {
                 auto& to = *reinterpret_cast<detail::blob_slot*>(detail::next_element(tx, n, traits::stride));
                 detail::write_blob(tx, to, bytes.bytes());
                 tx.store(n.size, n.size + 1);
                 break;
             } catch (const segment_full&) {
-                detail::gather_free_pages(tx, n, bytes.bytes().size(), bytes.bytes().size(), tries);
+                detail::gather_free_pages(tx, n, 1, bytes.bytes().size(), work);
             }
         }
         tx.commit();
@@ -104,12 +104,14 @@ void list<T>::append_all(const Values& values) const try {
     if constexpr (traits::in_place) {
         encoded.append_to(tx, n);
     } else {
-        for (int tries = 0;;) {
+        std::vector<detail::blob_slot> blobs = encoded.slots();
+        encoded.require_room(tx);
+        for (detail::moving_work work;;) {
             try {
-                encoded.append_to(tx, n);
+                encoded.append_blobs_to(tx, n, blobs);
                 break;
             } catch (const segment_full&) {
-                detail::gather_free_pages(tx, n, encoded.largest_in_bytes(), encoded.size_in_bytes(), tries);
+                detail::gather_free_pages(tx, n, encoded.ends().size(), encoded.ends(), work);
             }
         }
     }
@@ -127,13 +129,13 @@ void list<T>::insert(size_type index, parameter value) const try {
     if constexpr (traits::in_place) {
         detail::write_in_place(detail::prepare_insert(tx, n), value);
     } else {
-        for (int tries = 0;;) {
+        for (detail::moving_work work;;) {
             try {
                 auto& to = *reinterpret_cast<detail::blob_slot*>(detail::prepare_insert(tx, n));
                 detail::write_blob(tx, to, bytes.bytes());
                 break;
             } catch (const segment_full&) {
-                detail::gather_free_pages(tx, n, bytes.bytes().size(), bytes.bytes().size(), tries);
+                detail::gather_free_pages(tx, n, 1, bytes.bytes().size(), work);
             }
         }
     }
@@ -535,7 +537,7 @@ void list<T>::store_element(detail::root_transaction& tx, detail::list_node& n, 
         detail::copy_in_fixed<traits::stride>(to, padded.data());
     } else {
         auto& slot = *reinterpret_cast<detail::blob_slot*>(to);
-        for (int tries = 0;;) {
+        for (detail::moving_work work;;) {
             try {
                 const detail::blob_slot old = slot;
                 tx.log(&slot, sizeof slot);
@@ -543,7 +545,7 @@ void list<T>::store_element(detail::root_transaction& tx, detail::list_node& n, 
                 detail::free_blob(tx, old);
                 break;
             } catch (const segment_full&) {
-                detail::gather_free_pages(tx, n, value.bytes().size(), value.bytes().size(), tries);
+                detail::gather_free_pages(tx, n, 0, value.bytes().size(), work);
             }
         }
     }
