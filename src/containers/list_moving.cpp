@@ -56,6 +56,8 @@ std::vector<movable_block> large_blocks(root_transaction& tx, list_node& node, m
             if (s.page_offset(page) != slots[k].first || entry.owner != owner ||
                 tag_state(entry.tag) != extent_state::used || tag_purpose(entry.tag) != extent_purpose::large)
                 continue;
+            // Each has a page that no other has.
+            if (blocks.size() >= s.committed_pages()) throw_damaged(s, tx.slot());
             blocks.push_back({page, static_cast<std::uint32_t>(pages_for(bytes)), i + k});
         }
         spend(work, count);
@@ -202,6 +204,7 @@ void gather_free_pages(root_transaction& tx, list_node& node, std::uint64_t adde
     const std::uint64_t written = taken - std::min<std::uint64_t>(taken, tx.slot().extent_pages);
     if (written * new_page_work >= work.left) throw;
     spend(work, written * new_page_work);
+    static_cast<void>(sound_node(tx, tx.in().offset_of(&node)));
     if (node.form != element_form::blob) throw;
     const need pages = need_for(tx.in(), node, added, ends);
     const std::uint64_t missing = std::max(pages.all - std::min(pages.all, written), pages.least);

@@ -22,6 +22,7 @@
 namespace list_moving_test {
 
 using namespace cairn_test;
+using namespace cairn::detail;
 
 namespace {
 
@@ -247,6 +248,31 @@ TEST_CASE("an extend that does not fit says so soon, however many ways there are
     }
     CHECK(l.snapshot() == before);
     CHECK(broken_invariant(l) == "");
+}
+
+TEST_CASE("a damaged list does not move, and says so") {
+    const apart a(8);
+    const opened_list<std::string> opened(a.list());
+    list_node& node = opened.node_ref();
+    const std::string large = text_of(3 * pages_each * 4096);
+    SUBCASE("no stride") {
+        const std::uint32_t stride = std::exchange(node.stride, 0);
+        CHECK_THROWS_AS(a.list().push_back(large), cairn::corrupt_segment);
+        node.stride = stride;
+    }
+    SUBCASE("more elements than bytes") {
+        const auto size = std::exchange(node.size, std::uint64_t{1} << 60);
+        CHECK_THROWS(a.list().push_back(large));
+        node.size = size;
+    }
+    SUBCASE("all elements in the same block") {
+        auto* slots = reinterpret_cast<blob_slot*>(find_element(opened.in(), links_of(node), 0));
+        const std::vector<blob_slot> before(slots, slots + 16);
+        for (std::size_t i = 0; i < 16; ++i) slots[i] = before[1];
+        CHECK_THROWS_AS(a.list().push_back(large), cairn::corrupt_segment);
+        std::copy(before.begin(), before.end(), slots);
+    }
+    a.check();
 }
 
 TEST_CASE("readers see whole values while blocks move") {
