@@ -5,6 +5,7 @@
 //
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <new>
 #include <vector>
 
 #include "arena/moving.hpp"
@@ -12,6 +13,7 @@
 #include "cairn/detail/containers/list_core.hpp"
 #include "containers/list_chunks.hpp"
 #include "segment/segment_guard.hpp"
+#include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -206,9 +208,16 @@ void gather_free_pages(root_transaction& tx, list_node& node, std::uint64_t adde
     spend(work, written * new_page_work);
     static_cast<void>(sound_node(tx, tx.in().offset_of(&node)));
     if (node.form != element_form::blob) throw;
-    const need pages = need_for(tx.in(), node, added, ends);
-    const std::uint64_t missing = std::max(pages.all - std::min(pages.all, written), pages.least);
-    if (!is_possible(tx.in(), pages) || !gather(tx, node, pages, missing, work)) throw;
+    bool has_moved = false;
+    try {
+        const need pages = need_for(tx.in(), node, added, ends);
+        const std::uint64_t missing = pages.all - std::min(pages.all, written);
+        if (is_possible(tx.in(), pages))
+            has_moved = gather(tx, node, pages, std::max(missing, pages.least), work);
+    } catch (const segment_full&) {
+        // Says less than what the operation itself has found.
+    } catch (const std::bad_alloc&) {}
+    if (!has_moved) throw;
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -189,6 +189,36 @@ TEST_CASE("no memory of the process to extend a list of strings: /dev/shm keeps 
     CHECK(l.size() == 61);
 }
 
+TEST_CASE("a full segment is what an operation says, also where there is no memory to move blocks with") {
+    const cairn::manager m({.max_size = 2 << 20});
+    const auto l = m.list<std::string>("l");
+    try {
+        for (;;) l.push_back(std::string(3 * 4096, 'x'));
+    } catch (const cairn::segment_full&) {}
+    for (std::size_t i = 0; i < l.size(); i += 2) l.set(i, "");
+    const std::vector<std::string> before = l.snapshot();
+    const std::string large(12 * 4096, 'y');
+    int full = 0;
+    for (int n = 0;; ++n) {
+        CAPTURE(n);
+        bool is_done = false;
+        allocations_left = n;
+        try {
+            l.push_back(large);
+            is_done = true;
+        } catch (const cairn::segment_full&) {
+            ++full;
+        } catch (const std::bad_alloc&) {
+            CHECK(full == 0);  // no memory for the exception's words
+        }
+        allocations_left = -1;
+        if (is_done) break;
+        REQUIRE(l.snapshot() == before);
+    }
+    CHECK(full > 0);
+    CHECK(broken_invariant(l) == "");
+}
+
 }  // namespace taking_memory_test
 
 #endif
