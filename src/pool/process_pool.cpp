@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -196,7 +196,8 @@ void process_pool::signal_workers(int signal) {
     std::vector<os::process_identity> workers;
     {
         root_transaction tx = begin();
-        order_all(tx, node());  // no further attempts, no further items
+        order_all(tx, node());  // no further attempts, no further items, nothing submitted any more
+        cancel_tasks_of_workers(tx, node(), std::numeric_limits<std::size_t>::max());
         for (const worker_slot& slot : family_->all_places())
             if (slot.incarnation != 0) workers.push_back(slot.identity);
     }
@@ -211,14 +212,12 @@ void process_pool::terminate() {
     check_owner("terminate");
     cancel_waiting();
     signal_workers(SIGTERM);
-    cancel_waiting_of_workers();  // those that were killed submit no more
 }
 
 void process_pool::kill() {
     check_owner("kill");
     cancel_waiting();
     signal_workers(SIGKILL);
-    cancel_waiting_of_workers();
 }
 
 void process_pool::shutdown(const shutdown_options& options) {

@@ -289,6 +289,8 @@ void process_pool::push(const task_ptr& task) {
     try {
         root_transaction tx = begin();
         if (has_left()) throw invalid_state("submit to " + settings_.name + ": this worker has left it");
+        if (!is_owner() && self_->order == worker_order::end)
+            throw invalid_state("submit to " + settings_.name + ": this worker is ended by its owner");
         is_broken = node().state == pool_state::broken;
         if (!is_broken) {
             push_task(tx, node(), what, at);

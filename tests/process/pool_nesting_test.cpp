@@ -353,11 +353,14 @@ TEST_CASE("a child that is forked in a task which its waiter runs does not go on
 TEST_CASE("tasks of workers are done at once also when the pool is shut down meanwhile") {
     const cairn::manager m;
     const auto marks = m.list<long>("marks");
+    const auto begin = std::chrono::steady_clock::now();
     {
         cairn::process_pool_executor ex(3);
         ex.submit(chain, ex, marks, 30L);
     }
     CHECK(marks.size() == 31);
+    // And not after a look of the nursery each, a second later.
+    CHECK(std::chrono::steady_clock::now() - begin < patiently(10s));
 }
 
 TEST_CASE("a chain of tasks goes on from worker to worker, each of which leaves after one") {
