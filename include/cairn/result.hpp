@@ -35,8 +35,10 @@ struct result_memory {
 
 /// In a task of a worker process: where its result will be, the first time; else memory of this process.
 CAIRN_API result_memory new_result_memory(std::size_t bytes, std::size_t alignment);
-/// What a task has returned: where it is, while the pool's owner takes it over; else a copy.
-CAIRN_API result_memory received_result_memory(std::span<const std::byte> bytes, std::size_t alignment);
+struct result_delivery;
+/// What a task has returned: where it is, while its submitter takes it over; a copy where `now` is null.
+CAIRN_API result_memory received_result_memory(std::span<const std::byte> bytes, std::size_t alignment,
+                                               result_delivery* now);
 
 }  // namespace detail
 

@@ -180,28 +180,13 @@ void process_pool::give_up(const std::exception_ptr& error) noexcept {
     }
 }
 
-namespace {
-
-// What the calling thread takes over at the moment.
-struct delivery {
+// A task that is taken over at the moment.
+struct result_delivery {
     process_pool* pool;
     segment_offset record;
     std::shared_ptr<void> hold = {};  // made for the first result that stays where it is
     bool is_held = false;  // whoever lets go of that has the record freed, also where making it fails
-    delivery* outer = nullptr;
 };
-
-constinit thread_local delivery* own_delivery = nullptr;
-
-class delivering {
-public:
-    explicit delivering(delivery& now) noexcept { now.outer = std::exchange(own_delivery, &now); }
-    delivering(const delivering&) = delete;
-    delivering& operator=(const delivering&) = delete;
-    ~delivering() { own_delivery = own_delivery->outer; }
-};
-
-}  // namespace
 
 void process_pool::let_go_of(segment_offset record) noexcept {
     if (!is_of_this_process()) return;
@@ -226,8 +211,8 @@ result_memory new_result_memory(std::size_t bytes, std::size_t alignment) {
                                           })};
 }
 
-result_memory received_result_memory(std::span<const std::byte> bytes, std::size_t alignment) {
-    delivery* const now = own_delivery;
+result_memory received_result_memory(std::span<const std::byte> bytes, std::size_t alignment,
+                                     result_delivery* now) {
     if (now == nullptr || alignment > 8 || bytes.empty()) {
         result_memory copy = new_result_memory(bytes.size(), std::max<std::size_t>(alignment, 16));
         if (!bytes.empty()) std::memcpy(copy.data, bytes.data(), bytes.size());
@@ -257,12 +242,10 @@ bool process_pool::deliver(local_state& task, segment_offset at) {
     part.frames = {begin,
                    part.is_cut ? std::min(bytes, end_of_frames(begin, bytes, record.items_done)) : bytes};
     std::exception_ptr error;
-    delivery this_one{.pool = this, .record = at};
-    attempt_end how{};
-    {
-        const delivering now(this_one);
-        how = task_access::call(task, error);
-    }
+    result_delivery this_one{.pool = this, .record = at};
+    part.delivery = &this_one;
+    const attempt_end how = task_access::call(task, error);
+    part.delivery = nullptr;
     part.frames = {};
     const bool is_failure = how == attempt_end::exception;
     if (is_failure && try_again(task, at, error)) return false;
@@ -571,8 +554,9 @@ void process_pool::notice_end_of_guardian() noexcept {
         return;
     }
     os::child_status status;
-    // An error: somebody else has reaped it.
-    if (os::try_reap_by_pid(guardian_, status) || status.ended) guardian_ = 0;
+    const auto error = os::try_reap_by_pid(guardian_, status);
+    // Or somebody else has reaped it.
+    if (status.ended || error == std::errc::no_child_process) guardian_ = 0;
 }
 
 // All is settled: the workers leave, and then nursery and guardian.

@@ -26,7 +26,7 @@ PUBLIC = {
     "manager": "manager",
     "process": "process",
     "executors": "executor future task thread_pool_executor",
-    "pool": "exception outcome pool process_pool_executor",
+    "pool": "exception nursery outcome pool process_pool_executor result",
     "periodic": "periodic",
     "service": "service",
     "inspect": "inspect",

@@ -120,14 +120,14 @@ public:
         if constexpr (traits::in_place) {
             append_elements(tx, node, traits::stride, elements_, count_);
         } else {
-            std::vector<blob_slot> blobs = slots();
+            std::vector<blob_slot> blobs = empty_blobs();
             require_room(tx);
             append_blobs_to(tx, node, blobs);
         }
     }
 
     /// Of elements that are blobs. To be made before memory is asked for: it may throw.
-    [[nodiscard]] std::vector<blob_slot> slots() const { return std::vector<blob_slot>(count_); }
+    [[nodiscard]] std::vector<blob_slot> empty_blobs() const { return std::vector<blob_slot>(count_); }
     /// Throws segment_full where moving blocks is of no use either.
     void require_room(root_transaction& tx) const { require_room_for(tx, ends_); }
     void append_blobs_to(root_transaction& tx, list_node& node, std::vector<blob_slot>& blobs) const {

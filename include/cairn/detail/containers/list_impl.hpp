@@ -104,7 +104,7 @@ void list<T>::append_all(const Values& values) const try {
     if constexpr (traits::in_place) {
         encoded.append_to(tx, n);
     } else {
-        std::vector<detail::blob_slot> blobs = encoded.slots();
+        std::vector<detail::blob_slot> blobs = encoded.empty_blobs();
         encoded.require_room(tx);
         for (detail::moving_work work;;) {
             try {

@@ -142,11 +142,11 @@ void send_result(remote_run& run, const R& result) {
 }
 
 template <typename R>
-R receive_result(std::span<const std::byte> bytes) {
+R receive_result(std::span<const std::byte> bytes, [[maybe_unused]] result_delivery* delivery) {
     if constexpr (is_result<R>::value) {
         using element = typename R::value_type;
         if (bytes.size() % sizeof(element) != 0) throw_undecodable("a result", bytes.size());
-        return R(received_result_memory(bytes, alignof(element)));
+        return R(received_result_memory(bytes, alignof(element), delivery));
     } else {
         return codec<R>::decode(bytes);
     }
@@ -200,8 +200,9 @@ public:
     std::uint32_t item_count;
     // Once it has come back. Valid while it is decoded.
     std::span<const std::byte> frames;
-    bool is_cut = false;    // it was ended before all its items were done
-    bool has_died = false;  // a result that was read says so: its worker has, in it
+    bool is_cut = false;                  // it was ended before all its items were done
+    bool has_died = false;                // a result that was read says so: its worker has, in it
+    result_delivery* delivery = nullptr;  // while it is decoded from where the worker has written it
 
     // Of the pool that has it.
     std::uint64_t record = 0;
@@ -261,7 +262,7 @@ private:
         const auto bytes = next_result(frames, *this, error);
         if (!bytes) std::rethrow_exception(error);
         if constexpr (std::is_void_v<T>) this->keep_result_of([] {});
-        else this->keep_result_of([&]() -> T { return receive_result<T>(*bytes); });
+        else this->keep_result_of([&]() -> T { return receive_result<T>(*bytes, part_.delivery); });
     }
     void drop_call() noexcept override { std::vector<std::byte>().swap(part_.input); }
     [[nodiscard]] bool is_repeatable() const noexcept override { return true; }
@@ -287,7 +288,7 @@ private:
                 try {
                     if (!bytes) all.emplace_back(std::move(error));
                     else if constexpr (std::is_void_v<R>) all.emplace_back(std::monostate{});
-                    else all.emplace_back(receive_result<R>(*bytes));
+                    else all.emplace_back(receive_result<R>(*bytes, part_.delivery));
                 } catch (const std::exception&) {  // of a decode()
                     all.emplace_back(std::current_exception());
                 }
