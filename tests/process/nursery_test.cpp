@@ -212,7 +212,7 @@ TEST_CASE("the owner is killed: ancestor, guardians and workers are gone") {
     CHECK(::read(ends[0], &byte, 1) == 1);
     ::close(ends[0]);
     const std::vector<pid_t> family = descendants_of(owner);
-    CHECK(family.size() >= 4);
+    CHECK(family.size() >= 3);  // a second worker, and the nursery, may be on their way
     ::kill(owner, SIGKILL);
     CHECK(have_ended(family, watchdog));
     ::waitpid(owner, nullptr, 0);

@@ -134,11 +134,12 @@ TEST_CASE("a list of strings of 4 to 400 KB fills 85 % of its segment, however l
         const auto l = m.list<std::string>("l");
         churn changes(l, size / 100 * 85);
         std::uint64_t most = 0;
-        for (int i = 0; i < static_cast<int>(scaled(6000)); ++i) {
+        const int steps = static_cast<int>(scaled(6000));
+        for (int i = 0; i < steps; ++i) {
             REQUIRE_NOTHROW_MESSAGE(changes.step(), "at ", 100 * changes.live() / size, " %");
             most = std::max(most, changes.live());
         }
-        CHECK(most > size / 100 * 84);
+        if (steps >= 6000) CHECK(most > size / 100 * 84);  // fewer do not fill it
         CHECK(changes.is_whole());
         CHECK(broken_invariant(l) == "");
     }
