@@ -360,7 +360,7 @@ TEST_CASE("the guardian is killed: the pool goes on; guardian and nursery are: w
         nursery = find_descendant(::getpid(), "cairn-nursery");
         return guardian != 0 && nursery != 0;
     }));
-    const std::vector<pid_t> family = descendants_of(::getpid());
+    const std::vector<pid_t> family = pool_processes();
     ::kill(guardian, SIGKILL);
     static_cast<void>(death_of(ex.submit(kill_own)));
     CHECK(ex.submit(identity, 2).result(watchdog) == 2);
@@ -453,7 +453,7 @@ TEST_CASE("shutdown without waiting, and then a worker is killed: its future set
         const pid_t worker = ex->submit(own_pid).result(watchdog);
         runs = ex->submit([] { std::this_thread::sleep_for(100s); });
         REQUIRE(comes_true([&] { return runs.running(); }));
-        family = descendants_of(::getpid());
+        family = pool_processes();
         ex->shutdown({.wait = false});
         CHECK_FALSE(runs.done());
         ::kill(worker, SIGKILL);
@@ -469,7 +469,7 @@ TEST_CASE("when the last handle goes, what was accepted is done, and no process 
         const cairn::process_pool_executor ex(2);
         cairn::process_pool_executor copy = ex;
         for (int i = 0; i < 30; ++i) all.push_back(copy.submit(identity, i));
-        family = descendants_of(::getpid());
+        family = pool_processes();
     }
     for (int i = 0; i < 30; ++i) CHECK(all[static_cast<std::size_t>(i)].result() == i);
     CHECK(have_ended(family, watchdog));

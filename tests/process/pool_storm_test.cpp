@@ -101,7 +101,7 @@ TEST_CASE("under kills and stops, tasks that submit to their own pool have the r
         for (long i = 0; i < count; ++i)
             CHECK(all[static_cast<std::size_t>(i)].result(watchdog) == (60 + i % 20) * (59 + i % 20) / 2);
         MESSAGE(weather.kills() << " kills");
-        family = descendants_of(::getpid());
+        family = pool_processes();
     }
     CHECK(have_ended(family, watchdog));
 }
@@ -141,7 +141,7 @@ TEST_CASE("under kills and stops of workers and nurseries every task is settled,
         MESSAGE(count << " tasks twice, " << kills << " kills, " << retried.statistics().retried
                       << " tried again, " << died << " died");
         CHECK(once.statistics().died == static_cast<std::uint64_t>(died));
-        family = descendants_of(::getpid());
+        family = pool_processes();
     }
     CHECK(have_ended(family, watchdog));
 }

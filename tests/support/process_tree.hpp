@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdio>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -50,10 +51,21 @@ inline bool have_ended(const std::vector<pid_t>& all, std::chrono::milliseconds 
     const auto until = std::chrono::steady_clock::now() + longest;
     for (const pid_t each : all)
         while (is_running(each)) {
-            if (std::chrono::steady_clock::now() > until) return false;
+            if (std::chrono::steady_clock::now() > until) {
+                std::fprintf(stderr, "still runs: %d (%s)\n", static_cast<int>(each),
+                             name_of_process(each).c_str());
+                return false;
+            }
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
     return true;
+}
+
+/// Those descendants of this process that are a pool's own: guardians, nurseries, workers.
+inline std::vector<pid_t> pool_processes() {
+    std::vector<pid_t> all = descendants_of(::getpid());
+    std::erase_if(all, [](pid_t each) { return !name_of_process(each).starts_with("cairn-"); });
+    return all;
 }
 
 /// Of the first descendant of that name; 0 when there is none.
