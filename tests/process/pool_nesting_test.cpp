@@ -5,9 +5,12 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <iostream>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <random>
+#include <streambuf>
 #include <string>
 #include <thread>
 #include <vector>
@@ -155,6 +158,49 @@ TEST_CASE("what a task submits and does not wait for is done, also when its work
     std::vector<long> expected(10);
     std::iota(expected.begin(), expected.end(), 0);
     CHECK(all == expected);
+}
+
+TEST_CASE("a worker that has left its pool touches it no more, however long its process takes to end") {
+    // A worker writes out its streams before it leaves, and once more before its process ends.
+    class slow_at_the_end final : public std::streambuf {
+    public:
+        std::optional<cairn::result<long>> kept;
+
+    private:
+        int sync() override {
+            if (++calls_ != 2) return 0;
+            kept.reset();  // is to be freed from now on, by whoever has it
+            std::this_thread::sleep_for(1s);
+            return 0;
+        }
+        int calls_ = 0;
+    };
+    static slow_at_the_end stream;
+    cairn::process_pool_executor ex({.max_workers = 2, .max_tasks_per_worker = 20});
+    const auto leaves = [](cairn::process_pool_executor own) {
+        const auto f = own.submit([] {
+            cairn::result<long> r(3);
+            for (std::size_t i = 0; i < 3; ++i) r[i] = 7;
+            return r;
+        });
+        // By the other worker: what is run here leaves nothing in the pool.
+        while (!f.running() && !f.done()) std::this_thread::sleep_for(1ms);
+        stream.kept = f.result();
+        static_cast<void>(own.submit_after(1h, square, 1L));  // something to wait for
+        std::clog.rdbuf(&stream);
+        return (*stream.kept)[2];
+    };
+    CHECK(ex.submit(leaves, ex).result(watchdog) == 7);
+    // More at a time than there are places that were used before.
+    constexpr long many = 400;
+    const auto until = std::chrono::steady_clock::now() + 2s;
+    for (long round = 0; std::chrono::steady_clock::now() < until; ++round) {
+        std::vector<cairn::future<long>> all;
+        for (int i = 0; i < 2; ++i) static_cast<void>(ex.submit(nap, 10L));
+        for (long i = 0; i < many; ++i) all.push_back(ex.submit(square, round + i));
+        for (long i = 0; i < many; ++i)
+            REQUIRE(all[static_cast<std::size_t>(i)].result(watchdog) == (round + i) * (round + i));
+    }
 }
 
 TEST_CASE("a worker is killed while it waits for what it has submitted: its task is tried again, nothing is "
