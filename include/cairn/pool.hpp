@@ -195,6 +195,47 @@ private:
     std::size_t at_ = 0;
 };
 
+namespace detail {
+
+/// What map() makes of the results of its chunks: values, or the first failure once all have ended.
+template <typename R>
+class gathered_values {
+public:
+    explicit gathered_values(std::size_t expected) { values_.reserve(expected); }
+    void add(std::vector<outcome<R>>&& chunk) {
+        for (outcome<R>& each : chunk) {
+            if (error_ == nullptr) error_ = each.error();
+            if (error_ != nullptr) return;
+            if constexpr (std::is_void_v<R>) values_.emplace_back();
+            else values_.push_back(std::move(each).value());
+        }
+    }
+    std::vector<held_result<R>> take() && {
+        if (error_ != nullptr) std::rethrow_exception(error_);
+        return std::move(values_);
+    }
+
+private:
+    std::vector<held_result<R>> values_;
+    std::exception_ptr error_;
+};
+
+/// The same of each item.
+template <typename R>
+class gathered_outcomes {
+public:
+    explicit gathered_outcomes(std::size_t expected) { all_.reserve(expected); }
+    void add(std::vector<outcome<R>>&& chunk) {
+        all_.insert(all_.end(), std::make_move_iterator(chunk.begin()), std::make_move_iterator(chunk.end()));
+    }
+    std::vector<outcome<R>> take() && { return std::move(all_); }
+
+private:
+    std::vector<outcome<R>> all_;
+};
+
+}  // namespace detail
+
 /// Safety  thread-safe
 class CAIRN_API pool : public detail::process_pool_handle {
 public:
@@ -222,14 +263,14 @@ public:
     /// Cost    a task for each chunk, and some 30 ns for each item; it copies the items, and the results
     template <typename Fn, std::ranges::input_range Range>
     auto map(Fn&& fn, Range&& items, const pool_map_options& options = {}) {
-        return values_of(all_outcomes(std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size,
-                                      options.progress));
+        return gather<detail::gathered_values<detail::remote_mapped<Fn, Range>>>(
+            std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size, options.progress);
     }
     /// The same, with what came of each item, value or exception: std::vector<outcome<R>>.
     template <typename Fn, std::ranges::input_range Range>
     auto map(Fn&& fn, Range&& items, const pool_outcomes_options& options) {
-        return all_outcomes(std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size,
-                            options.progress);
+        return gather<detail::gathered_outcomes<detail::remote_mapped<Fn, Range>>>(
+            std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size, options.progress);
     }
     /// Does not wait: the future of map()'s result.
     template <typename Fn, std::ranges::input_range Range>
@@ -238,15 +279,15 @@ public:
         auto chunks = submit_all(std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size);
         std::vector<detail::future_state*> states;
         for (const auto& each : chunks) states.push_back(detail::future_access::state_of(each));
-        const auto gather = [](std::vector<future<std::vector<outcome<result>>>>&& done) {
-            std::vector<outcome<result>> all;
-            for (auto& each : done) append(all, std::move(each).result());
-            return values_of(std::move(all));
+        const auto gather_all = [](std::vector<future<std::vector<outcome<result>>>>&& done) {
+            detail::gathered_values<result> all(0);
+            for (auto& each : done) all.add(std::move(each).result());
+            return std::move(all).take();
         };
-        using values = decltype(values_of(std::vector<outcome<result>>()));
-        using call = detail::call_state<values, detail::calls::once, std::decay_t<decltype(gather)>,
+        using values = decltype(detail::gathered_values<result>(0).take());
+        using call = detail::call_state<values, detail::calls::once, std::decay_t<decltype(gather_all)>,
                                         std::vector<future<std::vector<outcome<result>>>>>;
-        detail::task_ptr task(new call(std::in_place, gather, std::move(chunks)));
+        detail::task_ptr task(new call(std::in_place, gather_all, std::move(chunks)));
         auto gathered = detail::future_access::make<values>(detail::state_ptr::sharing(task.get()));
         detail::run_after_all(states, std::move(task));
         return gathered;
@@ -331,24 +372,6 @@ private:
         std::enable_if_t<require_map<std::decay_t<Fn>, Range>(), detail::remote_mapped<Fn, Range>>;
 
     template <typename R>
-    static void append(std::vector<outcome<R>>& to, std::vector<outcome<R>> more) {
-        to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-    }
-
-    template <typename R>
-    static auto values_of(std::vector<outcome<R>> all) {
-        for (const outcome<R>& each : all)
-            if (!each.has_value()) std::rethrow_exception(each.error());
-        std::vector<detail::held_result<R>> values;
-        values.reserve(all.size());
-        for (outcome<R>& each : all) {
-            if constexpr (std::is_void_v<R>) values.emplace_back();
-            else values.push_back(std::move(each).value());
-        }
-        return values;
-    }
-
-    template <typename R>
     future<std::vector<outcome<R>>> submit_chunk(detail::remote_part part) {
         return give_remote<std::vector<outcome<R>>, detail::remote_chunk_state<R>>(
             std::move(part), nullptr, std::chrono::nanoseconds(0));
@@ -381,21 +404,20 @@ private:
         }
     }
 
-    template <typename Fn, typename Range>
-    auto all_outcomes(Fn&& fn, Range&& items, std::optional<std::ptrdiff_t> chunk_size,
-                      const progress_option& progress) {
+    template <typename Gathered, typename Fn, typename Range>
+    auto gather(Fn&& fn, Range&& items, std::optional<std::ptrdiff_t> chunk_size,
+                const progress_option& progress) {
         std::size_t total = 0;
         auto chunks = submit_all(std::forward<Fn>(fn), std::forward<Range>(items), chunk_size, &total);
         detail::progress_display display(progress, total);
-        std::vector<outcome<detail::remote_mapped<Fn, Range>>> all;
-        all.reserve(total);
+        Gathered all(total);
         for (auto& each : chunks) {
             auto results = std::move(each).result();
             const std::size_t done = results.size();
-            append(all, std::move(results));
+            all.add(std::move(results));
             display.add(done);
         }
-        return all;
+        return std::move(all).take();
     }
 
     [[nodiscard]] std::size_t num_places() const noexcept;

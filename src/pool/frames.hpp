@@ -20,7 +20,7 @@ public:
     bool next(frame_kind& kind, std::span<const std::byte>& payload) noexcept {
         result_frame frame{};
         if (rest_.size() < sizeof frame) return false;
-        copy_out(&frame, rest_.data(), sizeof frame);
+        copy_out_fixed<sizeof frame>(&frame, rest_.data());
         if (frame.bytes > rest_.size() - sizeof frame) return false;
         kind = frame.kind;
         payload = rest_.subspan(sizeof frame, frame.bytes);
