@@ -2,16 +2,24 @@
 //
 // Workload      round trip: submit one task and wait for its result, again and again. task: 10 000 submits, then all results. map: a
 //               million items that do nothing. start: make a pool of two, get its first result, end it. death: a task kills
-//               its worker, until its future is settled.
+//               its worker, until its future is settled. under fire: tasks of 100 us while a worker is killed every 5 ms, all
+//               results right. beside many: a round trip of one thread while another keeps 20 000 tasks waiting. idle: processor
+//               time of a pool of eight that has nothing to do, for each second.
 // Peers         "pipe and fork", the twenty lines that everybody has written: two forked workers, a pipe to them and one back, eight
-//               bytes a task; Cairn's threads; a bare fork and wait.
+//               bytes a task; a bare fork and wait; the same tasks with nobody killed; eight processes that sleep 150 ms at a time.
 // Good          POOLS' goals: a round trip of 1 us, 400 ns a task, 20 ns an item, a start of 350 us, a death settled in 1 ms. Of these
 //               ratios are shown here: against the pipe, and against a bare fork.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sys/wait.h>
@@ -140,6 +148,99 @@ void death_in_pool(benchmark::State& state) {
     }
 }
 
+// Returns who it was.
+long short_work() {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+    while (std::chrono::steady_clock::now() < until) {}
+    return ::getpid();
+}
+
+void under_fire(benchmark::State& state, bool has_killer) {
+    constexpr int tasks = 200;
+    cairn::process_pool_executor ex({.max_workers = workers, .retries = 1000});
+    std::atomic<pid_t> victim{0};
+    std::jthread killer([&](const std::stop_token& is_over) {
+        while (has_killer && !is_over.stop_requested()) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            if (const pid_t pid = victim.exchange(0); pid != 0) ::kill(pid, SIGKILL);
+        }
+    });
+    std::vector<cairn::future<long>> futures;
+    while (state.KeepRunningBatch(tasks)) {
+        for (int i = 0; i < tasks; ++i) futures.push_back(ex.submit(short_work));
+        for (const auto& each : futures) victim = static_cast<pid_t>(each.result());
+        futures.clear();
+    }
+}
+
+void beside_many(benchmark::State& state) {
+    constexpr std::size_t many = 20'000;
+    cairn::process_pool_executor ex(workers);
+    std::jthread others([&](const std::stop_token& is_over) {
+        while (!is_over.stop_requested()) {
+            if (ex.queue_size() < many) static_cast<void>(ex.submit(same, 1L));
+            else std::this_thread::sleep_for(std::chrono::microseconds(50));
+        }
+    });
+    while (ex.queue_size() < many / 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (auto _ : state) keep(ex.submit(same, 1L).result());
+    others.request_stop();
+    others.join();
+    ex.shutdown({.cancel_futures = true});
+}
+
+double processor_seconds(const std::set<pid_t>& of) {
+    double sum = 0;
+    for (const pid_t pid : of) {
+        clockid_t clock{};
+        timespec time{};
+        if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) std::abort();
+        sum += static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+    }
+    return sum;
+}
+
+void measure_idle(benchmark::State& state, const std::set<pid_t>& all) {
+    for (auto _ : state) {
+        const double before = processor_seconds(all);
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        state.SetIterationTime(processor_seconds(all) - before);
+    }
+}
+
+constexpr std::size_t idle_workers = 8;
+
+void idle_pool(benchmark::State& state) {
+    cairn::process_pool_executor ex(static_cast<int>(idle_workers));
+    std::set<pid_t> all;
+    while (all.size() != idle_workers) {
+        std::vector<cairn::future<long>> futures;
+        for (std::size_t i = 0; i < idle_workers; ++i) {
+            futures.push_back(ex.submit([]() -> long {
+                std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                return ::getpid();
+            }));
+        }
+        for (const auto& each : futures) all.insert(static_cast<pid_t>(each.result()));
+    }
+    measure_idle(state, all);
+}
+
+void idle_sleepers(benchmark::State& state) {
+    std::set<pid_t> all;
+    for (std::size_t i = 0; i < idle_workers; ++i) {
+        const pid_t child = ::fork();
+        if (child == 0)
+            for (;;) std::this_thread::sleep_for(std::chrono::milliseconds(150));
+        all.insert(child);
+    }
+    measure_idle(state, all);
+    for (const pid_t each : all) {
+        ::kill(each, SIGKILL);
+        ::waitpid(each, nullptr, 0);
+    }
+}
+
 }  // namespace
 }  // namespace cairn_bench
 
@@ -153,11 +254,21 @@ int main(int argc, char** argv) {
     add("start/cairn", start_of_pool)->UseRealTime();
     add("start/fork", bare_fork)->UseRealTime();
     add("death/cairn", death_in_pool)->UseRealTime();
+    add("work/under_fire", [](benchmark::State& state) { under_fire(state, true); })->UseRealTime();
+    add("work/in_peace", [](benchmark::State& state) { under_fire(state, false); })->UseRealTime();
+    add("round_trip/beside_many", beside_many)->UseRealTime();
+    add("idle/cairn", idle_pool)->UseManualTime()->Iterations(1);
+    add("idle/sleepers", idle_sleepers)->UseManualTime()->Iterations(1);
     compare("round trip", {"round_trip/cairn"}, "pipe and fork", {"round_trip/pipe"}, times_the_peer(0.1));
     compare("a task", {"task/cairn"}, "pipe and fork", {"task/pipe"}, times_the_peer(0.5));
     compare("an item of map", {"map/cairn"}, "a task of pipe and fork", {"task/pipe"}, times_the_peer(0.05));
     compare("start, first result, end", {"start/cairn"}, "a bare fork", {"start/fork"}, times_the_peer(4.0));
     compare("a death, until it is settled", {"death/cairn"}, "a bare fork", {"start/fork"},
             times_the_peer(4.0));
+    compare("a task of 100 us, a kill every 5 ms", {"work/under_fire"}, "nobody killed", {"work/in_peace"},
+            times_the_peer(2.0));
+    compare("a round trip beside 20 000 tasks", {"round_trip/beside_many"}, "alone", {"round_trip/cairn"});
+    compare("eight idle workers, a second", {"idle/cairn"}, "eight that sleep 150 ms at a time",
+            {"idle/sleepers"}, times_the_peer(2.0));
     return run(argc, argv);
 }

@@ -203,10 +203,15 @@ public:
         return follow(nullptr, std::forward<Fn>(fn));
     }
     /// In `ex`, past its bounds (max_pending, check_and_reject). If it was shut down by then, the new future has that exception.
+    /// In a worker process `fn` gets a future with the same value or exception; both have to travel, as with submit.
     template <typename Executor, typename Fn>
     auto then(Executor& ex, Fn&& fn) const {
-        const auto core = detail::core_of<Executor>::share(ex);
-        return follow(core.get(), std::forward<Fn>(fn));
+        if constexpr (requires { ex.follow_remotely(*this, std::forward<Fn>(fn)); }) {
+            return ex.follow_remotely(*this, std::forward<Fn>(fn));
+        } else {
+            const auto core = detail::core_of<Executor>::share(ex);
+            return follow(core.get(), std::forward<Fn>(fn));
+        }
     }
 
     /// `co_await f` suspends until f is settled, and goes on in the settling thread with its result (a copy; `co_await std::move(f)`

@@ -32,6 +32,7 @@
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 #include <cairn/detail/pool/remote_call.hpp>
+#include <cairn/detail/pool/sent_future.hpp>
 #include <cairn/exception.hpp>
 #include <cairn/executor.hpp>
 #include <cairn/nursery.hpp>
@@ -88,6 +89,24 @@ public:
     /// @throws invalid_state  in a forked child
     void terminate() { core().terminate(); }
     void kill() { core().kill(); }
+
+    /// For future::then(): `fn(before)` in a worker once that is done.
+    template <typename T, typename Fn>
+    auto follow_remotely(const future<T>& before, Fn&& fn) {
+        using function = std::decay_t<Fn>;
+        static_assert(require_travelling<function, future<T>>());
+        using result = remote_result<function, future<T>>;
+        static_assert(require_travelling_result<result>(),
+                      "cairn: a task's result has to be an element type, or void");
+        using part = following_part<T, function>;
+        function code = std::forward<Fn>(fn);
+        const void* const address = address_of_code(code);
+        task_ptr task(new remote_state<result, part>(
+            part(&remote_entry<result, function, future<T>>::run, address, std::move(code), before)));
+        future<result> after = future_access::make<result>(state_ptr::sharing(task.get()));
+        run_after(required(future_access::state_of(before), "continue"), std::move(task), core_.get());
+        return after;
+    }
 
     /// For codecs: as what it travels to its workers, of encoded_pool_bytes.
     void encode_to(std::byte* to) const;

@@ -23,6 +23,7 @@
 #include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
 #include <cairn/detail/base/words.hpp>
+#include <cairn/detail/pool/sent_future.hpp>
 #include <cairn/error.hpp>
 #include <cairn/exception.hpp>
 
@@ -254,6 +255,24 @@ std::exception_ptr decode_exception(std::span<const std::byte> bytes) {
     if (const known_type* const known = find_known(type); known != nullptr)
         return known->make({text, code_of(header)});
     return std::make_exception_ptr(remote_error(std::string(name), std::string(text)));
+}
+
+std::string encode_failure(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (...) {
+        const encoded_exception encoded;
+        return {reinterpret_cast<const char*>(encoded.bytes().data()), encoded.bytes().size()};
+    }
+}
+
+std::exception_ptr decode_failure(std::span<const std::byte> bytes) {
+    return decode_exception(bytes);
+}
+
+void throw_not_done() {
+    throw invalid_argument(
+        "pass a future to a task: it is not done; pass its result(), or have the task follow it by then()");
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,8 +1,12 @@
-// pool_arguments_test.cpp - handles of Cairn's objects as arguments of tasks.
+// pool_arguments_test.cpp - handles of Cairn's objects, and futures, as arguments of tasks.
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -21,6 +25,19 @@ const auto watchdog = patiently(20s);
 
 void append(cairn::list<long> to, long x) {
     to.push_back(x);
+}
+
+long one_more(long x) {
+    if (x < 0) throw std::out_of_range("negative");
+    return x + 1;
+}
+std::string told(const cairn::future<long>& before) {
+    if (before.cancelled()) return "cancelled";
+    try {
+        return std::to_string(before.result());
+    } catch (const std::out_of_range& e) {
+        return e.what();
+    }
 }
 
 }  // namespace
@@ -108,6 +125,76 @@ TEST_CASE("an object that was removed before the task begins is gone for it, als
     CHECK_THROWS_AS(f.result(watchdog), cairn::object_gone);
     g.result(watchdog);
     CHECK(again.snapshot() == std::vector<long>{2});
+}
+
+TEST_CASE("what follows a future runs in a worker, with its value, its exception or its cancellation") {
+    cairn::process_pool_executor ex(2);
+    const auto value = ex.submit(one_more, 4L);
+    const auto error = ex.submit(one_more, -4L);
+    const auto waits = ex.submit_after(1h, one_more, 1L);
+    const auto after_waits = waits.then(ex, told);
+    CHECK(value.then(ex, told).result(watchdog) == "5");
+    CHECK(error.then(ex, told).result(watchdog) == "negative");
+    CHECK_FALSE(after_waits.done());
+    CHECK(waits.cancel());
+    CHECK(after_waits.result(watchdog) == "cancelled");
+    const auto pid = [](const cairn::future<long>& before) {
+        return static_cast<long>(::getpid()) + 0 * before.result();
+    };
+    CHECK(value.then(ex, pid).result(watchdog) != ::getpid());
+    // Of any executor, and on.
+    cairn::thread_pool_executor threads(1);
+    const auto chain = threads.submit([] { return 10L; })
+                           .then(ex, [](const cairn::future<long>& f) { return f.result() * 2; })
+                           .then(threads, [](const cairn::future<long>& f) { return f.result() + 1; })
+                           .then(ex, told);
+    CHECK(chain.result(watchdog) == "21");
+    const auto nothing = ex.submit([] {}).then(ex, [](const cairn::future<void>& f) { f.result(); });
+    nothing.result(watchdog);
+}
+
+TEST_CASE("what follows a future can be cancelled before, and fails where the pool has ended by then") {
+    const cairn::manager m;
+    static std::optional<cairn::list<long>> marks;
+    marks = m.list<long>("marks");
+    const auto mark = [](const cairn::future<long>& f) { marks->push_back(f.result()); };
+    cairn::thread_pool_executor threads(1);
+    cairn::process_pool_executor ex(1);
+    const auto waits = threads.submit_after(50ms, [] { return 1L; });
+    const auto cancelled = waits.then(ex, mark);
+    const auto runs = waits.then(ex, mark);
+    CHECK(cancelled.cancel());
+    runs.result(watchdog);
+    CHECK(marks->snapshot() == std::vector<long>{1});
+    const auto late = threads.submit_after(50ms, [] { return 2L; });
+    const auto too_late = late.then(ex, mark);
+    ex.shutdown();
+    CHECK_THROWS_AS(too_late.result(watchdog), cairn::invalid_state);
+    CHECK(marks->size() == 1);
+}
+
+TEST_CASE("what follows does not wait for room, and asks no check") {
+    const auto refuses = [](const cairn::any_executor& /*ex*/, std::size_t /*backlog*/) {
+        throw cairn::rejected_submission("not here");
+    };
+    cairn::process_pool_executor ex({.max_workers = 1, .check_and_reject = refuses, .max_pending = 0});
+    cairn::thread_pool_executor threads(1);
+    const auto first = threads.submit([] { return 1L; });
+    std::vector<cairn::future<std::string>> all;
+    for (int i = 0; i < 5; ++i) all.push_back(first.then(ex, told));
+    for (const auto& each : all) CHECK(each.result(watchdog) == "1");
+}
+
+TEST_CASE("a future that is done is an argument of a task; one that is not is told from it") {
+    cairn::process_pool_executor ex(2);
+    const auto value = ex.submit(one_more, 4L);
+    static_cast<void>(value.result(watchdog));
+    CHECK(ex.submit(told, value).result(watchdog) == "5");
+    const auto waits = ex.submit_after(1h, one_more, 1L);
+    CHECK_THROWS_AS(ex.submit(told, waits), cairn::invalid_argument);
+    CHECK(waits.cancel());
+    CHECK(ex.submit(told, waits).result(watchdog) == "cancelled");
+    CHECK_THROWS_AS(ex.submit(told, cairn::future<long>{}), cairn::invalid_state);
 }
 
 }  // namespace pool_arguments_test

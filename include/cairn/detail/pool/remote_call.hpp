@@ -87,8 +87,13 @@ struct sent_as<Handle> {
 };
 
 template <typename T>
+struct is_sendable_future : std::false_type {};  // sent_future.hpp
+
+template <typename T>
 constexpr bool require_argument() {
-    if constexpr (handle_type<T>) {
+    if constexpr (is_sendable_future<T>::value) {
+        return is_sendable_future<T>::require();
+    } else if constexpr (handle_type<T>) {
         constexpr bool is_known = requires { sizeof(handle_address<T>); };
         static_assert(is_known, "cairn: for handles as arguments of tasks, include <cairn/manager.hpp>");
         return is_known;
@@ -198,6 +203,8 @@ public:
         address;  // of the function it calls, null if it has none by itself: its code must be there, too
     std::vector<std::byte> input;
     std::uint32_t item_count;
+    void (*fill)(remote_part& part) =
+        nullptr;  // makes the input, where it follows from something that is to come
     // Once it has come back. Valid while it is decoded.
     std::span<const std::byte> frames;
     bool is_cut = false;                  // it was ended before all its items were done
@@ -250,10 +257,10 @@ const void* address_of_code(const Fn& fn) noexcept {
 }
 
 /// A single call.
-template <typename T>
+template <typename T, typename Part = remote_part>
 class remote_state final : public value_state<T> {
 public:
-    explicit remote_state(remote_part part) : part_(std::move(part)) { this->be_remote(part_); }
+    explicit remote_state(Part part) : part_(std::move(part)) { this->be_remote(part_); }
 
 private:
     void invoke() override {
@@ -267,7 +274,7 @@ private:
     void drop_call() noexcept override { std::vector<std::byte>().swap(part_.input); }
     [[nodiscard]] bool is_repeatable() const noexcept override { return true; }
 
-    remote_part part_;
+    Part part_;
 };
 
 /// Calls of many items, one after the other.
