@@ -74,7 +74,12 @@ private:
             if (level == nullptr) return fail("a list of waiting tasks lies outside");
             if (!is_first && level->priority >= before) return fail("its lists are not in order");
             audit_.reached(at, sizeof *level);
-            waiting_ += walk(level->first, &level->last, task_stage::waiting);
+            for (lane_ = 0; lane_ < lane_count; ++lane_) {
+                const task_lane& lane = level->lanes[lane_];
+                if (lane.first != 0 && (level->used >> lane_ & 1) == 0)
+                    fail("a lane with tasks is overlooked");
+                waiting_ += walk(lane.first, &lane.last, task_stage::waiting);
+            }
             before = level->priority;
             is_first = false;
             at = level->next;
@@ -90,6 +95,8 @@ private:
                 fail("a task lies outside, or a list of tasks has no end");
                 return count;
             }
+            if (stage == task_stage::waiting && task->lane != lane_)
+                fail("a task is in another lane than its own");
             if (task->stage != stage) fail("a task is in a list that is not its stage's");
             if (task->previous != previous) fail("a list of tasks does not lead back");
             check_task(*task, at);
@@ -158,6 +165,7 @@ private:
     arena_audit& audit_;
     std::uint64_t most_;
     std::uint64_t waiting_ = 0;
+    std::uint32_t lane_ = 0;  // being walked
     std::string problem_;
 };
 

@@ -2,6 +2,7 @@
 #include "pool/pool_core.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <csignal>
 #include <cstring>
 #include <ctime>
@@ -36,6 +37,71 @@ priority_level* highest_level(const segment& s, const pool_node& node) {
     return node.levels == 0 ? nullptr : &level_at(s, node.levels);
 }
 
+// Places for workers that are wanted.
+std::span<worker_slot> wanted_workers(const segment& s, const pool_node& node) {
+    const std::uint32_t count = std::min(node.target, node.worker_capacity);
+    auto* const first = s.find<worker_slot>(node.workers, count * sizeof(worker_slot));
+    if (first == nullptr) throw_corrupt(s, "a worker of a pool lies outside");
+    return {first, count};
+}
+
+void count_up(std::uint64_t& counter) noexcept {
+    store_word(counter, counter + 1);
+}
+
+task_lane& lane_of(const segment& s, priority_level& level, const task_record& task) {
+    if (task.lane >= lane_count) throw_corrupt(s, "a task of a pool is in no lane");
+    return level.lanes[task.lane];
+}
+
+// The lane that is next, of a level as the last commit has left it; lane_count: there are no tasks.
+std::uint32_t next_lane(priority_level& level) noexcept {
+    const std::uint32_t all = load_word(level.used) & ((1U << lane_count) - 1);
+    const std::uint32_t turn = load_word(level.turn) % lane_count;
+    // From the turn on, and then from the first on.
+    const std::uint32_t before_turn = all & ((1U << turn) - 1);
+    for (std::uint32_t left : {all ^ before_turn, before_turn}) {
+        for (; left != 0; left &= left - 1) {
+            const auto at = static_cast<std::uint32_t>(std::countr_zero(left));
+            if (level.lanes[at].first != 0) return at;
+            store_word(level.used, load_word(level.used) & ~(1U << at));
+            store_word(level.shared, load_word(level.shared) & ~(1U << at));
+        }
+    }
+    return lane_count;
+}
+
+bool is_empty(const priority_level& level) noexcept {
+    for (std::uint32_t left = load_word(level.used); left != 0; left &= left - 1)
+        if (const auto at = static_cast<std::uint32_t>(std::countr_zero(left));
+            at < lane_count && level.lanes[at].first != 0)
+            return false;
+    return true;
+}
+
+// Where the next task of that submitter goes, as in executors/fair_queue.hpp.
+std::uint32_t lane_for(priority_level& level, std::uint64_t thread) noexcept {
+    constexpr std::uint32_t all = (1U << lane_count) - 1;
+    std::uint32_t free = all;
+    for (std::uint32_t left = load_word(level.used) & all; left != 0; left &= left - 1) {
+        const auto at = static_cast<std::uint32_t>(std::countr_zero(left));
+        if (level.lanes[at].first == 0) continue;
+        if (load_word(level.lanes[at].owner) == thread) return at;
+        free &= ~(1U << at);
+    }
+    const auto home = static_cast<std::uint32_t>(thread % lane_count);
+    const bool is_home_free = (free >> home & 1) != 0;
+    // Once shared it stays so: tasks of this submitter may be in it.
+    if (!is_home_free && (free == 0 || (load_word(level.shared) >> home & 1) != 0)) {
+        store_word(level.shared, load_word(level.shared) | 1U << home);
+        return home;
+    }
+    const std::uint32_t at = is_home_free ? home : static_cast<std::uint32_t>(std::countr_zero(free));
+    store_word(level.lanes[at].owner, thread);
+    store_word(level.shared, load_word(level.shared) & ~(1U << at));
+    return at;
+}
+
 // The level of that priority, made if there is none; the levels are few.
 priority_level& find_level(root_transaction& tx, pool_node& node, std::int64_t priority) {
     segment& s = tx.in();
@@ -54,22 +120,28 @@ priority_level& find_level(root_transaction& tx, pool_node& node, std::int64_t p
     return made;
 }
 
+// Of a task whose links mean nothing if this is undone: it is a worker's, or log_links() has kept them.
 void link_last(root_transaction& tx, std::uint64_t& first, std::uint64_t& last, task_record& task,
                segment_offset at) {
-    tx.store(task.next, 0);
-    tx.store(task.previous, last);
+    store_word(task.next, 0);
+    store_word(task.previous, last);
     if (last != 0) tx.store(task_at(tx.in(), last).next, at);
     else tx.store(first, at);
     tx.store(last, at);
 }
 
-void link_first(root_transaction& tx, std::uint64_t& first, std::uint64_t* last, task_record& task,
+void link_first(root_transaction& tx, std::uint64_t& first, std::uint64_t& last, task_record& task,
                 segment_offset at) {
-    tx.store(task.next, first);
-    tx.store(task.previous, 0);
+    store_word(task.next, first);
+    store_word(task.previous, 0);
     if (first != 0) tx.store(task_at(tx.in(), first).previous, at);
-    else if (last != nullptr) tx.store(*last, at);
+    else tx.store(last, at);
     tx.store(first, at);
+}
+
+void log_links(root_transaction& tx, task_record& task) {
+    tx.store(task.next, task.next);
+    tx.store(task.previous, task.previous);
 }
 
 void unlink(root_transaction& tx, std::uint64_t& first, std::uint64_t* last, const task_record& task) {
@@ -82,8 +154,7 @@ void unlink(root_transaction& tx, std::uint64_t& first, std::uint64_t* last, con
 
 // A worker that looks finds it; else one that sleeps is woken. Counted on once: it is found busy by the next.
 void tell_one_worker(root_transaction& tx, const pool_node& node) {
-    for (std::uint32_t i = 0; i < node.target; ++i) {
-        worker_slot& slot = worker_at(tx.in(), node, i);
+    for (worker_slot& slot : wanted_workers(tx.in(), node)) {
         if (load_word(slot.is_looking) == 0) continue;
         store_word(slot.is_looking, 0);
         return;
@@ -93,7 +164,7 @@ void tell_one_worker(root_transaction& tx, const pool_node& node) {
 
 // Priorities that nobody uses any more take no room. The ordinary one stays.
 void drop_if_empty(root_transaction& tx, pool_node& node, const priority_level& level) {
-    if (level.first != 0 || level.priority == 0) return;
+    if (level.priority == 0 || !is_empty(level)) return;
     const segment& s = tx.in();
     const segment_offset at = s.offset_of(&level);
     std::uint64_t* link = &node.levels;
@@ -105,14 +176,21 @@ void drop_if_empty(root_transaction& tx, pool_node& node, const priority_level& 
     deallocate(tx, at, sizeof level);
 }
 
-void wait_again(root_transaction& tx, pool_node& node, task_record& task, segment_offset at, bool is_first) {
-    priority_level& level = find_level(tx, node, task.priority);
-    if (is_first) link_first(tx, level.first, &level.last, task, at);
-    else link_last(tx, level.first, level.last, task, at);
-    tx.store(task.stage, task_stage::waiting);
+// A new one, or by wait_again().
+void be_waiting(root_transaction& tx, pool_node& node, priority_level& level, task_record& task,
+                segment_offset at, bool is_first) {
+    task_lane& lane = lane_of(tx.in(), level, task);
+    store_word(level.used, load_word(level.used) | 1U << task.lane);
+    if (is_first) link_first(tx, lane.first, lane.last, task, at);
+    else link_last(tx, lane.first, lane.last, task, at);
     tx.store(node.waiting_count, node.waiting_count + 1);
-    tx.store(node.changes, node.changes + 1);
+    count_up(node.changes);
     tell_one_worker(tx, node);
+}
+
+void wait_again(root_transaction& tx, pool_node& node, task_record& task, segment_offset at, bool is_first) {
+    tx.store(task.stage, task_stage::waiting);
+    be_waiting(tx, node, find_level(tx, node, task.priority), task, at, is_first);
 }
 
 // Where the results of that submitter go; null where it has gone.
@@ -128,12 +206,12 @@ void free_record(root_transaction& tx, pool_node& node, task_record& task, segme
 void be_finished(root_transaction& tx, pool_node& node, task_record& task, segment_offset at,
                  std::uint64_t now) {
     result_lists* const lists = lists_for(tx.in(), node, task);
-    tx.store(node.results, node.results + 1);
+    count_up(node.results);
     wake(tx, pool_has_room, 1);  // the worker is free
     if (lists == nullptr) return free_record(tx, node, task, at);
     link_last(tx, lists->first_finished, lists->last_finished, task, at);
     tx.store(task.stage, task_stage::finished);
-    tx.store(task.ended, now);
+    store_word(task.ended, now);  // means nothing before
     wake_all(tx, lists == &node.lists ? pool_has_result : pool_has_own_result);
 }
 
@@ -179,7 +257,7 @@ void give_results_to_owner(root_transaction& tx, pool_node& node, worker_slot& s
         tx.store(from.first_finished, 0);
         tx.store(from.last_finished, 0);
     }
-    tx.store(node.results, node.results + 1);
+    count_up(node.results);
 }
 
 void clear_worker(root_transaction& tx, pool_node& node, worker_slot& slot) {
@@ -190,7 +268,7 @@ void clear_worker(root_transaction& tx, pool_node& node, worker_slot& slot) {
     tx.store(slot.stage, worker_stage::starting);
     tx.store(slot.order, worker_order::none);
     store_word(slot.is_looking, 0);
-    tx.store(node.changes, node.changes + 1);
+    count_up(node.changes);
 }
 
 // Of what it was: the blocks of a task that is in no list any more.
@@ -211,11 +289,13 @@ void free_record(root_transaction& tx, pool_node& node, task_record& task, segme
     tx.store(node.spare_count, node.spare_count + 1);
 }
 
-// All of it may be written without the log but `next`, which leads to the other spares if this is undone.
+// All of it may be written without the log: `next`, which leads to the other spares if this is undone, is in it.
 segment_offset new_record(root_transaction& tx, pool_node& node) {
     const segment_offset at = node.first_spare;
     if (at == 0) return allocate(tx, sizeof(task_record));
-    tx.store(node.first_spare, task_at(tx.in(), at).next);
+    task_record& record = task_at(tx.in(), at);
+    tx.store(node.first_spare, record.next);
+    tx.store(record.next, 0);
     tx.store(node.spare_count, node.spare_count - 1);
     return at;
 }
@@ -308,10 +388,13 @@ void push_task(root_transaction& tx, pool_node& node, const new_task& task, segm
     store_word(record.submitted, monotonic_nanoseconds());
     store_word(record.item_count, task.item_count);
     store_word(record.retries, task.retries);
-    store_word(record.submitter_place, task.submitter_place);
+    store_word(record.submitter_place, static_cast<std::uint16_t>(task.submitter_place));
     store_word(record.submitter, task.submitter);
-    tx.store(node.last_task, node.last_task + 1);
-    wait_again(tx, node, record, at, false);
+    count_up(node.last_task);
+    store_word(record.stage, task_stage::waiting);
+    priority_level& level = find_level(tx, node, task.priority);
+    store_word(record.lane, static_cast<std::uint16_t>(lane_for(level, task.thread)));
+    be_waiting(tx, node, level, record, at, false);
     tx.commit();
 }
 
@@ -327,10 +410,11 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
     }
     tx.begin_change();
     priority_level& level = find_level(tx, node, record.priority);
-    unlink(tx, level.first, &level.last, record);
+    task_lane& lane = lane_of(tx.in(), level, record);
+    unlink(tx, lane.first, &lane.last, record);
     tx.store(node.waiting_count, node.waiting_count - 1);
     // Those that leave when no task is left, and who waits for room.
-    tx.store(node.changes, node.changes + 1);
+    count_up(node.changes);
     if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
     wake(tx, pool_has_room, 1);
     drop_if_empty(tx, node, level);
@@ -363,18 +447,53 @@ std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<s
     return count;
 }
 
-void free_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task) {
-    task_record& record = task_at(tx.in(), task);
-    tx.begin_change();
-    unlink(tx, lists.first_collected, nullptr, record);
-    free_record(tx, node, record, task);
-    tx.commit();
+namespace {
+
+// How many of `tasks`, from the first one on, are neighbours in their list and records alone; `last` gets the last of these.
+std::uint64_t count_neighbours(const segment& s, std::span<const segment_offset> tasks, task_record*& last) {
+    std::uint64_t count = 0;
+    for (const segment_offset at : tasks) {
+        if (count != 0 && last->next != at) break;
+        task_record& record = task_at(s, at);
+        if (record.input != 0 || record.result != 0) break;
+        last = &record;
+        ++count;
+    }
+    return count;
+}
+
+}  // namespace
+
+void free_tasks(root_transaction& tx, pool_node& node, result_lists& lists,
+                std::span<const segment_offset> tasks) {
+    const segment& s = tx.in();
+    while (!tasks.empty()) {
+        task_record& first = task_at(s, tasks.front());
+        task_record* last = nullptr;
+        const std::uint64_t count = count_neighbours(s, tasks, last);
+        tx.begin_change();
+        if (count > 1 && node.spare_count + count <= most_spares) {
+            if (first.previous != 0) tx.store(task_at(s, first.previous).next, last->next);
+            else tx.store(lists.first_collected, last->next);
+            if (last->next != 0) tx.store(task_at(s, last->next).previous, first.previous);
+            tx.store(last->next, node.first_spare);
+            tx.store(node.first_spare, tasks.front());
+            tx.store(node.spare_count, node.spare_count + count);
+            tasks = tasks.subspan(count);
+        } else {
+            unlink(tx, lists.first_collected, nullptr, first);
+            free_record(tx, node, first, tasks.front());
+            tasks = tasks.subspan(1);
+        }
+        tx.commit();
+    }
 }
 
 void repeat_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task) {
     task_record& record = task_at(tx.in(), task);
     tx.begin_change();
     unlink(tx, lists.first_collected, nullptr, record);
+    log_links(tx, record);
     const segment_offset result = record.result;
     const std::uint64_t result_bytes = record.result_bytes;
     tx.store(record.result, 0);
@@ -390,7 +509,7 @@ void repeat_task(root_transaction& tx, pool_node& node, result_lists& lists, seg
 void set_target(root_transaction& tx, pool_node& node, std::uint32_t target) {
     tx.begin_change();
     tx.store(node.target, target);
-    tx.store(node.changes, node.changes + 1);
+    count_up(node.changes);
     wake_all(tx, pool_has_task);
     tx.commit();
 }
@@ -399,7 +518,7 @@ void close_pool(root_transaction& tx, pool_node& node) {
     if (node.state != pool_state::open) return;
     tx.begin_change();
     tx.store(node.state, pool_state::closing);
-    tx.store(node.changes, node.changes + 1);
+    count_up(node.changes);
     wake_all(tx, pool_has_task);
     tx.commit();
 }
@@ -427,20 +546,26 @@ std::size_t cancel_tasks_of_workers(root_transaction& tx, pool_node& node, std::
     std::uint64_t left = s.committed_bytes() / sizeof(task_record);
     priority_level* level = highest_level(s, node);
     while (level != nullptr && count != most) {
-        segment_offset at = level->first;
-        while (at != 0 && task_at(s, at).submitter == 0) {
-            if (left-- == 0) throw_corrupt(s, "a list of a pool's tasks has no end");
-            at = task_at(s, at).next;
+        segment_offset at = 0;
+        for (const task_lane& lane : level->lanes) {
+            at = lane.first;
+            while (at != 0 && task_at(s, at).submitter == 0) {
+                if (left-- == 0) throw_corrupt(s, "a list of a pool's tasks has no end");
+                at = task_at(s, at).next;
+            }
+            if (at != 0) break;
         }
         if (at == 0) {
             level = level_below(s, *level);
             continue;
         }
         task_record& task = task_at(s, at);
+        task_lane& lane = lane_of(s, *level, task);
         tx.begin_change();
-        unlink(tx, level->first, &level->last, task);
+        unlink(tx, lane.first, &lane.last, task);
+        log_links(tx, task);
         tx.store(node.waiting_count, node.waiting_count - 1);
-        tx.store(node.changes, node.changes + 1);
+        count_up(node.changes);
         if (node.state == pool_state::closing) wake_all(tx, pool_has_task);
         // As one whose worker was killed for a cancel.
         tx.store(task.stop_asked, task.stop_asked | stop_by_kill);
@@ -508,15 +633,15 @@ bool may_stay(const segment& s, const pool_node& node, const worker_slot& self) 
 
 priority_level* first_level_with_tasks(const segment& s, const pool_node& node) {
     priority_level* level = highest_level(s, node);
-    while (level != nullptr && level->first == 0) level = level_below(s, *level);
+    while (level != nullptr && is_empty(*level)) level = level_below(s, *level);
     return level;
 }
 
 }  // namespace
 
 bool begin_looking(root_transaction& tx, const pool_node& node, worker_slot& self) {
-    for (std::uint32_t i = 0; i < node.target; ++i)
-        if (load_word(worker_at(tx.in(), node, i).is_looking) != 0) return false;
+    for (const worker_slot& slot : wanted_workers(tx.in(), node))
+        if (load_word(slot.is_looking) != 0) return false;
     store_word(self.is_looking, 1);
     return true;
 }
@@ -527,15 +652,19 @@ next_step take_task(root_transaction& tx, pool_node& node, worker_slot& self, st
     if (!may_stay(s, node, self)) return next_step::leave;
     priority_level* const level = node.waiting_count == 0 ? nullptr : first_level_with_tasks(s, node);
     if (level == nullptr) return node.state == pool_state::open ? next_step::wait : next_step::leave;
-    const segment_offset at = level->first;
+    const std::uint32_t turn = next_lane(*level);
+    if (turn == lane_count) throw_corrupt(s, "a pool has no tasks where it says it has some");
+    task_lane& lane = level->lanes[turn];
+    const segment_offset at = lane.first;
     task_record& task = task_at(s, at);
     tx.begin_change();
-    unlink(tx, level->first, &level->last, task);
+    unlink(tx, lane.first, &lane.last, task);
+    store_word(level->turn, (turn + 1) % lane_count);
     tx.store(task.stage, task_stage::taken);
     tx.store(task.started, now);
     tx.store(task.attempts, task.attempts + 1);
     tx.store(node.waiting_count, node.waiting_count - 1);
-    tx.store(node.taken, node.taken + 1);
+    count_up(node.taken);
     tx.store(self.task, at);
     tx.store(self.progress, std::uint64_t{2} * task.items_done);
     if (task.result != 0) {  // it was begun by another worker
@@ -679,8 +808,8 @@ void break_pool(root_transaction& tx, pool_node& node, std::string_view why) {
         tx.begin_change();
     }
     tx.store(node.state, pool_state::broken);
-    tx.store(node.changes, node.changes + 1);
-    tx.store(node.results, node.results + 1);
+    count_up(node.changes);
+    count_up(node.results);
     wake_all(tx, pool_has_task);
     wake_all(tx, pool_has_result);
     wake_all(tx, pool_has_room);

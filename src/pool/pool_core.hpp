@@ -49,6 +49,7 @@ struct new_task {
     std::uint32_t retries;
     std::uint32_t submitter_place;  // of a worker
     std::uint64_t submitter;        // its incarnation; 0: the owner
+    std::uint64_t thread;           // of that: who is served in turn with others
 };
 /// Throws segment_full. `at` gets its place.
 void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at);
@@ -62,8 +63,9 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
 /// Moves the first finished tasks to those that are collected, as many as `to` takes, and returns how many. `lists` are the
 /// submitter's.
 std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<segment_offset> to);
-/// Frees a collected task.
-void free_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task);
+/// Frees collected tasks. Cheapest in the order in which they were collected. One step each, or for some that follow each other.
+void free_tasks(root_transaction& tx, pool_node& node, result_lists& lists,
+                std::span<const segment_offset> tasks);
 /// Has a collected task of one item done once more, behind those that wait.
 void repeat_task(root_transaction& tx, pool_node& node, result_lists& lists, segment_offset task);
 

@@ -1,11 +1,13 @@
 // pool_layout.hpp - what a pool of worker processes is in its root's arena.
 //
-//   pool_node ─┬─ levels      tasks that wait, a list for each priority, highest first
+//   pool_node ─┬─ levels      tasks that wait, by priority, highest first; of each, a lane for each submitter
 //              ├─ lists       of the owner: those of its tasks that are finished, and those that it has collected
 //              ├─ spares      records for the next tasks
 //              └─ workers     an array of worker_slot; a task that is taken is in its worker's slot and in no list. A worker may submit,
 //                             too, and has lists for that
 //
+// Lanes            submitters are threads; those of one priority are served in turn, each in the order of its tasks. All waiting tasks
+//                  of a submitter are in one lane, which is its own, unless more submitters than there are lanes have tasks waiting.
 // Life of a task   waiting -> taken -> finished -> collected -> spare; taken -> waiting when its worker dies before it enters the
 //                  task, when the task may be tried again, and when a worker leaves in the middle of a run. Each arrow is one commit
 //                  under the root's lock, of everything it changes.
@@ -49,9 +51,10 @@ struct result_lists {
 
 /// Written under the root's lock, and logged.
 struct pool_node {
-    std::uint64_t changes;           // of what idle workers look at. Only grows
-    std::uint64_t results;           // tasks that were finished. Only grows
-    std::uint64_t taken;             // tasks that were taken. Only grows
+    // These only grow, for who looks without the lock. Not logged: what is undone has somebody look in vain.
+    std::uint64_t changes;           // of what idle workers look at
+    std::uint64_t results;           // tasks that were finished
+    std::uint64_t taken;             // tasks that were taken
     std::uint64_t last_task;         // number given to a task; never reused
     std::uint64_t last_incarnation;  // number given to a worker; never reused
     std::uint64_t levels;            // offset of the first priority_level; 0: none
@@ -72,14 +75,28 @@ struct pool_node {
 };
 static_assert(std::is_standard_layout_v<pool_node> && sizeof(pool_node) == 160);
 
+/// Tasks of one priority, of one submitter if it is not shared, in the order in which they were submitted.
+struct task_lane {
+    std::uint64_t first;  // offset; 0: none
+    std::uint64_t last;
+    std::uint64_t owner;  // the submitter that took it when it was empty. Not logged
+};
+
+/// Bits of a mask. Chosen freely: so many submitters keep out of each other's way.
+constexpr std::uint32_t lane_count = 16;
+
 /// Tasks of one priority.
 struct priority_level {
     std::uint64_t next;  // offset of the next lower one; 0: none
     std::int64_t priority;
-    std::uint64_t first;  // offset of the task to be taken next; 0: none
-    std::uint64_t last;
+    // Not logged. A bit for each lane, set before it gets tasks, cleared where the last commit has left none.
+    std::uint32_t used;
+    std::uint32_t shared;  // not logged. The same, of those that have tasks of others than their owner
+    std::uint32_t turn;    // the lane that is next, or whichever has tasks after it. Not logged
+    std::uint32_t reserved_;
+    task_lane lanes[lane_count];
 };
-static_assert(sizeof(priority_level) == 32);
+static_assert(sizeof(priority_level) == 416);
 
 enum class task_stage : std::uint32_t { waiting = 1, taken = 2, finished = 3 };
 
@@ -117,7 +134,8 @@ struct task_record {
     std::uint32_t retries;   // further starts after a death. Constant
     std::uint32_t stop_asked;
     std::uint32_t is_cut;                        // 1: it was ended before all its items were done
-    std::uint32_t submitter_place;               // of the worker that has submitted it. Constant
+    std::uint16_t submitter_place;               // of the worker that has submitted it. Constant
+    std::uint16_t lane;                          // constant
     std::uint64_t submitter;                     // its incarnation; 0: the owner has. Constant
     std::byte inline_input[inline_input_bytes];  // constant
     std::byte inline_result[inline_result_bytes];

@@ -132,7 +132,7 @@ private:
     /// `input` gets back what the task was submitted with.
     bool withdraw_for(local_state& task, withdrawal why, std::vector<std::byte>* input = nullptr);
     void submit_now(const task_ptr& task);
-    [[nodiscard]] bool runs_in_caller(const local_state& task);
+    [[nodiscard]] bool runs_in_caller(local_state& task);
     [[nodiscard]] std::int64_t backlog(std::int64_t more) const;
     void ask_check();
     void push(const task_ptr& task);
@@ -142,6 +142,7 @@ private:
     void run_in_caller(local_state& task);
 
     bool collect();
+    [[nodiscard]] root_transaction begin_with(const std::vector<segment_offset>& to_free);
     [[nodiscard]] task_ptr task_of(segment_offset record);
     bool deliver(local_state& task, segment_offset record);
     void fail_delivery(local_state& task, segment_offset record, const std::exception_ptr& error) noexcept;

@@ -62,12 +62,12 @@ static bool read_report(std::span<const std::byte> payload, death_report& report
     return true;
 }
 
-std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>& frames,
-                                                      const local_state& whose, std::exception_ptr& error) {
+// One that is no value, or none at all. Apart, since a map has a million that are.
+static std::optional<std::span<const std::byte>>
+next_failure(std::span<const std::byte>& frames, const local_state& whose, std::exception_ptr& error) {
     frame_reader reader(frames);
     frame_kind kind{};
     std::span<const std::byte> payload;
-    // Of those that fail alone: a map has a million others.
     const auto result = [&whose] { return "result of " + task_name(whose) + ": "; };
     remote_part& part = *task_access::remote(whose);
     if (!reader.next(kind, payload)) {
@@ -103,20 +103,31 @@ std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>
     throw corrupt_segment(result() + "it makes no sense");
 }
 
+std::optional<std::span<const std::byte>> next_result(std::span<const std::byte>& frames,
+                                                      const local_state& whose, std::exception_ptr& error) {
+    frame_reader reader(frames);
+    frame_kind kind{};
+    std::span<const std::byte> payload;
+    if (!reader.next(kind, payload) || kind != frame_kind::value) [[unlikely]]
+        return next_failure(frames, whose, error);
+    frames = frames.last(reader.rest());
+    return payload;
+}
+
 // Takes over what is finished, a few at a time. False when there was nothing.
 bool process_pool::collect() {
     std::vector<segment_offset> to_free;
     {
         const lock held(mutex_);
+        to_free.reserve(entries_.size());  // for those to come
         to_free.swap(to_free_);
-        to_free_.reserve(entries_.size());
     }
     std::array<segment_offset, most_at_once> records{};
     std::size_t count = 0;
     {
-        root_transaction tx = begin();
+        root_transaction tx = begin_with(to_free);
         if (has_left()) return false;
-        for (const segment_offset each : to_free) free_task(tx, node(), lists(), each);
+        free_tasks(tx, node(), lists(), to_free);
         count = collect_tasks(tx, lists(), records);
     }
     if (count == 0) return false;
@@ -137,6 +148,17 @@ bool process_pool::collect() {
     }
     if (settled != 0) some_less(settled);
     return true;
+}
+
+// begin(), or they are to be freed later.
+root_transaction process_pool::begin_with(const std::vector<segment_offset>& to_free) {
+    try {
+        return begin();
+    } catch (...) {
+        const lock held(mutex_);
+        to_free_.insert(to_free_.end(), to_free.begin(), to_free.end());
+        throw;
+    }
 }
 
 // Whose record that is; null, and to be freed, where nobody waits for it. Under mutex_.

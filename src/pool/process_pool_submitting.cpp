@@ -107,6 +107,7 @@ void process_pool::check_code(const remote_part& part) {
 void process_pool::prepare(local_state& task, const task_options* options, std::chrono::nanoseconds delay) {
     task_access::core(task) = this;
     task_access::submitted(task) = os::ticks();
+    if (!task_access::is_continuation(task)) task_access::submitter(task) = own_submitter();
     if (options == nullptr && delay.count() == 0) return;
     task_extras& extras = task_access::extras(task);
     if (options != nullptr) {
@@ -174,12 +175,20 @@ void process_pool::need_collector() {
 }
 
 void process_pool::submit_following(task_ptr task) {
+    {
+        // From here on a cancel() comes here, and does not take what is on its way to a worker for one that nobody has.
+        const std::lock_guard held(cancel_mutex());
+        if (task_access::stage(*task) != word_stage::pending) return;
+        task_access::core(*task) = this;
+    }
+    if (remote_part* const part = task_access::remote(*task); part != nullptr && part->fill != nullptr)
+        part->fill(*part);
     submit(std::move(task), nullptr, std::chrono::nanoseconds(0));
 }
 
 void process_pool::submit_now(const task_ptr& task) {
     if (runs_in_caller(*task)) return run_in_caller(*task);
-    if (settings_.check_and_reject) ask_check();
+    if (settings_.check_and_reject && !task_access::is_continuation(*task)) ask_check();
     push(task);
 }
 
@@ -198,8 +207,8 @@ bool process_pool::is_own_helper() const noexcept {
 }
 
 // Whether there is no room, and the caller is to run it. Waits for room where that is asked for.
-bool process_pool::runs_in_caller(const local_state& /*task*/) {
-    if (settings_.max_pending < 0) return false;
+bool process_pool::runs_in_caller(local_state& task) {
+    if (settings_.max_pending < 0 || task_access::is_continuation(task)) return false;
     std::optional<root_wait> wait;
     while (backlog(1) > settings_.max_pending && load_word(node().state) != pool_state::broken) {
         if (is_own_helper()) return false;  // would wait for itself
@@ -282,7 +291,8 @@ void process_pool::push(const task_ptr& task) {
         .retries = static_cast<std::uint32_t>(
             extras == nullptr ? settings_.retries : extras->options.retries.value_or(settings_.retries)),
         .submitter_place = place_,
-        .submitter = is_owner() ? 0 : self_->incarnation};
+        .submitter = is_owner() ? 0 : self_->incarnation,
+        .thread = std::uint64_t{is_owner() ? 0 : 1 + place_} << 32 | task_access::submitter(*task)};
     segment_offset at = 0;
     std::uint64_t id = 0;
     bool is_broken = false;

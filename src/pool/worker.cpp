@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <limits>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -192,7 +193,7 @@ private:
         for (std::size_t count = gone.size(); count == gone.size();) {
             root_transaction tx = begin();
             count = collect_tasks(tx, self_.lists, gone);
-            for (std::size_t i = 0; i < count; ++i) free_task(tx, node_, self_.lists, gone[i]);
+            free_tasks(tx, node_, self_.lists, std::span(gone).first(count));
         }
         root_transaction tx = begin();
         leave_pool(tx, node_, self_);
@@ -338,7 +339,7 @@ private:
         }
         std::byte* const at = frames() + end_;
         const result_frame frame{bytes, is_exception ? frame_kind::exception : frame_kind::value, 0};
-        copy_in(at, &frame, sizeof frame);
+        copy_in_fixed<sizeof frame>(at, &frame);
         next_end_ = end_ + frame_bytes(bytes);
         return at + sizeof frame;
     }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -260,6 +261,27 @@ void add_owner_rows(pool_table& rows) {
                          p.collect();
                      }}),
              [](bare_pool& p) { p.free(p.second_collected()); });
+    const auto free_places = [](std::size_t first, std::size_t count) {
+        return [=](bare_pool& p) {
+            const std::vector<segment_offset> all = p.all_collected();
+            p.free_many(std::span(all).subspan(first, count));
+        };
+    };
+    const auto collected_at_once = [](std::uint64_t count, std::uint64_t bytes = 8) {
+        return all_of({finished(count + 1, bytes), [=](bare_pool& p) { p.collect_many(count); }});
+    };
+    rows.add("free, the first three of four", collected_at_once(4), free_places(0, 3));
+    rows.add("free, three in the middle of five", collected_at_once(5), free_places(1, 3));
+    rows.add("free, all of three", collected_at_once(3), free_places(0, 3));
+    rows.add("take, in turn",
+             all_of({pushed(2, {.thread = 1}), pushed(1, {.token = 10, .thread = 2}), with_worker(0),
+                     taken_by(0), done(0, 1)}),
+             [](bare_pool& p) { p.take(0); });
+    rows.add("push, of another thread", pushed(2, {.thread = 1}),
+             [](bare_pool& p) { p.push({.token = 77, .thread = 17}); });
+    rows.add("withdraw, the only one of its thread",
+             all_of({pushed(2, {.thread = 1}), pushed(1, {.token = 10, .thread = 2})}),
+             [](bare_pool& p) { p.withdraw(10); });
     rows.add("repeat", all_of({finished(2, 400), [](bare_pool& p) { p.collect(); }}),
              [](bare_pool& p) { p.repeat(p.first_collected()); });
     rows.add("set_target, somebody sleeps", somebody_sleeps(stored::pool_has_task),

@@ -1,5 +1,6 @@
 // pool_test.cpp - process_pool_executor and pool: what travels, in both directions.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -20,7 +21,10 @@
 #include "support/patience.hpp"
 #include "support/process_tree.hpp"
 #include <cairn/fields.hpp>
+#include <cairn/list.hpp>
+#include <cairn/manager.hpp>
 #include <cairn/pool.hpp>
+#include <cairn/queue.hpp>
 
 namespace pool_test {
 
@@ -445,6 +449,30 @@ TEST_CASE("idle workers end after idle_timeout, and others come when tasks wait"
               {.retries = 1, .retry_if = [](const std::exception&) { return true; }, .backoff = {100ms, 1s}},
               fails_once)
             .result(watchdog) == 2);
+}
+
+TEST_CASE("one task of a thread is served beside the many of another, also in a pool of processes") {
+    constexpr long many = 3000;
+    const cairn::manager m;
+    const auto door = m.queue<long>("door");
+    static std::optional<cairn::list<long>> order;
+    order = m.list<long>("order");
+    cairn::process_pool_executor ex(1);
+    const auto waits = ex.submit([](cairn::queue<long> at) { return at.get(); }, door);
+    const auto note = [](long x) { order->push_back(x); };
+    for (long i = 0; i < many; ++i) static_cast<void>(ex.submit(note, i));
+    cairn::future<void> alone;
+    std::thread([&] { alone = ex.submit(note, -1L); }).join();
+    const auto followed = waits.then(ex, [](const cairn::future<long>& f) { order->push_back(f.result()); });
+    door.put(-2);
+    alone.result(watchdog);
+    followed.result(watchdog);
+    ex.shutdown();
+    std::vector<long> all = order->snapshot();
+    CHECK(all.size() == many + 2);
+    CHECK(std::find(all.begin(), all.end(), -1) - all.begin() <= 1);
+    std::erase_if(all, [](long x) { return x < 0; });
+    CHECK(std::is_sorted(all.begin(), all.end()));
 }
 
 }  // namespace pool_test

@@ -26,6 +26,7 @@ struct bare_task {
     std::int64_t priority = 0;
     std::uint64_t input_bytes = 0;
     int by = -1;  // the worker that submits it; less than 0: the owner
+    std::uint64_t thread = 0;
 };
 
 class bare_pool {
@@ -71,7 +72,8 @@ public:
                  .item_count = task.items,
                  .retries = task.retries,
                  .submitter_place = task.by < 0 ? 0U : static_cast<std::uint32_t>(task.by),
-                 .submitter = task.by < 0 ? 0U : worker(static_cast<std::uint32_t>(task.by)).incarnation},
+                 .submitter = task.by < 0 ? 0U : worker(static_cast<std::uint32_t>(task.by)).incarnation,
+                 .thread = task.thread},
                 at);
         } catch (const cairn::segment_full&) {}
         return at;
@@ -100,15 +102,22 @@ public:
         auto tx = begin();
         static_cast<void>(stored::collect_tasks(tx, lists(by), to));
     }
-    void free(stored::segment_offset at, int by = owner) {
+    void free(stored::segment_offset at, int by = owner) { free_many(std::span(&at, 1), by); }
+    void free_many(std::span<const stored::segment_offset> tasks, int by = owner) {
         auto tx = begin();
-        stored::free_task(tx, node(), lists(by), at);
+        stored::free_tasks(tx, node(), lists(by), tasks);
     }
     [[nodiscard]] stored::segment_offset first_collected(int by = owner) const {
         return lists(by).first_collected;
     }
     [[nodiscard]] stored::segment_offset second_collected() const {
         return stored::task_at(in(), first_collected()).next;
+    }
+    [[nodiscard]] std::vector<stored::segment_offset> all_collected(int by = owner) const {
+        std::vector<stored::segment_offset> all;
+        for (stored::segment_offset at = first_collected(by); at != 0; at = stored::task_at(in(), at).next)
+            all.push_back(at);
+        return all;
     }
     void free_collected() {
         while (first_collected() != 0) free(first_collected());
@@ -268,7 +277,6 @@ public:
                            std::to_string(n.target) + " incarnations " + std::to_string(n.last_incarnation) +
                            " failed " + std::to_string(n.failed_starts) + " died " +
                            std::to_string(n.died_count) + " retried " + std::to_string(n.retried_count) +
-                           " results " + std::to_string(n.results) + " taken " + std::to_string(n.taken) +
                            " nursery " + std::to_string(n.nursery) + " failure " +
                            std::to_string(n.failure_bytes) + "\n";
         for (std::uint32_t i = 0; i < n.worker_capacity; ++i) {
@@ -316,7 +324,7 @@ private:
         };
         for (stored::segment_offset at = node().levels; at != 0;) {
             const auto& level = *in().at<stored::priority_level>(at);
-            walk("waiting", level.first);
+            for (const stored::task_lane& lane : level.lanes) walk("waiting", lane.first);
             at = level.next;
         }
         walk("finished", node().lists.first_finished);
@@ -331,8 +339,9 @@ private:
     [[nodiscard]] stored::segment_offset find(std::uint64_t token) const {
         for (stored::segment_offset level = node().levels; level != 0;) {
             const auto& l = *in().at<stored::priority_level>(level);
-            for (stored::segment_offset at = l.first; at != 0; at = stored::task_at(in(), at).next)
-                if (stored::task_at(in(), at).token == token) return at;
+            for (const stored::task_lane& lane : l.lanes)
+                for (stored::segment_offset at = lane.first; at != 0; at = stored::task_at(in(), at).next)
+                    if (stored::task_at(in(), at).token == token) return at;
             level = l.next;
         }
         return 0;
