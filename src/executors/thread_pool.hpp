@@ -34,6 +34,7 @@
 #include "executors/fair_queue.hpp"
 #include "executors/settling.hpp"
 #include "executors/task_access.hpp"
+#include "os/thread.hpp"
 #include "os/ticks.hpp"
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/executors/executor_core.hpp>
@@ -128,6 +129,7 @@ private:
         thread_pool* pool = nullptr;
         std::int64_t tasks_done = 0;  // the worker's own
         std::int64_t now = 0;         // ticks at the end of the last task; 0: too long ago
+        os::stack_range stack;        // of its thread, if that has asked
         task_context outermost{};     // running leads here
         task_counts counts;
     };
@@ -169,6 +171,7 @@ private:
     void begin_limits(local_state& task);
     bool try_again(local_state& task, const std::exception_ptr& error, std::int64_t run_ticks) noexcept;
     void run_nested(lock& held, const task_ptr& task);
+    [[nodiscard]] static bool has_stack_for_more(std::size_t parts) noexcept;
     void run_in_caller(lock& held, const task_ptr& task);
 
     void check_open(const lock* held) const;

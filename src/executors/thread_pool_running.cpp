@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <utility>
 
@@ -10,19 +11,6 @@
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
-
-namespace {
-
-// How deep tasks that wait run others on their stack. Chosen freely: with 8 MiB, 40 KiB each.
-constexpr int most_nested = 200;
-
-int nesting_depth() noexcept {
-    int depth = 0;
-    for (const task_context* each = own_task_context(); each != nullptr; each = each->outer) ++depth;
-    return depth;
-}
-
-}  // namespace
 
 // Settles the task if its thread ends in it (pthread_exit), which unwinds the stack.
 class thread_pool::death {
@@ -183,6 +171,15 @@ bool thread_pool::try_again(local_state& task, const std::exception_ptr& error,
     return true;
 }
 
+// Whether the calling worker may run a task on top of those that wait: one part in so many of its stack has to be left for that.
+bool thread_pool::has_stack_for_more(std::size_t parts) noexcept {
+    auto& self = *static_cast<worker*>(own_place.worker->worker);
+    if (self.stack.size == 0) self.stack = os::own_stack();
+    // Not known: there is no stack here.
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    return self.stack.size != 0 && here > self.stack.lowest + self.stack.size / parts;
+}
+
 // A task that is stepped to running, on the stack of a worker that waits.
 void thread_pool::run_nested(lock& held, const task_ptr& task) {
     auto& self = *static_cast<worker*>(own_place.worker->worker);
@@ -197,7 +194,7 @@ void thread_pool::run_nested(lock& held, const task_ptr& task) {
 }
 
 bool thread_pool::run_here(local_state& task) {
-    if (own_core() != this || nesting_depth() >= most_nested) return false;
+    if (own_core() != this || !has_stack_for_more(2)) return false;
     lock held(mutex_);
     drain_intake();
     if (task_access::core(task) != this || !task_access::is_queued(task)) return false;
@@ -218,7 +215,7 @@ void thread_pool::run_one_if_stuck() {
     if (queued_.load() == 0) return;
     if (started_ > blocked_) return attend(held);
     if (started_ < allowed() && start_worker(held)) return;
-    if (nesting_depth() >= most_nested) return;
+    if (!has_stack_for_more(8)) return;  // nobody else can run it
     if (!held.owns_lock()) held.lock();
     if (local_state* const next = pop()) run_nested(held, task_ptr(next));
 }

@@ -140,6 +140,7 @@ public:
     explicit lifetime(worker& self) noexcept
         : self_(self), place_{self.pool, &self, self.id, own_process_mark()} {
         self.end->thread = os::own_thread();
+        self.stack = {};
         own_place.worker = &place_;
     }
     lifetime(const lifetime&) = delete;

@@ -2,6 +2,8 @@
 #include "os/thread.hpp"
 
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 
 #include "os/fault.hpp"
 #include "os/uncancellable.hpp"
@@ -39,6 +41,16 @@ void join_thread(pthread_t thread) noexcept {
 
 pthread_t own_thread() noexcept {
     return ::pthread_self();
+}
+
+stack_range own_stack() noexcept {
+    pthread_attr_t attributes;
+    if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return {};
+    void* lowest = nullptr;
+    std::size_t size = 0;
+    const bool is_known = ::pthread_attr_getstack(&attributes, &lowest, &size) == 0;
+    ::pthread_attr_destroy(&attributes);
+    return is_known ? stack_range{reinterpret_cast<std::uintptr_t>(lowest), size} : stack_range{};
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <system_error>
 
 #include <pthread.h>
@@ -20,5 +22,12 @@ std::error_code start_quiet_joinable(pthread_t& thread, void* (*body)(void*), vo
 void join_thread(pthread_t thread) noexcept;
 
 [[nodiscard]] pthread_t own_thread() noexcept;
+
+struct stack_range {
+    std::uintptr_t lowest = 0;  ///< address
+    std::size_t size = 0;       ///< bytes; 0: the system does not say
+};
+/// The calling thread's stack. Cost: a few microseconds.
+[[nodiscard]] stack_range own_stack() noexcept;
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

@@ -248,6 +248,16 @@ TEST_CASE("waiting for tasks of the same executor inside a task does not deadloc
     CHECK(sums.result() == 196);
 }
 
+TEST_CASE("tasks wait for tasks of their own executor as deep as the stack goes, with one thread") {
+    cairn::thread_pool_executor ex{1};
+    const std::function<int(int)> count = [&](int n) {
+        return n == 0 ? 0 : 1 + ex.submit(count, n - 1).result();
+    };
+    const int depth = ex.submit(count, 500).result(executor_watchdog);
+    CHECK(depth == 500);
+    CHECK(ex.num_workers() <= 2);
+}
+
 TEST_CASE("a task that waits with a limit, or for what is not queued, gets a thread that stands in for it") {
     cairn::thread_pool_executor ex{1};
     CHECK(ex.submit([&] { return ex.submit([] { return 1; }).result(executor_watchdog); }).result() == 1);
