@@ -44,6 +44,16 @@ struct exception_header {
 struct carried {
     std::string_view text;
     std::error_code code;
+    std::span<const std::byte> extra;
+};
+
+// What worker_died has beside its text.
+struct carried_death {
+    std::int32_t pid;
+    std::int32_t code;
+    std::int32_t attempts;
+    std::int32_t worker_id;
+    std::uint32_t likely_oom;
 };
 
 template <typename E>
@@ -59,6 +69,17 @@ std::exception_ptr from_nothing(const carried& /*from*/) {
 template <typename E>
 std::exception_ptr from_text_and_code(const carried& from) {
     return std::make_exception_ptr(E(std::string(from.text), from.code));
+}
+
+std::exception_ptr worker_died_from(const carried& from) {
+    carried_death how{};
+    if (from.extra.size() != sizeof how) return from_text_and_code<worker_died>(from);
+    std::memcpy(&how, from.extra.data(), sizeof how);
+    return std::make_exception_ptr(worker_died(std::string(from.text), {.pid = how.pid,
+                                                                        .code = how.code,
+                                                                        .attempts = how.attempts,
+                                                                        .worker_id = how.worker_id,
+                                                                        .likely_oom = how.likely_oom != 0}));
 }
 
 // Its what() is "text: what the code says".
@@ -96,7 +117,7 @@ const known_type known_types[] = {
     {&typeid(std::bad_weak_ptr), from_nothing<std::bad_weak_ptr>},
     {&typeid(std::bad_exception), from_nothing<std::bad_exception>},
     {&typeid(std::exception), from_nothing<std::exception>},
-    {&typeid(worker_died), from_text_and_code<worker_died>},
+    {&typeid(worker_died), worker_died_from},
     {&typeid(error), from_text_and_code<error>},
     {&typeid(segment_exists), from_text_and_code<segment_exists>},
     {&typeid(no_such_segment), from_text_and_code<no_such_segment>},
@@ -206,6 +227,11 @@ encoded_exception::encoded_exception() {
             if (header.category == error_category::none && !own) type_name.clear();
         }
         if (const auto* ours = dynamic_cast<const error*>(&thrown)) set_code(ours->code());
+        if (!own && typeid(thrown) == typeid(worker_died)) {
+            const auto& death = static_cast<const worker_died&>(thrown);
+            append(extra, carried_death{death.pid(), death.exitcode(), death.attempts(), death.worker_id(),
+                                        death.likely_oom() ? 1U : 0U});
+        }
         if (own || find_known(type_name) != nullptr) whole = thrown.what() != nullptr ? thrown.what() : "";
     } catch (...) {
         // Of no class that could be rebuilt.
@@ -253,7 +279,7 @@ std::exception_ptr decode_exception(std::span<const std::byte> bytes) {
         }
     }
     if (const known_type* const known = find_known(type); known != nullptr)
-        return known->make({text, code_of(header)});
+        return known->make({text, code_of(header), extra});
     return std::make_exception_ptr(remote_error(std::string(name), std::string(text)));
 }
 

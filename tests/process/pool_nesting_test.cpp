@@ -240,6 +240,28 @@ TEST_CASE("a nested task dies: worker_died for who waits for it, or another atte
     CHECK(ex.submit(outer, ex, 1).result(watchdog) == 5);
 }
 
+TEST_CASE("worker_died of a nested task that goes on through its waiter says the same") {
+    cairn::process_pool_executor ex({.max_workers = 2, .retries = 2});
+    const auto outer = [](cairn::process_pool_executor own) -> int {
+        const auto f = own.submit([] {
+            ::kill(::getpid(), SIGKILL);
+            return 5;
+        });
+        while (!f.running() && !f.done()) std::this_thread::sleep_for(1ms);
+        return f.result();
+    };
+    try {
+        static_cast<void>(ex.submit(outer, ex).result(watchdog));
+        FAIL("it should have thrown");
+    } catch (const cairn::worker_died& e) {
+        CHECK(e.signal() == SIGKILL);
+        CHECK(e.exitcode() == -SIGKILL);
+        CHECK(e.pid() > 0);
+        CHECK(e.attempts() == 3);
+        CHECK((e.worker_id() == 0 || e.worker_id() == 1));
+    }
+}
+
 TEST_CASE("a worker does not end its pool, and says so") {
     cairn::process_pool_executor ex(1);
     const auto tries = [](cairn::process_pool_executor own) -> std::string {
