@@ -123,7 +123,8 @@ public:
     ///
     /// @throws what the task threw; cancelled_error; timeout_error where the task's own `.timeout` or `.expires` was up
     /// @throws invalid_state   refers to no task; the value was moved away; not settled and made by another process
-    /// @throws would_deadlock  in the settling thread (callbacks), of what follows a future that it has yet to run or submit (then)
+    /// @throws would_deadlock  in the settling thread (callbacks), of what follows a future that it has yet to run or submit (then); in a
+    ///                         task, of that task itself
     /// Cost    about 20 ns once it is there; one sleep, at most, before
     T result() const&
         requires(std::is_void_v<T> || std::is_copy_constructible_v<T>)

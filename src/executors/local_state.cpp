@@ -83,6 +83,8 @@ std::exception_ptr caught_exception() {
 }
 
 void throw_waits_for_caller() {
+    if (!own_place.is_settling)
+        throw would_deadlock("wait for a task: this thread runs it, and is inside of it");
     throw would_deadlock("wait for what follows a future: this is the settling thread, which has to run or "
                          "submit it; continue "
                          "with then()");
@@ -302,7 +304,11 @@ bool local_state::run_if_queued_here() {
 
 // The flag second: the settling thread writes it, and others may not read it then.
 bool local_state::waits_for_caller() const noexcept {
-    return static_cast<bool>(own_place.is_settling) && is_continuation_ && !is_settled();
+    if (static_cast<bool>(own_place.is_settling) && is_continuation_ && !is_settled()) return true;
+    if (task_access::stage(*this) != word_stage::running) return false;
+    for (const task_context* each = own_task_context(); each != nullptr; each = each->outer)
+        if (each->task == this) return true;
+    return false;
 }
 
 bool local_state::wait_until(steady_time deadline) {

@@ -82,7 +82,7 @@ bool multi_wait::wait_for_next(steady_time deadline) {
     const auto is_there = [place] { return __atomic_load_n(place, __ATOMIC_ACQUIRE) != 0; };
     if (is_there()) return true;
     if (deadline != no_deadline && std::chrono::steady_clock::now() >= deadline) return false;
-    if (own_place.is_settling) refuse_deadlock(false);
+    if (own_place.is_settling || own_place.task != nullptr) refuse_deadlock(false);
     if (deadline == no_deadline) {
         for (const std::size_t at : distinct_) {
             if (states_[at] != nullptr) states_[at]->run_if_queued_here();
@@ -109,7 +109,7 @@ std::size_t multi_wait::next(steady_time deadline) {
 void wait_for_some(multi_wait& all, const std::vector<future_state*>& states, wait_mode mode,
                    steady_time deadline) {
     // What is only looked at does not wait.
-    if (mode == wait_mode::all_completed && own_place.is_settling &&
+    if (mode == wait_mode::all_completed && (own_place.is_settling || own_place.task != nullptr) &&
         std::chrono::steady_clock::now() < deadline)
         all.refuse_deadlock(true);
     while (all.left() != 0) {

@@ -383,6 +383,25 @@ TEST_CASE("waiting in the settling thread for what would run there is refused") 
     g.result();
 }
 
+TEST_CASE("a task that waits for its own future is refused, also by a task that it waits for") {
+    cairn::thread_pool_executor ex{1};
+    cairn::future<int> own;
+    door set;
+    own = ex.submit([&] {
+        CHECK(set.pass());
+        CHECK_THROWS_AS(own.result(), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(own.exception()), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_all(std::vector{own})), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_any(std::vector{own})), cairn::would_deadlock);
+        const auto other = ex.submit([] { return 1; });
+        CHECK(cairn::wait_for_any(std::vector{own, other}).done.size() == 1);
+        CHECK_THROWS_AS(ex.submit([&] { return own.result(); }).result(), cairn::would_deadlock);
+        return 5;
+    });
+    set.open();
+    CHECK(own.result(executor_watchdog) == 5);
+}
+
 TEST_CASE("waiting in the settling thread for what it has yet to submit is refused, and then is not") {
     busy_pool pool;
     cairn::thread_pool_executor other{1};

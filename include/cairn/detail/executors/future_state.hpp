@@ -117,7 +117,8 @@ public:
     virtual bool wait_until(steady_time deadline) = 0;
     /// Runs it here and now, if this thread is a worker of the pool that has it queued.
     virtual bool run_if_queued_here() = 0;
-    /// Whether it is not settled, and only the calling thread can do that: waiting would be for ever. Of the settling thread.
+    /// Whether it is not settled, and only the calling thread can do that: waiting would be for ever. The settling
+    /// thread, and whoever runs the task.
     [[nodiscard]] virtual bool waits_for_caller() const noexcept = 0;
     virtual bool cancel() = 0;
     /// Where a worker process has it, that is killed. Waits until it is settled.

@@ -28,7 +28,7 @@ public:
     /// The place of the next one that is settled: first those that are when asked first, then as they come. no_index when the
     /// time was up first, or all have been told.
     std::size_t next(steady_time deadline);
-    /// In the settling thread, before it waits: for all that are left, or for the next of them.
+    /// In the settling thread, and in a task, before it waits: for all that are left, or for the next of them.
     /// @throws would_deadlock  it would wait for itself
     void refuse_deadlock(bool needs_all) const;
     [[nodiscard]] std::size_t left() const noexcept { return distinct_.size() - told_; }
