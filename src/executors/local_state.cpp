@@ -83,6 +83,10 @@ std::exception_ptr caught_exception() {
 }
 
 void throw_waits_for_caller() {
+    const task_context* const innermost = own_task_context();
+    if (innermost != nullptr && innermost->results_of != nullptr)
+        throw would_deadlock(
+            "wait for a task: .retry_if is asked between the results of its pool, which this thread brings");
     if (!own_place.is_settling)
         throw would_deadlock("wait for a task: this thread runs it, and is inside of it");
     throw would_deadlock("wait for what follows a future: this is the settling thread, which has to run or "
@@ -305,8 +309,11 @@ bool local_state::run_if_queued_here() {
 // The flag second: the settling thread writes it, and others may not read it then.
 bool local_state::waits_for_caller() const noexcept {
     if (static_cast<bool>(own_place.is_settling) && is_continuation_ && !is_settled()) return true;
+    const task_context* const innermost = own_task_context();
+    if (innermost == nullptr) return false;
+    if (innermost->results_of != nullptr && core_if_pending().get() == innermost->results_of) return true;
     if (task_access::stage(*this) != word_stage::running) return false;
-    for (const task_context* each = own_task_context(); each != nullptr; each = each->outer)
+    for (const task_context* each = innermost; each != nullptr; each = each->outer)
         if (each->task == this) return true;
     return false;
 }

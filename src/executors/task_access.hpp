@@ -133,6 +133,8 @@ struct task_context {
     task_context* outer;
     remote_run* remote = nullptr;                // in a worker process: what knows more of it
     std::uint64_t made_by = own_process_mark();  // a child that the task forks is not in it
+    // Whose results this thread has in hand, while something of the user's is asked about this one: they come when that returns.
+    const executor_core* results_of = nullptr;
 };
 
 /// What a thread knows of its place in an executor.

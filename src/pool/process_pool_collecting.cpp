@@ -323,7 +323,12 @@ bool process_pool::try_again(local_state& task, segment_offset at, const std::ex
     const task_record& record = task_at(*family_->in, at);
     if (load_word(record.stop_asked) != 0) return false;
     if (task_access::remote(task)->has_died) return false;  // its further starts were those of the pool
-    if (!may_try_again(task, error, record.attempts)) return false;
+    {
+        // The task of a worker process is that one's: here it is only what is asked about.
+        running_task here(task);
+        here.context().results_of = this;
+        if (!may_try_again(task, error, record.attempts)) return false;
+    }
     const task_extras* const extras = task_access::extras_if_any(task);
     const std::chrono::nanoseconds delay = backoff_delay(extras->options.backoff, record.attempts);
     if (delay.count() > 0 && extras->start) {

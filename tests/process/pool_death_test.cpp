@@ -3,6 +3,7 @@
 // The situations are those of public reports about comparable software; the numbers are theirs.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -175,6 +176,33 @@ TEST_CASE("retries after exceptions: those that retry_if accepts, with back-off"
             .result(watchdog),
         std::runtime_error);
     CHECK_THROWS_AS(ex.submit({.retries = 5}, fails_twice).result(watchdog), std::runtime_error);
+}
+
+TEST_CASE("waiting in retry_if for a task of the same pool is would_deadlock, and the pool goes on") {
+    cairn::process_pool_executor ex(2);
+    const auto slow = [](int v) {
+        std::this_thread::sleep_for(100ms);
+        return v;
+    };
+    std::atomic<int> refused{0};
+    const auto asks = [&](const std::exception&) {
+        const auto other = ex.submit(slow, 3);
+        CHECK_THROWS_AS(other.result(), cairn::would_deadlock);
+        CHECK_THROWS_AS(static_cast<void>(cairn::wait_for_all(std::vector{other})), cairn::would_deadlock);
+        ++refused;
+        other.add_done_callback([&](const auto& f) { refused += f.result(); });
+        return true;
+    };
+    const auto fails_once = [] {
+        if (cairn::this_task::attempt() == 1) throw std::runtime_error("not yet");
+        return 7;
+    };
+    // One is brought by the pool's own thread, and one by whoever waits.
+    const auto nobody_waits = ex.submit({.retries = 1, .retry_if = asks}, fails_once);
+    CHECK(comes_true([&] { return refused == 4; }));
+    CHECK(nobody_waits.result(watchdog) == 7);
+    CHECK(ex.submit({.retries = 1, .retry_if = asks}, fails_once).result(watchdog) == 7);
+    CHECK(comes_true([&] { return refused == 8; }));
 }
 
 TEST_CASE("a task that takes too long is ended with its worker, also where it blocks all signals") {
