@@ -37,6 +37,14 @@ std::error_code try_reap(idtype_t kind, id_t id, child_status& status) noexcept 
     return {};
 }
 
+std::error_code signal_with_descriptors(process_identity whom, int signal) noexcept {
+    unique_fd pidfd;
+    // Opened, then compared: the pid may be somebody else's by now.
+    if (const auto error = open_pidfd(pid_of(whom), pidfd)) return error;
+    if (!is_alive(whom)) return from_errno(ESRCH);
+    return signal_by_pidfd(pidfd.get(), signal);
+}
+
 timespec to_timespec(std::chrono::nanoseconds time) noexcept {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
     timespec result = {};
@@ -88,6 +96,30 @@ std::error_code signal_by_pidfd(int fd, int signal) noexcept {
 
 std::error_code signal_by_pid(pid_t pid, int signal) noexcept {
     return outcome(checked_call("kill", [&] { return ::kill(pid, signal); }));
+}
+
+std::error_code signal_process(process_identity whom, int signal) noexcept {
+    const std::error_code error = signal_with_descriptors(whom, signal);
+    if (error != from_errno(EMFILE)) return error;
+    // A child has a table of its own, in which it makes room. It runs nothing of the program's: no handlers of a fork or of a signal, and
+    // as its end is no signal, the program does not hear of it.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const long child = checked_call("clone", [] { return ::syscall(SYS_clone, 0, nullptr, nullptr, 0, 0); });
+    const std::error_code why = outcome(child);
+    if (child != 0) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (child < 0) return why;
+    if (child == 0) {
+        for (int fd = 0; fd < 8; ++fd) ::close(fd);
+        end_process(signal_with_descriptors(whom, signal).value());
+    }
+    int status = 0;
+    const long reaped =
+        checked_call("waitpid", [&] { return ::waitpid(static_cast<pid_t>(child), &status, __WALL); });
+    if (reaped < 0) return outcome(reaped);
+    return WIFEXITED(status) ? from_errno(WEXITSTATUS(status)) : from_errno(ESRCH);
 }
 
 std::error_code try_reap_by_pidfd(int fd, child_status& status) noexcept {

@@ -15,6 +15,7 @@
 
 #include <sys/types.h>
 
+#include "os/identity.hpp"
 #include "os/unique_fd.hpp"
 #include <cairn/detail/base/export.hpp>
 
@@ -42,6 +43,8 @@ std::error_code open_always_readable(unique_fd& fd) noexcept;
 std::error_code signal_by_pidfd(int fd, int signal) noexcept;
 /// Only for a child that is not reaped yet: its pid cannot have passed to somebody else.
 std::error_code signal_by_pid(pid_t pid, int signal) noexcept;
+/// Of any process, and not of another that has its pid by now; also where this process has no descriptor left. ESRCH: it has ended.
+std::error_code signal_process(process_identity whom, int signal) noexcept;
 
 /// What reaping found.
 struct child_status {

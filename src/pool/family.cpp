@@ -220,11 +220,7 @@ protected:
     void kill_workers_of_table() const noexcept {
         for (const worker_slot& slot : family_.all_places()) {
             const os::process_identity identity = load_word(slot.identity);
-            if (identity == 0) continue;
-            os::unique_fd worker;
-            // Opened, then compared: the pid may be somebody else's by now.
-            if (os::open_pidfd(os::pid_of(identity), worker) || !os::is_alive(identity)) continue;
-            static_cast<void>(os::signal_by_pidfd(worker.get(), SIGKILL));
+            if (identity != 0) static_cast<void>(os::signal_process(identity, SIGKILL));
         }
     }
 

@@ -201,11 +201,7 @@ void process_pool::signal_workers(int signal) {
         for (const worker_slot& slot : family_->all_places())
             if (slot.incarnation != 0) workers.push_back(slot.identity);
     }
-    for (const os::process_identity worker : workers) {
-        os::unique_fd pidfd;
-        if (os::open_pidfd(os::pid_of(worker), pidfd) || !os::is_alive(worker)) continue;
-        static_cast<void>(os::signal_by_pidfd(pidfd.get(), signal));
-    }
+    for (const os::process_identity worker : workers) static_cast<void>(os::signal_process(worker, signal));
 }
 
 void process_pool::terminate() {

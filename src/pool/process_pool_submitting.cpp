@@ -584,12 +584,7 @@ bool process_pool::cancel_by_kill(local_state& task) {
             const segment_offset at = load_word(part.record);
             if (at != 0) worker = order_cancel(tx, node(), at, load_word(part.id));
         }
-        if (worker != 0) {
-            os::unique_fd pidfd;
-            // Opened, then compared: the pid may be somebody else's by now.
-            if (!os::open_pidfd(os::pid_of(worker), pidfd) && os::is_alive(worker))
-                static_cast<void>(os::signal_by_pidfd(pidfd.get(), SIGKILL));
-        }
+        if (worker != 0) static_cast<void>(os::signal_process(worker, SIGKILL));
         task.wait_until(deadline_after(between_kill_looks));
     }
     return task_access::stage(task) == word_stage::cancelled;

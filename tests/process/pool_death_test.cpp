@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ranges>
 #include <set>
 #include <stdexcept>
@@ -20,6 +21,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -515,6 +517,55 @@ TEST_CASE("during unwinding the workers are killed first") {
     } catch (const std::runtime_error&) {}
     CHECK(std::chrono::steady_clock::now() - begin < 50s);
     CHECK_THROWS_AS(runs.result(), cairn::worker_died);
+}
+
+TEST_CASE("workers are killed also where the program has no descriptor left") {
+    // While it lives.
+    class no_descriptors {
+    public:
+        no_descriptors() {
+            ::getrlimit(RLIMIT_NOFILE, &before_);
+            rlimit few = before_;
+            few.rlim_cur = 40;
+            ::setrlimit(RLIMIT_NOFILE, &few);
+            for (int fd = ::dup(2); fd >= 0; fd = ::dup(2)) taken_.push_back(fd);
+        }
+        no_descriptors(const no_descriptors&) = delete;
+        no_descriptors& operator=(const no_descriptors&) = delete;
+        ~no_descriptors() {
+            for (const int fd : taken_) ::close(fd);
+            ::setrlimit(RLIMIT_NOFILE, &before_);
+        }
+
+    private:
+        rlimit before_{};
+        std::vector<int> taken_;
+    };
+    std::optional<no_descriptors> here;
+    cairn::future<void> unwound;
+    try {
+        cairn::process_pool_executor ex(1);
+        const auto start = [&] {
+            const auto f = ex.submit([] { std::this_thread::sleep_for(100s); });
+            REQUIRE(comes_true([&] { return f.running(); }));
+            return f;
+        };
+        const auto cancelled = start();
+        here.emplace();
+        CHECK(::dup(2) < 0);
+        CHECK(cancelled.cancel(cairn::kill));
+        const auto killed = start();
+        ex.kill();
+        CHECK_THROWS_AS(killed.result(watchdog), cairn::worker_died);
+        const auto terminated = start();
+        ex.terminate();
+        CHECK_THROWS_AS(terminated.result(watchdog), cairn::worker_died);
+        unwound = start();
+        throw std::runtime_error("too many open files");
+    } catch (const std::runtime_error&) {}
+    here.reset();
+    CHECK_THROWS_AS(unwound.result(watchdog), cairn::worker_died);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
 }
 
 TEST_CASE("the owner is killed at any moment: all are gone, also what tasks have started") {
