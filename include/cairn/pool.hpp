@@ -120,11 +120,20 @@ CAIRN_API void check_imap_options(const pool_imap_options& options);
 /// Has `task` run once all of those are settled, in the settling thread.
 CAIRN_API void run_after_all(const std::vector<future_state*>& all, task_ptr task);
 
+/// Whether `Fn` can be called with the parts of a `Tuple`.
+template <typename Fn, typename Tuple>
+concept callable_with_parts = requires {
+    std::tuple_size<std::remove_cvref_t<Tuple>>::value;
+} && []<std::size_t... Part>(std::index_sequence<Part...>) {
+    return std::is_invocable_v<Fn, decltype(std::get<Part>(std::declval<Tuple>()))...>;
+}(std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<Tuple>>>());
+
 /// Calls with the parts of starmap's items.
 template <typename Fn>
 struct unpacking {
     Fn fn;
     template <typename Tuple>
+        requires callable_with_parts<const Fn&, Tuple>
     decltype(auto) operator()(Tuple&& args) const {
         return std::apply(fn, std::forward<Tuple>(args));
     }
@@ -133,6 +142,7 @@ template <typename Fn>
     requires is_without_state<Fn>
 struct unpacking<Fn> {
     template <typename Tuple>
+        requires callable_with_parts<Fn, Tuple>
     decltype(auto) operator()(Tuple&& args) const {
         return std::apply(Fn{}, std::forward<Tuple>(args));
     }
@@ -275,6 +285,7 @@ public:
     /// Does not wait: the future of map()'s result.
     template <typename Fn, std::ranges::input_range Range>
     auto map_async(Fn&& fn, Range&& items, const pool_map_options& options = {}) {
+        static_assert(require_map<std::decay_t<Fn>, Range>());
         using result = detail::remote_mapped<Fn, Range>;
         auto chunks = submit_all(std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size);
         std::vector<detail::future_state*> states;
@@ -318,7 +329,8 @@ public:
     template <typename Fn, std::ranges::input_range Range>
     auto imap(Fn&& fn, Range&& items, const pool_imap_options& options = {}) {
         using function = std::decay_t<Fn>;
-        using result = checked_result<function, Range>;
+        static_assert(require_map<function, Range>());
+        using result = detail::remote_mapped<function, Range>;
         detail::check_imap_options(options);
         return map_results<detail::held_result<result>>(
             std::make_unique<detail::remote_map_source<result, function, Range>>(
@@ -332,7 +344,8 @@ public:
     template <typename Fn, std::ranges::input_range Range>
     auto imap_unordered(Fn&& fn, Range&& items, const pool_imap_options& options = {}) {
         using function = std::decay_t<Fn>;
-        using result = checked_result<function, Range>;
+        static_assert(require_map<function, Range>());
+        using result = detail::remote_mapped<function, Range>;
         detail::check_imap_options(options);
         auto source = std::make_shared<detail::remote_source<result, function, Range>>(
             options.chunk_size, std::forward<Fn>(fn), std::forward<Range>(items));
@@ -367,9 +380,6 @@ private:
         static_assert(detail::require_travelling<Fn, detail::travelling<detail::item_of<Range>>>());
         return true;
     }
-    template <typename Fn, typename Range>
-    using checked_result =
-        std::enable_if_t<require_map<std::decay_t<Fn>, Range>(), detail::remote_mapped<Fn, Range>>;
 
     template <typename R>
     future<std::vector<outcome<R>>> submit_chunk(detail::remote_part part) {
@@ -381,7 +391,8 @@ private:
     auto submit_all(Fn&& fn, Range&& items, std::optional<std::ptrdiff_t> chunk_size,
                     std::size_t* count = nullptr) {
         using function = std::decay_t<Fn>;
-        using result = checked_result<function, Range>;
+        static_assert(require_map<function, Range>());
+        using result = detail::remote_mapped<function, Range>;
         static_assert(detail::require_travelling_result<result>(),
                       "cairn: a task's result has to be an element type, or void");
         if constexpr (std::ranges::sized_range<Range>) {

@@ -22,6 +22,7 @@ CONST_FIELD = "cairn: a field is assigned when it is read back: it cannot be con
 NO_DEFAULT = "cairn: a type with CAIRN_FIELDS is read back into an object that was made without arguments"
 KEY_EQUALITY = "cairn: a key needs == or CAIRN_FIELDS"
 KEY_PADDING = "cairn: a key with padding or floating-point members cannot be hashed by its bytes"
+TRAVELS = "cairn: the callable cannot be called with what these arguments are when they arrive"
 CALL = "cairn::process: the callable cannot be called with (decayed copies of) these arguments"
 
 # Name, the line that uses the library, and the words of the refusal; None: it compiles.
@@ -78,6 +79,13 @@ CASES = [
     ("what is no handle is not found", 'm.find<int>("x");', "handle_type"),
     ("a process takes a callable with its arguments", "cairn::process p([](int) {}, 1);", None),
     ("a process says which callable it cannot call", 'cairn::process p([](int) {}, "one");', CALL),
+    ("a pool maps what can be called with the items", 'cairn::pool(2).map(text_of, std::vector<int>{1});', None),
+    ("and nothing else", 'cairn::pool(2).map(length_of, std::vector<int>{1});', TRAVELS),
+    ("nor does imap", 'static_cast<void>(cairn::pool(2).imap(length_of, std::vector<int>{1}));', TRAVELS),
+    ("nor does imap_unordered", 'static_cast<void>(cairn::pool(2).imap_unordered(length_of, std::vector<int>{1}));',
+     TRAVELS),
+    ("nor does map_async", 'cairn::pool(2).map_async(length_of, std::vector<int>{1});', TRAVELS),
+    ("nor does starmap", 'cairn::pool(2).starmap(length_of, std::vector<std::pair<int, int>>{{1, 2}});', TRAVELS),
 ]
 
 # Parsed once, as a precompiled header; each case is a file that begins with it.
@@ -115,6 +123,8 @@ struct padded { char x; int y; bool operator==(const padded&) const = default; }
 struct floating { float x; bool operator==(const floating&) const = default; };
 struct with_destructor { ~with_destructor() {} int x = 0; };
 struct wrapped { std::string text; };
+std::string text_of(int);
+long length_of(std::string);
 template <> struct cairn::codec<wrapped> {
     static std::string type_name() { return "wrapped"; }
     static std::size_t size(const wrapped& w) { return w.text.size(); }
@@ -159,6 +169,10 @@ def check(prelude, number, name, line, words):
         return f"{name}: `{line}` compiles"
     if words not in output:
         return f"{name}: `{line}` is refused, but not with '{words}':\n{shortened(output)}"
+    # Before what follows from it.
+    first = next(text for text in output.splitlines() if "error:" in text)
+    if words is TRAVELS and words not in first:
+        return f"{name}: `{line}` is refused with '{words}', but first with\n{first}"
     return None
 
 
