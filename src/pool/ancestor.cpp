@@ -40,6 +40,7 @@ using std::chrono::milliseconds;
 // How long its owner waits for an answer of the ancestor, which may be stopped.
 constexpr milliseconds longest_answer{10'000};
 constexpr milliseconds between_looks{1000};
+constexpr int looks_for_threads = 10;  // a millisecond apart
 
 // With the segment's descriptor, and the bell's.
 struct guardian_request {
@@ -318,7 +319,13 @@ std::vector<int> descriptors_kept_by_nursery() {
 
 void warn_of_threads(const char* what) noexcept {
     try {
-        const std::size_t others = os::count_threads_but("cairn-");
+        if (has_warned.load()) return;
+        std::size_t others = os::count_threads_but("cairn-");
+        // One of this library's own that was just started may not have its name yet.
+        for (int looks = 0; others > 1 && looks < looks_for_threads; ++looks) {
+            os::sleep_for(milliseconds(1));
+            others = os::count_threads_but("cairn-");
+        }
         if (others <= 1 || has_warned.exchange(true)) return;
         std::fprintf(stderr,
                      "cairn: %s is made in a program that has %zu threads. Its workers are copies of the "

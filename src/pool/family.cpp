@@ -33,6 +33,8 @@ constexpr milliseconds short_sleep{20};
 constexpr milliseconds lock_patience{50};
 // What workers that have left may take to write out their output.
 constexpr milliseconds longest_farewell_of_workers{1000};
+// How long workers that are not ready when nothing is left to do may go on with their initializer.
+constexpr milliseconds longest_start_in_vain{1000};
 // So many nurseries that end within a moment of their start are no accident.
 constexpr int most_short_lives = 50;
 constexpr milliseconds short_life{200};
@@ -323,6 +325,7 @@ public:
             }
             is_all_done = give_up_if_hopeless() && is_all_done;
             if (is_finished()) os::end_process(0);
+            is_all_done = end_starts_in_vain() && is_all_done;
             is_all_done = start_missing(false) && is_all_done;
             sleep(is_all_done ? longest_sleep : short_sleep, family_.bell.get());
         }
@@ -344,6 +347,28 @@ private:
         });
     }
 
+    // Where nothing is left to do, whoever is still in its initializer holds up the end of the pool. False: some are.
+    bool end_starts_in_vain() noexcept {
+        const bool is_in_vain =
+            load_word(node_.state) != pool_state::open &&
+            (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0);
+        const auto now = std::chrono::steady_clock::now();
+        if (!is_in_vain) {
+            in_vain_since_.reset();
+            return true;
+        }
+        if (!in_vain_since_) in_vain_since_ = now;
+        bool has_some = false;
+        for (const worker_slot& slot : family_.all_places()) {
+            const os::process_identity identity = load_word(slot.identity);
+            if (identity == 0 || load_word(slot.stage) == worker_stage::ready) continue;
+            has_some = true;
+            if (now - *in_vain_since_ >= longest_start_in_vain)
+                static_cast<void>(os::signal_process(identity, SIGKILL));
+        }
+        return !has_some;
+    }
+
     [[nodiscard]] bool is_finished() const noexcept {
         return load_word(node_.state) != pool_state::open && dead_.empty() && !has_workers() &&
                (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0) &&
@@ -351,6 +376,7 @@ private:
     }
 
     const pid_t guardian_;
+    std::optional<std::chrono::steady_clock::time_point> in_vain_since_;  // nothing is left to do
     std::vector<os::process_identity> others_starting_;  // by place: the guardian's, when this was forked
 };
 

@@ -293,6 +293,17 @@ TEST_CASE("a worker that has taken too much memory is replaced") {
     CHECK(comes_true([&] { return ex.submit(own_pid).result(watchdog) != first; }));
 }
 
+TEST_CASE("a worker that hangs in its initializer does not hold up the end of its pool") {
+    cairn::process_pool_executor ex({.max_workers = 2, .initializer = [] {
+                                         for (;;) ::pause();
+                                     }});
+    const auto f = ex.submit(identity, 1);
+    ex.kill();
+    CHECK(f.cancelled());
+    ex.shutdown();
+    CHECK(ex.num_workers() == 0);
+}
+
 TEST_CASE(
     "an initializer runs in each worker; one that fails in all of them ends the pool, and forks no more") {
     static int initialised = 0;
