@@ -19,6 +19,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <initializer_list>
 #include <iosfwd>
 #include <iterator>
 #include <memory>
@@ -348,6 +349,21 @@ auto wait(const Range& futures, wait_mode mode, const std::chrono::duration<Rep,
     return detail::wait_by(futures, mode, detail::deadline_after(timeout));
 }
 
+template <detail::range_of_futures Range, typename Rep, typename Period>
+auto wait(const Range& futures, const std::chrono::duration<Rep, Period>& timeout) {
+    return detail::wait_by(futures, all_completed, detail::deadline_after(timeout));
+}
+/// wait({a, b})
+template <typename T>
+auto wait(std::initializer_list<future<T>> futures, wait_mode mode = all_completed) {
+    return detail::wait_by(futures, mode, detail::no_deadline);
+}
+template <typename T, typename Rep, typename Period>
+auto wait(std::initializer_list<future<T>> futures, wait_mode mode,
+          const std::chrono::duration<Rep, Period>& timeout) {
+    return detail::wait_by(futures, mode, detail::deadline_after(timeout));
+}
+
 /// futurist.waiters: wait() for all, or for the first.
 template <detail::range_of_futures Range>
 auto wait_for_all(const Range& futures) {
@@ -364,6 +380,15 @@ auto wait_for_any(const Range& futures) {
 template <detail::range_of_futures Range, typename Rep, typename Period>
 auto wait_for_any(const Range& futures, const std::chrono::duration<Rep, Period>& timeout) {
     return detail::wait_by(futures, first_completed, detail::deadline_after(timeout));
+}
+
+template <typename T>
+auto wait_for_all(std::initializer_list<future<T>> futures) {
+    return detail::wait_by(futures, all_completed, detail::no_deadline);
+}
+template <typename T>
+auto wait_for_any(std::initializer_list<future<T>> futures) {
+    return detail::wait_by(futures, first_completed, detail::no_deadline);
 }
 
 /// What as_completed() returns: an input range of futures, each once, as they become done. One pass; not for several threads.
@@ -450,6 +475,12 @@ auto as_completed(const Range& futures, const std::chrono::duration<Rep, Period>
     using element = detail::future_in<Range>;
     return completed_futures<typename element::value_type>(
         std::vector<element>(std::begin(futures), std::end(futures)), detail::deadline_after(timeout));
+}
+
+/// as_completed({a, b})
+template <typename T>
+auto as_completed(std::initializer_list<future<T>> futures) {
+    return completed_futures<T>(std::vector<future<T>>(futures), detail::no_deadline);
 }
 
 }  // namespace cairn::inline CAIRN_ABI

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -281,6 +282,11 @@ public:
     auto map(Fn&& fn, Range&& items, const pool_outcomes_options& options) {
         return gather<detail::gathered_outcomes<detail::remote_mapped<Fn, Range>>>(
             std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size, options.progress);
+    }
+    /// map(f, {1, 2, 3})
+    template <typename Fn, typename T>
+    auto map(Fn&& fn, std::initializer_list<T> items, const pool_map_options& options = {}) {
+        return map(std::forward<Fn>(fn), std::vector<T>(items), options);
     }
     /// Does not wait: the future of map()'s result.
     template <typename Fn, std::ranges::input_range Range>

@@ -297,6 +297,13 @@ TEST_CASE("pool: map, starmap, apply, imap, imap_unordered, map_async") {
                            })) == std::vector<long>{1, 9, 25});
 }
 
+TEST_CASE("map takes items that are listed in place") {
+    cairn::pool pool(2);
+    CHECK(pool.map([](long x) { return 2 * x; }, {1L, 2L, 3L}) == std::vector<long>{2, 4, 6});
+    CHECK(pool.map([](const std::string& text) { return text.size(); }, {"a", "bc"}, {.chunk_size = 1}) ==
+          std::vector<std::size_t>{1, 2});
+}
+
 TEST_CASE("map throws the first failure in order, after all items have ended; outcomes say each") {
     cairn::pool pool(2);
     const auto fail_at = [](int x) { return x == 5 || x == 2 ? throw out_of_paper(std::to_string(x)) : x; };

@@ -139,6 +139,23 @@ TEST_CASE("wait returns done and not done, as mode and timeout say, each future 
     CHECK(cairn::wait(std::vector<cairn::future<int>>()).done.empty());
 }
 
+TEST_CASE("futures to wait for may be listed in place, and a timeout given without a mode") {
+    doors_and_tasks tasks(2);
+    const cairn::future<int>& a = tasks.futures[0];
+    const cairn::future<int>& b = tasks.futures[1];
+    CHECK(cairn::wait(tasks.futures, 1ms).not_done.size() == 2);
+    CHECK(cairn::wait({a, b}, cairn::all_completed, 1ms).not_done.size() == 2);
+    tasks.doors[1]->open();
+    CHECK(cairn::wait({a, b}, cairn::first_completed).done == std::vector{b});
+    CHECK(cairn::wait_for_any({a, b}).done == std::vector{b});
+    tasks.doors[0]->open();
+    CHECK(cairn::wait({b, a}).done == std::vector{b, a});
+    CHECK(cairn::wait_for_all({a, b}).done.size() == 2);
+    int sum = 0;
+    for (auto& f : cairn::as_completed({a, b})) sum += 10 + f.result();
+    CHECK(sum == 20 + a.result() + b.result());
+}
+
 TEST_CASE("first_exception waits for one, and a cancellation is none") {
     doors_and_tasks tasks(2);
     door hold;
