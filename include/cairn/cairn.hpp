@@ -18,6 +18,7 @@
 #include <cairn/manager.hpp>
 #include <cairn/nursery.hpp>
 #include <cairn/outcome.hpp>
+#include <cairn/periodic.hpp>
 #include <cairn/pool.hpp>
 #include <cairn/process.hpp>
 #include <cairn/process_pool_executor.hpp>

@@ -25,6 +25,7 @@ OUTSIDE = {
     "future": "results of this process, nothing that is stored",
     "exception": "types of exceptions",
     "outcome": "values in private memory",
+    "periodic": "threads and runs of this process, nothing that is stored",
     "pool": "steps of tasks and workers, which have rows of their own (tests/crash/pool_rows.cpp)",
     "process_pool_executor": "the same",
     "nursery": "processes, nothing that is stored",

@@ -115,6 +115,17 @@ void use_executors() {
     ex.shutdown({.wait = true});
 }
 
+void use_periodic() {
+    using namespace std::chrono_literals;
+    cairn::periodic_worker w{{.strategy = cairn::strategy::fixed_rate}};
+    const auto watcher = w.add(
+        cairn::periodic{1s, {.run_immediately = true}}, [](int) {}, 3);
+    w.add(1s, [] { return cairn::never_again{}; });
+    static_cast<void>(watcher.runs());
+    static_cast<void>(w.pformat({"Name"}));
+    static_cast<void>(w.wait(1s));
+}
+
 }  // namespace
 
 int main() {
@@ -133,5 +144,6 @@ int main() {
     cairn::process p{[] {}};
     p.join();
     use_executors();
+    use_periodic();
     static_cast<void>(cairn::version());
 }

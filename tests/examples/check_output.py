@@ -68,10 +68,47 @@ def futurist_reject():
     require(err == ["cairn::rejected_submission: Current backlog 2 is not allowed to go beyond 2"], err)
 
 
+WATCHER = (
+    r"<Watcher\(metrics=\{'runs': (\d+), 'elapsed': [0-9.e-]+, 'elapsed_waiting': [0-9.e-]+, 'failures': 0, 'successes': (\d+),"
+    r" 'requested_stop': False, 'late': [0-9.e-]+, 'skipped': \d+\}, work=Work\(name='(\w+)'\)\) object at 0x[0-9a-f]+>"
+)
+
+
+def periodic():
+    """One line a second, one of statistics after four, for 6.5 s. On a busy machine runs are late, but none is before its time,
+    none is left out that was due, and the statistics are those of the lines before."""
+    code, out, err = run("6.5")
+    require((code, err) == (0, []), f"{code} {err}")
+    is_tick = [line.startswith("1: ") for line in out]
+    times = [float(line[3:]) for line, it_is in zip(out, is_tick) if it_is]
+    require(1 <= len(times) <= 6, f"{len(times)} runs in 6.5 s, one a second: {out}")
+    require(len(times) == 6 or times[-1] > 5.4, f"a run is missing: {times}")
+    earlier = [0.0] + times
+    require(all(b - a > 0.99 for a, b in zip(earlier, times)), f"runs are less than a second apart: {times}")
+
+    stats = [line for line in out if line.startswith("stats: [")]
+    require(len(stats) == 1, f"not one line of statistics: {out}")
+    watchers = re.findall(WATCHER, stats[0])
+    require([w[2] for w in watchers] == ["every_one", "print_stats", "stop"], stats[0])
+    before = sum(is_tick[: out.index(stats[0])])
+    require(watchers[0][:2] == (str(before), str(before)), f"after {before} runs: {stats[0]}")
+    require(watchers[1][0] == watchers[2][0] == "0", stats[0])
+    require(before <= 4 and (before >= 3 or times[2] > 3.9), f"the statistics are not of the fourth second: {out}")
+
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out if line.startswith("|")]
+    require(rows[0][:2] == ["Name", "Active"] and rows[0][-2:] == ["Late", "Skipped"], rows[0])
+    columns = {name: i for i, name in enumerate(rows[0])}
+    # Name, runs, failures, successes, whether it said never_again.
+    picked = [[row[columns[c]] for c in ("Name", "Runs", "Failures", "Successes", "Stop Requested")] for row in rows[1:3]]
+    count = str(len(times))
+    require(picked == [["every_one", count, "0", count, "False"], ["print_stats", "1", "0", "1", "False"]], f"{picked}")
+
+
 CHECKS = {
     "threads": eight_sums,
     "processes": eight_sums,
     "thread_pool": eight_sums,
+    "periodic": periodic,
     "pool": pool,
     "process_pool": eight_sums,
     "futurist_statistics": futurist_statistics,

@@ -1,0 +1,105 @@
+// periodic_call.hpp - what a periodic_worker calls, and its clock's function: the parts that depend on types.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <cairn/detail/base/deadline.hpp>
+#include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/time_limit.hpp>
+
+namespace cairn::inline CAIRN_ABI {
+
+class never_again;
+
+namespace detail {
+
+class periodic_core;
+class clock_source;
+class manual_time;
+struct periodic_work;
+
+class CAIRN_API periodic_call {
+public:
+    periodic_call(const periodic_call&) = delete;
+    periodic_call& operator=(const periodic_call&) = delete;
+    virtual ~periodic_call();
+    /// True: it has returned never_again.
+    virtual bool run() = 0;
+
+protected:
+    periodic_call() noexcept = default;
+};
+
+template <typename Result>
+bool says_never_again(const Result& result) noexcept {
+    if constexpr (std::is_same_v<Result, never_again>) return true;
+    else if constexpr (std::is_same_v<Result, std::optional<never_again>>) return result.has_value();
+    else return false;
+}
+
+template <typename Fn, typename... Args>
+class periodic_call_of final : public periodic_call {
+public:
+    template <typename OtherFn, typename... OtherArgs>
+    explicit periodic_call_of(OtherFn&& fn, OtherArgs&&... args)
+        : fn_(std::forward<OtherFn>(fn)), args_(std::forward<OtherArgs>(args)...) {}
+
+    bool run() override {
+        using result = std::remove_cvref_t<std::invoke_result_t<Fn&, Args&...>>;
+        if constexpr (std::is_void_v<result>) {
+            std::apply(fn_, args_);
+            return false;
+        } else {
+            return says_never_again<result>(std::apply(fn_, args_));
+        }
+    }
+
+private:
+    Fn fn_;
+    std::tuple<Args...> args_;
+};
+
+/// Null pointers, and what is made from one and says whether it has a target (std::function).
+template <typename Fn>
+bool is_empty_callable(const Fn& fn) noexcept {
+    using function = std::decay_t<Fn>;
+    if constexpr (std::is_function_v<Fn>) return false;
+    else if constexpr (std::is_pointer_v<function> || std::is_member_pointer_v<function>)
+        return fn == nullptr;
+    else if constexpr (std::is_constructible_v<function, std::nullptr_t> &&
+                       std::is_constructible_v<bool, const function&>)
+        return !static_cast<bool>(fn);
+    else return false;
+}
+
+using clock_reader = std::function<steady_time()>;
+
+template <typename Clock, typename Duration>
+steady_time as_steady_time(const std::chrono::time_point<Clock, Duration>& time) {
+    return steady_time(std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()));
+}
+template <typename Rep, typename Period>
+steady_time as_steady_time(const std::chrono::duration<Rep, Period>& time) {
+    return steady_time(std::chrono::duration_cast<std::chrono::nanoseconds>(time));
+}
+
+/// Empty where `now` is.
+template <typename Now>
+clock_reader clock_function(Now&& now) {
+    if (is_empty_callable(now)) return {};
+    return [now = std::decay_t<Now>(std::forward<Now>(now))]() mutable { return as_steady_time(now()); };
+}
+
+CAIRN_API std::shared_ptr<clock_source> source_of(clock_reader now, time_limit look_every);
+
+}  // namespace detail
+
+}  // namespace cairn::inline CAIRN_ABI
