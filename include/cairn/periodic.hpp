@@ -277,7 +277,7 @@ private:
 /// Of periodic_worker; all optional.
 struct periodic_worker_options {
     /// What runs the callables: `.executor = ex`, any one that any_executor takes. It has to take them until the worker has ended, and is not
-    /// shut down by it. Not given: they are called in place, by the thread that start() was called in or start_async() has made.
+    /// shut down by it. Where its workers are processes, callables and arguments are what travels to them (docs/pools.md). Not given: they are called in place, by the thread that start() was called in or start_async() has made.
     std::optional<any_executor> executor = {};
     cairn::strategy strategy = cairn::strategy::last_started;
     /// Called with each exception of a callable, but never_again, by the thread that ran it, before the next run is planned. Not given:
@@ -321,7 +321,8 @@ public:
     /// unless the options say otherwise. Callable and arguments are copied (or moved) once, and passed as lvalues each time; std::ref
     /// passes a reference. The result is ignored, unless it is never_again. May be called while the worker runs, also by a callable.
     ///
-    /// @throws invalid_argument  `fn` is empty: a null pointer, a std::function without a target
+    /// @throws invalid_argument  `fn` is empty: a null pointer, a std::function without a target; it does not travel, and the
+    ///                           executor's workers are processes
     /// @throws invalid_state     the worker was stopped, and not reset; in a forked child
     /// Cost    two allocations, and a wake-up where the worker sleeps
     template <typename Fn, typename... Args>

@@ -17,6 +17,7 @@
 #include "executors/task_access.hpp"
 #include "os/child.hpp"
 #include "os/thread.hpp"
+#include "pool/process_pool.hpp"
 #include "process/bounded_text.hpp"
 #include "process/describe_exception.hpp"
 #include <cairn/detail/executors/call.hpp>
@@ -75,6 +76,24 @@ private:
     std::uint64_t ticket_;
 };
 
+// Of a run by a worker process.
+class remote_end final : public callback {
+public:
+    remote_end(std::shared_ptr<periodic_core> core, work_ptr work, std::uint64_t ticket) noexcept
+        : core_(std::move(core)), work_(std::move(work)), ticket_(ticket) {}
+    void run(future_state& settled) override { core_->end_remote_run(work_, ticket_, settled); }
+    void drop() noexcept override { core_->drop(work_, ticket_); }
+
+private:
+    std::shared_ptr<periodic_core> core_;
+    work_ptr work_;
+    std::uint64_t ticket_;
+};
+
+bool is_process_pool(const any_executor& ex) {
+    return dynamic_cast<const process_pool*>(core_access::share(ex).get()) != nullptr;
+}
+
 }  // namespace
 
 // While its callable is called. Also where that ends the thread.
@@ -86,7 +105,7 @@ public:
     ~attempt() {
         if (is_over_ || !core_.is_of_this_process()) return;
         if (!is_counted_) {
-            core_.count_run(*work_, true, false);
+            core_.count_run(*work_, core_.look(), true, false);
             try {
                 core_.tell_failure(
                     work_, std::make_exception_ptr(
@@ -98,8 +117,8 @@ public:
         }
         core_.end_run(work_, false);
     }
-    void end(bool is_last, const std::exception_ptr& error) {
-        core_.count_run(*work_, error != nullptr, is_last);
+    void end(steady_time finished, bool is_last, const std::exception_ptr& error) {
+        core_.count_run(*work_, finished, error != nullptr, is_last);
         is_counted_ = true;
         if (error != nullptr) core_.tell_failure(work_, error);
         is_over_ = true;
@@ -137,7 +156,8 @@ periodic_core::periodic_core(const periodic_worker_options& options, std::shared
     : exceptions_at_birth_(std::uncaught_exceptions()), strategy_(options.strategy),
       on_failure_(options.on_failure), clock_(std::move(clock)),
       in_place_(options.executor ? nullptr : std::make_unique<synchronous_executor>()),
-      runner_(options.executor ? *options.executor : any_executor(*in_place_)), random_(random_seed(this)) {
+      runner_(options.executor ? *options.executor : any_executor(*in_place_)),
+      uses_processes_(is_process_pool(runner_)), random_(random_seed(this)) {
     look();
 }
 
@@ -151,12 +171,13 @@ void periodic_core::let_go() noexcept {
         lock held(mutex_);
         kept = std::move(self_);
         is_stopped_ = true;
-        is_own = is_own_thread();
+        // The end of a run by a process comes to the settling thread.
+        is_own = is_own_thread() || (uses_processes_ && is_active_ && own_place.is_settling);
         stir();
     }
     if (asks_to_stop) cancel_runs(true);
     if (is_own) {
-        // The loop waits for this run, and then does the rest.
+        // The loop waits for this run, or for what this thread is to tell it, and then does the rest.
         require_joiner();
         const lock held(mutex_);
         is_orphaned_ = true;
@@ -321,7 +342,7 @@ work_ptr periodic_core::take_first(steady_time now) noexcept {
 periodic_core::leftovers periodic_core::release(const work_ptr& work) noexcept {
     leftovers gone;
     work->stage = run_stage::none;
-    gone.pending.swap(work->pending);
+    gone.pending = std::move(work->pending);
     work->is_submitted = false;
     if (work->is_removed) {
         gone.call = std::move(work->call);
@@ -344,6 +365,13 @@ work_ptr periodic_core::add(const periodic& when, std::unique_ptr<periodic_call>
     if (call == nullptr) {
         throw invalid_argument("add " + (given.empty() ? std::string() : "'" + given + "' ") +
                                "to periodic_worker: the callable is empty");
+    }
+    if (uses_processes_ && !call->travels()) {
+        throw invalid_argument(
+            "add " + (given.empty() ? std::string() : "'" + given + "' ") +
+            "to periodic_worker: its executor's workers are processes, and this callable does "
+            "not travel: give a function, or a lambda without captures, and what it needs as "
+            "arguments of element types; or a lambda that submits to the executor, and waits");
     }
     const steady_time now = look();
     const lock held(mutex_);
@@ -378,6 +406,7 @@ void periodic_core::remove(const work_ptr& work) {
 
 void periodic_core::begin(const periodic_start_options& options, const char* operation) {
     require_own_process(operation);
+    if (uses_processes_) require_settling_thread();
     const steady_time now = look();
     const lock held(mutex_);
     if (is_active_) throw invalid_state(std::string(operation) + " periodic_worker: it runs already");
@@ -620,23 +649,24 @@ void periodic_core::end_loop() noexcept {
     join_later(joined_later);
 }
 
-// Those that wait in the executor; those that were started are asked to stop. The future of a task that is being submitted is left
-// alone: the loop, which submits it, comes here at its end.
+// Those that wait in the executor; those that were started are asked to stop. A task that is being submitted is left alone: the
+// loop, which submits it, comes here at its end.
 void periodic_core::cancel_runs(bool also_started) noexcept {
-    std::vector<future<void>> futures;
+    std::vector<state_ptr> tasks;
     try {
         const lock held(mutex_);
         for (const work_ptr& each : works_) {
             const bool waits = each->stage == run_stage::taken && each->is_submitted;
             if (each->pending && (waits || (also_started && each->stage == run_stage::started)))
-                futures.push_back(*each->pending);
+                tasks.push_back(each->pending);
         }
     } catch (const std::bad_alloc&) {
         // Then they are waited for all the same.
     }
-    for (const future<void>& each : futures) {
+    for (const state_ptr& each : tasks) {
         try {
-            each.cancel();
+            // A worker process may have started it.
+            if (also_started || !uses_processes_ || each->stage() == future_stage::pending) each->cancel();
         } catch (const std::exception&) {
             // As above.
         }
@@ -645,17 +675,26 @@ void periodic_core::cancel_runs(bool also_started) noexcept {
 
 // -- runs -----------------------------------------------------------------------------------------------------------
 
+task_ptr periodic_core::make_task(const work_ptr& work, std::uint64_t ticket) {
+    using call = call_state<void, calls::once, one_run>;
+    if (uses_processes_) return work->call->make_remote_task();
+    return task_ptr(new call(std::in_place, one_run(shared_from_this(), work, ticket)));
+}
+
 void periodic_core::submit(const work_ptr& work, std::uint64_t ticket) {
     try {
-        using call = call_state<void, calls::once, one_run>;
-        task_ptr task(new call(std::in_place, one_run(shared_from_this(), work, ticket)));
-        auto pending = future_access::make<void>(state_ptr::sharing(task.get()));
+        std::unique_ptr<callback> told;
+        if (uses_processes_) told = std::make_unique<remote_end>(shared_from_this(), work, ticket);
+        task_ptr task = make_task(work, ticket);
+        const state_ptr pending = state_ptr::sharing(task.get());
         {
             const lock held(mutex_);
-            work->pending.emplace(std::move(pending));
+            work->pending = pending;
         }
         core_access::share(runner_)->submit(std::move(task), nullptr, std::chrono::nanoseconds(0));
         if (!is_of_this_process()) return;
+        // Does not throw: begin() has made the settling thread.
+        if (told != nullptr) pending->call_when_settled(std::move(told));
         const lock held(mutex_);
         if (work->ticket == ticket && work->stage != run_stage::none) work->is_submitted = true;
     } catch (...) {
@@ -721,11 +760,33 @@ void periodic_core::perform(const work_ptr& work, std::uint64_t ticket) {
     } catch (...) {
         error = caught_exception();
     }
-    if (is_of_this_process()) here.end(is_last, error);
+    if (is_of_this_process()) here.end(look(), is_last, error);
 }
 
-void periodic_core::count_run(periodic_work& work, bool is_failure, bool is_last) noexcept {
-    const steady_time finished = look();
+// In the settling thread.
+void periodic_core::end_remote_run(const work_ptr& work, std::uint64_t ticket, future_state& settled) {
+    const auto result = future_access::make<remote_run_report>(state_ptr::sharing(&settled));
+    if (result.cancelled()) return drop(work, ticket);
+    const std::exception_ptr error = result.exception();
+    const remote_run_report report = error == nullptr ? result.result() : remote_run_report{};
+    // When it started is known on the steady clock only, and not of a run that has thrown, or died.
+    const bool is_known = clock_ == nullptr && error == nullptr;
+    const auto at = [](std::int64_t time) { return steady_time(std::chrono::nanoseconds(time)); };
+    const steady_time now = look();
+    {
+        const lock held(mutex_);
+        if (work->ticket != ticket || work->stage != run_stage::taken) return;
+        work->stage = run_stage::started;
+        work->runner = os::own_thread();
+        work->started = is_known ? std::max(work->submitted, at(report.started)) : work->submitted;
+        work->refusals = 0;
+    }
+    attempt here(*this, work);
+    here.end(is_known ? at(report.finished) : now, report.is_last != 0, error);
+}
+
+void periodic_core::count_run(periodic_work& work, steady_time finished, bool is_failure,
+                              bool is_last) noexcept {
     constexpr std::chrono::nanoseconds none{0};
     const lock held(mutex_);
     ++work.runs;

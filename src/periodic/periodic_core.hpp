@@ -67,10 +67,10 @@ struct periodic_work {
         planned;  // when the loop takes it: due, or the next try; none: it is not in the schedule
     steady_time submitted{};
     steady_time started{};
-    pthread_t runner{};                   // while it is started
-    std::optional<future<void>> pending;  // while it is taken or started
-    bool is_submitted = false;            // the executor's submit has returned: the future may be cancelled
-    int refusals = 0;                     // in a row
+    pthread_t runner{};         // while it is started
+    state_ptr pending;          // of its task, while it is taken or started
+    bool is_submitted = false;  // the executor's submit has returned: the task may be cancelled
+    int refusals = 0;           // in a row
 
     std::uint64_t runs = 0;
     std::uint64_t failures = 0;
@@ -112,6 +112,7 @@ public:
     // What runs do (one_run in periodic_core.cpp).
     void perform(const work_ptr& work, std::uint64_t ticket);
     void drop(const work_ptr& work, std::uint64_t ticket) noexcept;
+    void end_remote_run(const work_ptr& work, std::uint64_t ticket, future_state& settled);
 
     [[nodiscard]] bool is_of_this_process() const noexcept { return made_by_ == own_process_mark(); }
 
@@ -125,7 +126,7 @@ private:
 
     // What is destroyed without the lock.
     struct leftovers {
-        std::optional<future<void>> pending;
+        state_ptr pending;
         std::unique_ptr<periodic_call> call;
     };
 
@@ -135,8 +136,9 @@ private:
     void loop();
     void end_loop() noexcept;
     void submit(const work_ptr& work, std::uint64_t ticket);
+    [[nodiscard]] task_ptr make_task(const work_ptr& work, std::uint64_t ticket);
     void not_taken(const work_ptr& work, std::uint64_t ticket, const std::exception_ptr& why) noexcept;
-    void count_run(periodic_work& work, bool is_failure, bool is_last) noexcept;
+    void count_run(periodic_work& work, steady_time finished, bool is_failure, bool is_last) noexcept;
     void end_run(const work_ptr& work, bool is_last) noexcept;
     void tell_failure(const work_ptr& work, const std::exception_ptr& error);
     void drop_calls() noexcept;
@@ -175,6 +177,7 @@ private:
     const std::shared_ptr<clock_source> clock_;  // none: the steady clock
     std::unique_ptr<synchronous_executor> in_place_;
     any_executor runner_;
+    const bool uses_processes_;  // its callables are called by workers of a process pool
 
     std::mutex clock_mutex_;  // outside of mutex_: whoever reads the clock notes what he has read
     mutable std::mutex mutex_;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -19,8 +20,10 @@
 
 #include "support/executors.hpp"
 #include "support/scratch.hpp"
+#include <cairn/manager.hpp>
 #include <cairn/periodic.hpp>
-#include <cairn/process.hpp>
+#include <cairn/pool.hpp>
+#include <cairn/process_pool_executor.hpp>
 #include <cairn/thread_pool_executor.hpp>
 
 namespace periodic_test {
@@ -58,6 +61,27 @@ std::string stderr_of_child(const std::function<void()>& body) {
         text.append(part.data(), static_cast<std::size_t>(got));
     ::close(ends[0]);
     return text;
+}
+
+void append_pid(const cairn::list<long>& to, long most) {
+    if (to.size() == static_cast<std::size_t>(most)) throw cairn::never_again{};
+    to.append(::getpid());
+}
+
+std::optional<cairn::never_again> fail_or_die(const cairn::list<long>& steps) {
+    steps.append(1);
+    switch (steps.size()) {
+        case 1: throw std::out_of_range("from afar");
+        case 2: ::_exit(3);
+        case 3: return std::nullopt;
+        default: return cairn::never_again{};
+    }
+}
+
+void append_slowly(const cairn::list<long>& to) {
+    to.append(1);
+    std::this_thread::sleep_for(50ms);
+    to.append(2);
 }
 
 }  // namespace
@@ -123,6 +147,106 @@ TEST_CASE("in a child that a callable has forked, start returns after the callab
               CHILD_CHECK(::waitpid(child, &status, 0) == child);
               CHILD_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 33);
           }) == 0);
+}
+
+TEST_CASE(
+    "the workers of a process pool call what travels, with handles as arguments, until it says never_again") {
+    const cairn::manager m;
+    const auto pids = m.list<long>("pids");
+    cairn::process_pool_executor ex{1};
+    cairn::periodic_worker w{{.executor = ex}};
+    const auto watcher = w.add(periodic{1ms, {.run_immediately = true}}, append_pid, pids, 4);
+    w.start({.auto_stop_when_empty = true});
+    CHECK(watcher.runs() == 5);
+    CHECK(watcher.successes() == 5);
+    CHECK(watcher.requested_stop());
+    REQUIRE(pids.size() == 4);
+    CHECK(pids.at(0) != ::getpid());
+    CHECK(pids.count(pids.at(0)) == 4);
+    CHECK(watcher.elapsed() > 0s);
+    CHECK(ex.alive());
+    // A lambda without captures, which returns it, in a pool.
+    cairn::pool pool{1};
+    cairn::periodic_worker other{{.executor = pool}};
+    const auto lambda = other.add(
+        periodic{1ms}, [](int) { return cairn::never_again{}; }, 3);
+    other.start({.auto_stop_when_empty = true});
+    CHECK(lambda.successes() == 1);
+}
+
+TEST_CASE("what a worker process throws is told as what it is; one that dies costs that run") {
+    const cairn::manager m;
+    const auto steps = m.list<long>("steps");
+    cairn::process_pool_executor ex{1};
+    std::vector<std::string> told;
+    cairn::periodic_worker w{{.executor = ex, .on_failure = [&](const cairn::periodic_failure& f) {
+                                  CHECK(refuses<cairn::would_deadlock>([&] { w.wait(); }));
+                                  try {
+                                      std::rethrow_exception(f.error);
+                                  } catch (const std::out_of_range& e) {
+                                      told.emplace_back(e.what());
+                                  } catch (const cairn::worker_died& e) {
+                                      told.emplace_back("died by " + std::to_string(e.exitcode()));
+                                  }
+                              }}};
+    const auto watcher = w.add(periodic{1ms}, fail_or_die, steps);
+    w.start({.auto_stop_when_empty = true});
+    CHECK(told == std::vector<std::string>{"from afar", "died by 3"});
+    CHECK(watcher.runs() == 4);
+    CHECK(watcher.failures() == 2);
+}
+
+TEST_CASE("a callable that does not travel is refused where the executor's workers are processes") {
+    cairn::process_pool_executor ex{1};
+    cairn::periodic_worker w{{.executor = ex}};
+    int here = 0;
+    CHECK(refuses<cairn::invalid_argument>([&] { w.add(periodic{1s}, [&here] { ++here; }); }));
+    CHECK(refuses<cairn::invalid_argument>([&] {
+        w.add(
+            periodic{1s}, [](int*) {}, &here);
+    }));
+    CHECK(w.empty());
+    // By the way that is left, it does.
+    cairn::periodic_worker waiting;
+    long sum = 0;
+    waiting.add(periodic{1ms}, [&] {
+        sum += ex.submit([](long n) { return 2 * n; }, 21L).result();
+        waiting.stop();
+    });
+    waiting.start();
+    CHECK(sum == 42);
+}
+
+TEST_CASE("the destructor waits for a run that a worker process is in") {
+    const cairn::manager m;
+    const auto steps = m.list<long>("steps");
+    cairn::process_pool_executor ex{1};
+    {
+        cairn::periodic_worker w{{.executor = ex}};
+        w.add(periodic{1h, {.run_immediately = true}}, append_slowly, steps);
+        w.start_async();
+        REQUIRE(eventually([&] { return steps.size() == 1; }));
+    }
+    CHECK(steps.size() == 2);
+}
+
+TEST_CASE(
+    "a callback of a future that destroys a worker does not wait for a run that a worker process is in") {
+    const cairn::manager m;
+    const auto steps = m.list<long>("steps");
+    cairn::process_pool_executor ex{1};
+    auto w = std::make_unique<cairn::periodic_worker>(cairn::periodic_worker_options{.executor = ex});
+    w->add(periodic{1h, {.run_immediately = true}}, append_slowly, steps);
+    w->start_async();
+    REQUIRE(eventually([&] { return steps.size() == 1; }));
+    cairn::synchronous_executor here;
+    std::atomic<bool> is_gone{false};
+    here.submit([] {}).add_done_callback([&](const cairn::future<void>&) {
+        w.reset();
+        is_gone = true;
+    });
+    CHECK(eventually([&] { return is_gone.load(); }));
+    CHECK(eventually([&] { return steps.size() == 2; }));
 }
 
 TEST_CASE("a process that was stopped for five spacings makes one run of them, and then keeps its rhythm") {
