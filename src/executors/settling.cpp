@@ -61,7 +61,8 @@ public:
     void end() noexcept {
         {
             const std::lock_guard held(mutex_);
-            if (!has_thread_ || own_place.is_settling) return;
+            // In a forked child also by the handler that its parent has registered: once is enough.
+            if (!has_thread_ || own_place.is_settling || is_ending_) return;
             is_ending_ = true;
         }
         news_.notify_one();

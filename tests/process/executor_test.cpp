@@ -225,4 +225,16 @@ TEST_CASE("a task, a callback and a timer may end the program") {
           }) == 6);
 }
 
+TEST_CASE("a forked child with callbacks of its own joins its settling thread once, although its parent has "
+          "one, too") {
+    cairn::synchronous_executor ex;
+    ex.submit([] {}).add_done_callback([](const cairn::future<void>&) {});
+    CHECK(in_exiting_child([] {
+              cairn::synchronous_executor own;
+              door called;
+              own.submit([] {}).add_done_callback([&](const cairn::future<void>&) { called.open(); });
+              CHILD_CHECK(called.pass());
+          }) == 0);
+}
+
 }  // namespace executor_test
