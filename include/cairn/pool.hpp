@@ -117,7 +117,7 @@ private:
 CAIRN_API std::ptrdiff_t chunk_size_for(std::optional<std::ptrdiff_t> given, std::size_t items,
                                         std::size_t workers);
 [[noreturn]] CAIRN_API void throw_endless_map();
-CAIRN_API void check_imap_options(const pool_imap_options& options);
+CAIRN_API void check_imap_options(const char* operation, const pool_imap_options& options);
 /// Has `task` run once all of those are settled, in the settling thread.
 CAIRN_API void run_after_all(const std::vector<future_state*>& all, task_ptr task);
 
@@ -337,7 +337,7 @@ public:
         using function = std::decay_t<Fn>;
         static_assert(require_map<function, Range>());
         using result = detail::remote_mapped<function, Range>;
-        detail::check_imap_options(options);
+        detail::check_imap_options("imap", options);
         return map_results<detail::held_result<result>>(
             std::make_unique<detail::remote_map_source<result, function, Range>>(
                 core_, options.chunk_size, std::forward<Fn>(fn), std::forward<Range>(items)),
@@ -352,7 +352,7 @@ public:
         using function = std::decay_t<Fn>;
         static_assert(require_map<function, Range>());
         using result = detail::remote_mapped<function, Range>;
-        detail::check_imap_options(options);
+        detail::check_imap_options("imap_unordered", options);
         auto source = std::make_shared<detail::remote_source<result, function, Range>>(
             options.chunk_size, std::forward<Fn>(fn), std::forward<Range>(items));
         const std::ptrdiff_t chunks =
@@ -384,6 +384,8 @@ private:
     template <typename Fn, typename Range>
     static constexpr bool require_map() {
         static_assert(detail::require_travelling<Fn, detail::travelling<detail::item_of<Range>>>());
+        static_assert(detail::require_travelling_result<detail::remote_mapped<Fn, Range>>(),
+                      "cairn: a task's result has to be an element type, or void");
         return true;
     }
 
@@ -399,8 +401,6 @@ private:
         using function = std::decay_t<Fn>;
         static_assert(require_map<function, Range>());
         using result = detail::remote_mapped<function, Range>;
-        static_assert(detail::require_travelling_result<result>(),
-                      "cairn: a task's result has to be an element type, or void");
         if constexpr (std::ranges::sized_range<Range>) {
             const auto total = static_cast<std::size_t>(std::ranges::size(items));
             if (count != nullptr) *count = total;

@@ -213,7 +213,7 @@ private:
                     const auto bytes = next_result(frames, *this, results.error);
                     if (!bytes) break;
                     if constexpr (std::is_void_v<R>) results.values.emplace_back();
-                    else results.values.push_back(codec<R>::decode(*bytes));
+                    else results.values.push_back(receive_result<R>(*bytes, part_.delivery));
                 }
                 return results;
             });

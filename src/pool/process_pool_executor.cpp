@@ -175,10 +175,14 @@ void throw_endless_map() {
     throw invalid_argument("map: this range has no end: use imap, which reads it as results are read");
 }
 
-void check_imap_options(const pool_imap_options& options) {
-    static_cast<void>(chunk_size_for(options.chunk_size, 0, 1));
+void check_imap_options(const char* operation, const pool_imap_options& options) {
+    const std::string beginning = std::string(operation) + ": ";
+    if (options.chunk_size < 1) {
+        throw invalid_argument(beginning + ".chunk_size is " + std::to_string(options.chunk_size) +
+                               ", expected 1 or more");
+    }
     if (options.buffer_size < 0) {
-        throw invalid_argument("imap: .buffer_size is " + std::to_string(options.buffer_size) +
+        throw invalid_argument(beginning + ".buffer_size is " + std::to_string(options.buffer_size) +
                                ", expected 1 or more, or 0 for a default");
     }
 }

@@ -23,7 +23,13 @@ NO_DEFAULT = "cairn: a type with CAIRN_FIELDS is read back into an object that w
 KEY_EQUALITY = "cairn: a key needs == or CAIRN_FIELDS"
 KEY_PADDING = "cairn: a key with padding or floating-point members cannot be hashed by its bytes"
 TRAVELS = "cairn: the callable cannot be called with what these arguments are when they arrive"
+CAPTURES = "cairn: a callable with captures does not travel to another process"
+BY_VALUE = "cairn: by_value sends the captures by their bytes: they must be trivially copyable"
+ARGUMENT = "cairn: an argument of a task has to be an element type, or a handle"
+RESULT = "cairn: a task's result has to be an element type, or void"
 CALL = "cairn::process: the callable cannot be called with (decayed copies of) these arguments"
+
+POOLS = "cairn::process_pool_executor ex; cairn::pool pool; std::vector<int> v;"
 
 # Name, the line that uses the library, and the words of the refusal; None: it compiles.
 CASES = [
@@ -86,6 +92,47 @@ CASES = [
      TRAVELS),
     ("nor does map_async", 'cairn::pool(2).map_async(length_of, std::vector<int>{1});', TRAVELS),
     ("nor does starmap", 'cairn::pool(2).starmap(length_of, std::vector<std::pair<int, int>>{{1, 2}});', TRAVELS),
+    ("functions, lambdas, by_value and handles travel to a worker",
+     'int n = 3; cairn::process_pool_executor ex; ex.submit(add, 1, 2); ex.submit([](int x) { return x; }, 1);'
+     'ex.submit(cairn::by_value([n](int x) { return x + n; }), 1);'
+     'ex.submit([](cairn::list<int> l) { l.push_back(1); }, m.list<int>("x"));', None),
+    ("a pool's functions take what travels",
+     'cairn::pool pool; pool.map(negative, std::vector<int>{1}); pool.apply(add, 1, 2); pool.map_async(negative, std::vector<int>{1});'
+     'for (int each : pool.imap(negative, std::vector<int>{1})) static_cast<void>(each);'
+     'static_cast<void>(pool.imap_unordered(negative, std::vector<int>{1}));'
+     'pool.starmap(add, std::vector<std::pair<int, int>>{});', None),
+    *[(f"captures do not travel to a worker: {call}", f"int n = 3; {POOLS} {call};", CAPTURES)
+      for call in [
+          "ex.submit([n] { return n; })",
+          "ex.submit(std::function<int()>([] { return 1; }))",
+          "static_cast<void>(ex.map([n](int x) { return x + n; }, v))",
+          "pool.apply_async([n] { return n; })",
+          "pool.map([n](int x) { return x + n; }, v)",
+          "static_cast<void>(pool.imap([n](int x) { return x + n; }, v))",
+          "static_cast<void>(pool.imap_unordered([n](int x) { return x + n; }, v))",
+          "pool.starmap([n](int x, int y) { return x + y + n; }, std::vector<std::pair<int, int>>{})",
+      ]],
+    ("a string does not travel in by_value", 'std::string s; cairn::process_pool_executor ex; ex.submit(cairn::by_value([s] { return 1; }));', BY_VALUE),
+    ("a pointer is no argument of a task", 'int n = 3; cairn::process_pool_executor ex; ex.submit([](int*) {}, &n);', POINTER),
+    ("a unique_ptr is no argument of a task", 'cairn::process_pool_executor ex; ex.submit([](std::unique_ptr<int>) {}, std::unique_ptr<int>());', NO_CODEC),
+    ("a struct with a pointer is no argument of a task", 'cairn::process_pool_executor ex; ex.submit([](with_pointer) {}, with_pointer{});', POINTER),
+    ("what is no argument is no item of map", 'cairn::pool pool; pool.map([](int*) { return 1; }, std::vector<int*>{});', POINTER),
+    ("what is no argument is no item of an executor's map",
+     'cairn::process_pool_executor ex; static_cast<void>(ex.map([](int*) { return 1; }, std::vector<int*>{}));', POINTER),
+    ("an argument is said to be that", 'int n = 3; cairn::process_pool_executor ex; ex.submit([](int*) {}, &n);', ARGUMENT),
+    ("a worker has nothing that a reference could refer to", 'cairn::process_pool_executor ex; ex.submit([](int& x) { x = 1; }, 3);', TRAVELS),
+    ("a worker calls with what was given", 'cairn::process_pool_executor ex; ex.submit(add, 1);', TRAVELS),
+    *[(f"what is no element is no result of a task: {call}", f"{POOLS} {call};", words)
+      for call, words in [
+          ("ex.submit([]() -> int* { return nullptr; })", RESULT),
+          ("ex.submit([] { return std::string_view(); })", VIEW),
+          ("ex.submit([] { return std::make_unique<int>(1); })", NO_CODEC),
+          ("static_cast<void>(ex.map([](int) -> int* { return nullptr; }, v))", POINTER),
+          ("pool.map([](int) -> int* { return nullptr; }, v)", POINTER),
+          ("static_cast<void>(pool.imap([](int) -> int* { return nullptr; }, v))", RESULT),
+          ("static_cast<void>(pool.imap_unordered([](int) -> int* { return nullptr; }, v))", RESULT),
+      ]],
+    ("a pool has apply_async, and no submit", 'cairn::pool pool; pool.submit(negative, 1);', "deleted"),
 ]
 
 # Parsed once, as a precompiled header; each case is a file that begins with it.
@@ -119,6 +166,8 @@ CAIRN_FIELDS(with_const, name)
 struct without_default { explicit without_default(int) {} std::string name; };
 CAIRN_FIELDS(without_default, name)
 struct dense { int x, y; bool operator==(const dense&) const = default; };
+inline int add(int a, int b) { return a + b; }
+inline int negative(int x) { return -x; }
 struct padded { char x; int y; bool operator==(const padded&) const = default; };
 struct floating { float x; bool operator==(const floating&) const = default; };
 struct with_destructor { ~with_destructor() {} int x = 0; };

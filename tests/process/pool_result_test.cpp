@@ -87,6 +87,21 @@ TEST_CASE("map gives a result of its own for each item") {
     const auto all = pool.map(numbers, counts, {.chunk_size = 5});
     REQUIRE(all.size() == counts.size());
     for (std::size_t i = 0; i < counts.size(); ++i) CHECK(is_right(all[i], counts[i]));
+    std::size_t at = 0;
+    for (const cairn::result<long>& each : pool.imap(numbers, counts, {.chunk_size = 2}))
+        CHECK(is_right(each, counts[at++]));
+    CHECK(at == counts.size());
+    long sum = 0;
+    for (const cairn::result<long>& each : pool.imap_unordered(numbers, counts)) {
+        CHECK(is_right(each, static_cast<long>(each.size())));
+        sum += static_cast<long>(each.size());
+    }
+    CHECK(sum == 21'012);
+    cairn::process_pool_executor ex(1);
+    at = 0;
+    for (const cairn::result<long>& each : ex.map({.chunk_size = 3}, numbers, counts))
+        CHECK(is_right(each, counts[at++]));
+    CHECK(at == counts.size());
 }
 
 TEST_CASE("the second result of a task, one that is thrown away, and one of a task that throws do no harm") {
