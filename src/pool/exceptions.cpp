@@ -219,8 +219,14 @@ encoded_exception::encoded_exception() {
         name = thrown.type_name();
         whole = thrown.text();
     } catch (const std::exception& thrown) {
-        const std::optional<exception_type> own = find_registered(type_name);
-        if (own) extra = own->encode(thrown);
+        std::optional<exception_type> own = find_registered(type_name);
+        try {
+            if (own) extra = own->encode(thrown);
+        } catch (const std::exception&) {
+            // Its codec cannot: type and text arrive.
+            own.reset();
+            type_name.clear();
+        }
         if (const auto* system = dynamic_cast<const std::system_error*>(&thrown)) {
             set_code(system->code());
             // Of a category of the program's own: the code means nothing elsewhere.
