@@ -3,11 +3,16 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -64,6 +69,43 @@ public:
     ~failing() { cairn::detail::os::fault.store(nullptr); }
     failing(const failing&) = delete;
     failing& operator=(const failing&) = delete;
+};
+
+// The process of that name ("": of that number) that makes its n-th call to the system is killed there; one of them, once.
+class dies_at_call {
+public:
+    dies_at_call(const char* name, int n)
+        : killed_(
+              static_cast<std::atomic<int>*>(::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+        REQUIRE(killed_ != MAP_FAILED);
+        now = this;
+        victim_ = name;
+        owner = ::getpid();
+        left = n;
+        cairn::detail::os::fault.store(&decide);
+    }
+    ~dies_at_call() {
+        cairn::detail::os::fault.store(nullptr);
+        now = nullptr;
+        ::munmap(killed_, sizeof *killed_);
+    }
+    dies_at_call(const dies_at_call&) = delete;
+    dies_at_call& operator=(const dies_at_call&) = delete;
+    [[nodiscard]] bool has_happened() const { return *killed_ != 0; }
+
+private:
+    static int decide(const char* /*call*/) noexcept {
+        char name[17] = "";
+        if (*now->victim_ != '\0') ::prctl(PR_GET_NAME, name);
+        if (*now->victim_ != '\0' ? std::strcmp(name, now->victim_) != 0 : ::getpid() != owner) return 0;
+        if (left.fetch_sub(1) == 1 && now->killed_->exchange(1) == 0) ::kill(::getpid(), SIGKILL);
+        return 0;
+    }
+
+    static inline const dies_at_call* now = nullptr;
+    const char* victim_ = "";
+    std::atomic<int>* killed_;  // shared with all children
 };
 
 std::ptrdiff_t open_descriptors() {
@@ -177,6 +219,91 @@ TEST_CASE(
                   cairn::process_pool_executor ex(1);
                   CHILD_CHECK(ex.submit(same, 3L).result(watchdog) == 3);
               }) == 0);
+    }
+}
+
+TEST_CASE(
+    "the owner is killed at any of its calls to the system while it makes a nursery and a pool, and waits: "
+    "nothing is left") {
+    int n = 1;
+    for (bool is_killed = true; is_killed; ++n) {
+        CAPTURE(n);
+        REQUIRE(n < 1000);
+        int how = 0;
+        // Orphans come to this child, so it knows when the last one has gone.
+        const int result = in_child([&] {
+            CHILD_CHECK(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+            const pid_t program = ::fork();
+            if (program == 0) {
+                const dies_at_call here("", n);
+                cairn::start_nursery();
+                {
+                    cairn::process_pool_executor ex(2);
+                    ex.submit(same, 1L).result();
+                    cairn::process_pool_executor own({.max_workers = 1, .initializer = [] {}});
+                    own.submit(same, 1L).result();
+                }
+                ::_exit(0);
+            }
+            const auto until = std::chrono::steady_clock::now() + watchdog;
+            while (std::chrono::steady_clock::now() < until) {
+                int status = 0;
+                const pid_t ended = ::waitpid(-1, &status, WNOHANG);
+                if (ended == program) how = status;
+                if (ended == -1) ::_exit(WIFSIGNALED(how) ? 1 : 0);
+                if (ended == 0) std::this_thread::sleep_for(1ms);
+            }
+            ::_exit(2);
+        });
+        REQUIRE(result != 2);
+        is_killed = result == 1;
+    }
+    MESSAGE(n << " calls");
+    CHECK(n > 20);
+}
+
+TEST_CASE(
+    "the nursery or the guardian is killed at any of its calls to the system: every task settles, and those "
+    "that may be tried again have results") {
+    for (const std::string victim : {"cairn-nursery", "cairn-guardian"}) {
+        CAPTURE(victim);
+        int n = 1;
+        for (bool is_killed = true; is_killed && n < 200; ++n) {
+            CAPTURE(n);
+            std::vector<pid_t> family;
+            const dies_at_call there(victim.c_str(), n);
+            {
+                cairn::process_pool_executor ex({.max_workers = 2, .retries = 1});
+                std::vector<cairn::future<long>> all;
+                try {
+                    for (long i = 0; i < 8; ++i)
+                        all.push_back(ex.submit(
+                            [](long x) {
+                                if (x % 4 == 1 && cairn::this_task::attempt() == 1)
+                                    ::kill(::getpid(), SIGKILL);
+                                return x;
+                            },
+                            i));
+                } catch (const cairn::worker_died&) {}  // the guardian had made nobody
+                long lost = 0;
+                for (std::size_t i = 0; i < all.size(); ++i) {
+                    try {
+                        const long x = all[i].result(watchdog);
+                        CHECK(x == static_cast<long>(i));
+                    } catch (const cairn::worker_died&) {
+                        ++lost;
+                    }
+                }
+                if (victim == "cairn-nursery") CHECK(lost == 0);
+                // Without a nursery nobody replaces workers; with one, the guardian's death costs nothing.
+                if (lost != 0) CHECK_FALSE(ex.alive());
+                family = pool_processes();
+            }
+            is_killed = there.has_happened();
+            CHECK(have_ended(family, watchdog));
+        }
+        MESSAGE(victim << ": " << n << " calls");
+        CHECK(n > 5);
     }
 }
 
