@@ -7,6 +7,8 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -78,24 +80,33 @@ TEST_CASE("workers of pools after start_nursery are copies of the program as it 
           }) == 0);
 }
 
-TEST_CASE("many threads of the program hold locks while workers are replaced: none hangs "
+TEST_CASE("threads of the program allocate, log, fork and hold locks while workers are replaced: none hangs "
           "(gperftools#178, log4cplus PR 364)") {
     CHECK(in_child([] {
               cairn::start_nursery();
               std::atomic<bool> is_over{false};
+              std::FILE* const log = std::fopen("/dev/null", "w");
+              CHILD_CHECK(log != nullptr);
               std::vector<std::thread> threads;
               for (int i = 0; i < 8; ++i) {
-                  threads.emplace_back([&] {
+                  threads.emplace_back([&, i] {
                       while (!is_over) {
                           const std::lock_guard held(lock_of_program);
                           const std::vector<char> some(1000, 'x');
                           static_cast<void>(some);
+                          if (i == 0) std::fprintf(log, "%zu\n", some.size());
+                          if (i != 1) continue;
+                          const pid_t child = ::fork();
+                          if (child == 0) ::_exit(0);
+                          ::waitpid(child, nullptr, 0);
                       }
                   });
               }
               {
                   cairn::process_pool_executor ex({.max_workers = 2, .max_tasks_per_worker = 1});
-                  const int count = has_address_sanitizer || has_thread_sanitizer ? 20 : 200;
+                  const int count = has_address_sanitizer || has_thread_sanitizer ? 20
+                                    : std::getenv("CAIRN_FULL") != nullptr        ? 1000
+                                                                                  : 200;
                   std::vector<cairn::future<int>> all;
                   for (int i = 0; i < count; ++i) {
                       all.push_back(ex.submit(
@@ -110,6 +121,7 @@ TEST_CASE("many threads of the program hold locks while workers are replaced: no
               }
               is_over = true;
               for (std::thread& each : threads) each.join();
+              std::fclose(log);
           }) == 0);
 }
 
