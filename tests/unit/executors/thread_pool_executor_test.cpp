@@ -205,6 +205,37 @@ TEST_CASE("submitting and shutting down at once: what was accepted runs, what wa
     }
 }
 
+TEST_CASE("a task that submits while shutdown waits for it is refused, and holds nobody up (futurist 3.5)") {
+    door hold;
+    cairn::thread_pool_executor ex{2};
+    const auto refused = ex.submit([&] {
+        if (!hold.pass() || !eventually([&] { return !ex.alive(); })) return false;
+        try {
+            static_cast<void>(ex.submit([] {}));
+        } catch (const cairn::invalid_state&) {
+            return true;
+        }
+        return false;
+    });
+    REQUIRE(hold.wait_for_arrivals(1));
+    std::thread other([&] { ex.shutdown(); });
+    hold.open();
+    ex.shutdown();
+    other.join();
+    REQUIRE(refused.done());
+    CHECK(refused.result());
+}
+
+TEST_CASE("an executor whose threads are idle ends at once, and not after a look of theirs (futurist 2.4)") {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 200; ++i) {
+        cairn::thread_pool_executor ex{1};
+        ex.submit([] {}).result();
+        REQUIRE(eventually([&] { return ex.get_num_idle_workers() == 1; }));
+    }
+    CHECK(std::chrono::steady_clock::now() - begin < patiently(20s));  // one second each would be 200
+}
+
 TEST_CASE("terminate cancels what waits, asks what runs to stop, and leaves the executor usable") {
     door started;
     cairn::thread_pool_executor ex{1};
