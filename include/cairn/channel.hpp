@@ -28,7 +28,6 @@
 #include <cairn/detail/base/language.hpp>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,6 +40,7 @@
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/channel_core.hpp>
 #include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/element.hpp>

@@ -22,18 +22,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
@@ -309,7 +308,7 @@ concept dict_of = requires(const D& d, const K& key, const V& value) {
 template <typename K, typename V, typename Predicate>
 std::size_t erase_if(const dict<K, V>& d, Predicate predicate) {
     return d.erase_where(d.next_sequence(), [&](const K& key, const V& value) {
-        return static_cast<bool>(std::invoke(predicate, key, value));
+        return static_cast<bool>(detail::call_with(predicate, key, value));
     });
 }
 

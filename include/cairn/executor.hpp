@@ -10,7 +10,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +21,7 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/executors/call.hpp>
 #include <cairn/detail/executors/executor_core.hpp>
 #include <cairn/detail/executors/map.hpp>

@@ -15,7 +15,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
@@ -31,6 +30,8 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/owner.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/executors/call.hpp>
 #include <cairn/detail/executors/future_state.hpp>
 #include <cairn/detail/executors/local_state.hpp>
@@ -454,7 +455,7 @@ private:
     }
 
     std::vector<future<T>> futures_;
-    std::unique_ptr<detail::multi_wait> wait_;  // goes first
+    detail::owner<detail::multi_wait, detail::drop_multi_wait> wait_;  // goes first
     detail::steady_time deadline_;
     std::optional<future<T>> current_;
 };

@@ -35,6 +35,7 @@
 #include <sys/types.h>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/owner.hpp>
 #include <cairn/segment.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -281,7 +282,10 @@ public:
 
 private:
     struct state;
-    std::unique_ptr<state> state_;
+    struct drop_state {
+        void operator()(state* dropped) const noexcept;
+    };
+    detail::owner<state, drop_state> state_;
 };
 
 // ---- tidying up --------------------------------------------------------------------------------------------------------

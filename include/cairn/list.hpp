@@ -18,19 +18,17 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <iosfwd>
 #include <iterator>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/codec/equal.hpp>
 #include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/element.hpp>
@@ -336,7 +334,8 @@ concept list_of = requires(const L& l, const T& value, std::size_t i) {
 /// Cost    moves the elements behind the first one that is removed, once, while others wait
 template <typename T, typename Predicate>
 std::size_t erase_if(const list<T>& l, Predicate predicate) {
-    return l.erase_where([&](const T& value) { return static_cast<bool>(std::invoke(predicate, value)); });
+    return l.erase_where(
+        [&](const T& value) { return static_cast<bool>(detail::call_with(predicate, value)); });
 }
 
 }  // namespace cairn::inline CAIRN_ABI

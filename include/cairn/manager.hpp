@@ -20,7 +20,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -33,6 +32,7 @@
 #include <vector>
 
 #include <cairn/channel.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/list.hpp>

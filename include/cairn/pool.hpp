@@ -15,7 +15,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -24,13 +23,13 @@
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/process_pool_executor.hpp>
 
 namespace cairn::inline CAIRN_ABI {

@@ -13,9 +13,7 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <iosfwd>
-#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -25,6 +23,8 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/owner.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/process/task.hpp>
 #include <cairn/error.hpp>
 
@@ -121,7 +121,7 @@ public:
     ~process();
 
     /// Whether this object owns a child, running or ended; all functions but this one and << throw invalid_state if not.
-    [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+    [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(state_); }
 
     /// Waits until the child has ended; returns at once when it has. May be called again.
     ///
@@ -214,7 +214,7 @@ private:
     detail::process_state& own_child(const char* operation) const;
     void end() noexcept;
 
-    std::unique_ptr<detail::process_state, detail::drop_process_state> state_;
+    detail::owner<detail::process_state, detail::drop_process_state> state_;
 };
 
 }  // namespace cairn::inline CAIRN_ABI

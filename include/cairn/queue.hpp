@@ -25,11 +25,11 @@
 #include <cairn/detail/base/language.hpp>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/basic_queue.hpp>
 #include <cairn/detail/containers/fifo_order.hpp>
 #include <cairn/detail/containers/lifo_order.hpp>

@@ -4,7 +4,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -12,6 +11,7 @@
 #include <sys/types.h>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 
 namespace cairn::inline CAIRN_ABI {

@@ -18,18 +18,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/detail/containers/user_transaction.hpp>
@@ -313,7 +312,8 @@ concept set_of = requires(const S& s, const T& value) {
 /// @throws whatever predicate throws; what was removed before stays so. Needs no memory in the segment.
 template <typename T, typename Predicate>
 std::size_t erase_if(const set<T>& s, Predicate predicate) {
-    return s.erase_where([&](const T& value) { return static_cast<bool>(std::invoke(predicate, value)); });
+    return s.erase_where(
+        [&](const T& value) { return static_cast<bool>(detail::call_with(predicate, value)); });
 }
 
 }  // namespace cairn::inline CAIRN_ABI

@@ -32,19 +32,18 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/dict.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -292,7 +291,7 @@ private:
 template <typename K, typename V, typename Predicate>
 std::size_t erase_if(const sharded_dict<K, V>& d, Predicate predicate) {
     const auto matches = [&](const K& key, const V& value) {
-        return static_cast<bool>(std::invoke(predicate, key, value));
+        return static_cast<bool>(detail::call_with(predicate, key, value));
     };
     const sharded_dict<K, V> keep = d;  // the predicate may let go of the last handle
     const std::vector<std::uint64_t> ends = keep.ends();

@@ -4,7 +4,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -15,6 +14,7 @@
 #include <sys/types.h>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 
 namespace cairn::inline CAIRN_ABI {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -18,23 +19,42 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 class multi_wait::entry final : public waiter {
 public:
-    void begin(multi_wait& of, std::uint32_t index) noexcept {
+    void begin(arrivals& of, std::uint32_t index) noexcept {
         of_ = &of;
         index_ = index;
     }
-    // The last store is what the waiting thread looks at: it may be gone after that, and the wake-up meets an address only.
-    void settled() noexcept override {
-        std::uint32_t* const place =
-            of_->order_.get() + __atomic_fetch_add(&of_->arrived_, 1, __ATOMIC_RELAXED);
-        // release: the settled state
-        __atomic_store_n(place, index_ + 1, __ATOMIC_RELEASE);
-        os::futex_wake_private(place, 1);
-    }
+    void settled() noexcept override;
 
 private:
-    multi_wait* of_ = nullptr;
+    arrivals* of_ = nullptr;
     std::uint32_t index_ = 0;
 };
+
+/// Who waits, one for each of distinct_, and in which order they were settled.
+struct multi_wait::arrivals {
+    explicit arrivals(std::size_t count)
+        : entries(std::make_unique<entry[]>(count)), order(std::make_unique<std::uint32_t[]>(count)) {}
+
+    std::unique_ptr<entry[]> entries;
+    std::unique_ptr<std::uint32_t[]> order;  // 1 + index into distinct_, 0: not yet; futexes
+    std::uint32_t arrived = 0;               // atomically: places of order that are taken
+};
+
+void multi_wait::drop_arrivals::operator()(arrivals* dropped) const noexcept {
+    delete dropped;
+}
+
+void drop_multi_wait::operator()(multi_wait* dropped) const noexcept {
+    delete dropped;
+}
+
+// The last store is what the waiting thread looks at: it may be gone after that, and the wake-up meets an address only.
+void multi_wait::entry::settled() noexcept {
+    std::uint32_t* const place = of_->order.get() + __atomic_fetch_add(&of_->arrived, 1, __ATOMIC_RELAXED);
+    // release: the settled state
+    __atomic_store_n(place, index_ + 1, __ATOMIC_RELEASE);
+    os::futex_wake_private(place, 1);
+}
 
 multi_wait::multi_wait(std::vector<future_state*> states) : states_(std::move(states)) {
     std::vector<std::size_t> sorted(states_.size());
@@ -46,23 +66,23 @@ multi_wait::multi_wait(std::vector<future_state*> states) : states_(std::move(st
         if (i == 0 || states_[sorted[i]] != states_[sorted[i - 1]]) distinct_.push_back(sorted[i]);
     std::sort(distinct_.begin(), distinct_.end());
 
-    entries_ = std::make_unique<entry[]>(distinct_.size());
-    order_ = std::make_unique<std::uint32_t[]>(distinct_.size());
+    arrivals_ = owner<arrivals, drop_arrivals>(new arrivals(distinct_.size()));
+    entry* const entries = arrivals_->entries.get();
     std::size_t begun = 0;
     try {
         for (; begun < distinct_.size(); ++begun) {
-            entries_[begun].begin(*this, static_cast<std::uint32_t>(begun));
-            if (!states_[distinct_[begun]]->watch(entries_[begun])) entries_[begun].settled();
+            entries[begun].begin(*arrivals_, static_cast<std::uint32_t>(begun));
+            if (!states_[distinct_[begun]]->watch(entries[begun])) entries[begun].settled();
         }
     } catch (...) {
-        while (begun-- > 0) states_[distinct_[begun]]->stop_watching(entries_[begun]);
+        while (begun-- > 0) states_[distinct_[begun]]->stop_watching(entries[begun]);
         throw;
     }
 }
 
 multi_wait::~multi_wait() {
     for (std::size_t i = 0; i < distinct_.size(); ++i)
-        if (states_[distinct_[i]] != nullptr) states_[distinct_[i]]->stop_watching(entries_[i]);
+        if (states_[distinct_[i]] != nullptr) states_[distinct_[i]]->stop_watching(arrivals_->entries[i]);
 }
 
 void multi_wait::refuse_deadlock(bool needs_all) const {
@@ -77,7 +97,7 @@ void multi_wait::refuse_deadlock(bool needs_all) const {
 }
 
 bool multi_wait::wait_for_next(steady_time deadline) {
-    std::uint32_t* const place = order_.get() + told_;
+    std::uint32_t* const place = arrivals_->order.get() + told_;
     // acquire: pairs with settled()
     const auto is_there = [place] { return __atomic_load_n(place, __ATOMIC_ACQUIRE) != 0; };
     if (is_there()) return true;
@@ -101,7 +121,7 @@ bool multi_wait::wait_for_next(steady_time deadline) {
 
 std::size_t multi_wait::next(steady_time deadline) {
     if (left() == 0 || !wait_for_next(deadline)) return no_index;
-    const std::size_t at = distinct_[__atomic_load_n(&order_[told_++], __ATOMIC_ACQUIRE) - 1];
+    const std::size_t at = distinct_[__atomic_load_n(&arrivals_->order[told_++], __ATOMIC_ACQUIRE) - 1];
     states_[at] = nullptr;  // may go from now on
     return at;
 }

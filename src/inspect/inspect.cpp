@@ -210,8 +210,12 @@ bool add_parts(object_facts& facts, const source& from, const root_slot& whole, 
 
 }  // namespace
 
-inspection::inspection(const segment_location& where) : state_(std::make_unique<state>()) {
+inspection::inspection(const segment_location& where) : state_(new state) {
     state_->from = open_source(where);
+}
+
+void inspection::drop_state::operator()(state* dropped) const noexcept {
+    delete dropped;
 }
 
 inspection::inspection(inspection&&) noexcept = default;

@@ -16,6 +16,7 @@
 
 #include "os/fault.hpp"
 #include "os/futex.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 

@@ -41,12 +41,13 @@ process::~process() {
 
 void process::start(const process_options& options, detail::process_task task) {
     std::string name = options.name.empty() ? detail::next_process_name() : options.name;
-    state_.reset(new detail::process_state(std::move(name), options.daemon));
+    state_ = detail::owner<detail::process_state, detail::drop_process_state>(
+        new detail::process_state(std::move(name), options.daemon));
     state_->start(task);
 }
 
 void process::end() noexcept {
-    if (state_ == nullptr) return;
+    if (!state_) return;
     if (state_->creator() == detail::os::own_pid()) {
         try {
             if (state_->is_daemon()) {
@@ -62,7 +63,7 @@ void process::end() noexcept {
 }
 
 detail::process_state& process::state(const char* operation) const {
-    if (state_ == nullptr) {
+    if (!state_) {
         throw invalid_state(std::string(operation) +
                             " process: this object owns none (moved from, or never started)");
     }
@@ -128,7 +129,7 @@ int process::sentinel() const {
 }
 
 std::ostream& operator<<(std::ostream& out, const process& p) {
-    if (p.state_ == nullptr) return out << "<process none>";
+    if (!p.state_) return out << "<process none>";
     out << "<process '" << p.name() << "' pid=" << p.pid();
     if (p.state_->creator() != detail::os::own_pid()) return out << " of pid " << p.state_->creator() << '>';
     const auto code = p.exitcode();

@@ -7,6 +7,7 @@
 
 #include "segment/internals.hpp"
 #include "segment/segment_guard.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

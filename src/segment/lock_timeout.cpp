@@ -8,6 +8,7 @@
 #include "os/probe.hpp"
 #include "segment/internals.hpp"
 #include "segment/participants.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

@@ -2,6 +2,7 @@
 #include "cairn/detail/segment/segment.hpp"
 
 #include <cstring>
+#include <memory>
 #include <system_error>
 
 #include "segment/backing.hpp"
@@ -13,9 +14,10 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-segment::segment() : internals_(std::make_unique<segment_internals>()) {}
+segment::segment() : internals_(new segment_internals) {}
 
 segment::~segment() {
+    const std::unique_ptr<segment_internals> ended(internals_);
     // The program may have closed it, and have opened something else under its number.
     os::unique_fd& own = internals_->descriptor;
     if (!own.valid()) return;
@@ -25,11 +27,11 @@ segment::~segment() {
 }
 
 bool segment::try_add_reference() noexcept {
-    std::uint64_t count = references_.load(std::memory_order_relaxed);
+    std::uint64_t count = load_word(references_);
     while (count != 0) {
         // acquire: pairs with the release in drop_reference(); relaxed on failure: tried again
-        if (references_.compare_exchange_weak(count, count + 1, std::memory_order_acquire,
-                                              std::memory_order_relaxed))
+        if (__atomic_compare_exchange_n(&references_, &count, count + 1, true, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
             return true;
     }
     return false;
@@ -37,7 +39,7 @@ bool segment::try_add_reference() noexcept {
 
 void segment::drop_reference() noexcept {
     // acq_rel: the last owner sees everything the others did before they let go
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (__atomic_fetch_sub(&references_, 1, __ATOMIC_ACQ_REL) != 1) return;
     if (is_raw_child()) {
         // It takes itself for its parent, whose participant and name these are, and whose threads may hold the registry's lock. What
         // it was refused goes.
@@ -77,7 +79,7 @@ void segment_access::set_name(segment& s, std::string name, bool anonymous) {
 }
 
 void segment_access::set_participant(segment& s, std::uint64_t number) noexcept {
-    s.participant_number_.store(number, std::memory_order_relaxed);
+    store_word(s.participant_number_, number);
 }
 
 void segment_access::forbid_writing(segment& s, const char* why) noexcept {
@@ -86,7 +88,7 @@ void segment_access::forbid_writing(segment& s, const char* why) noexcept {
 }
 
 std::uint64_t segment_access::reference_count(const segment& s) noexcept {
-    return s.references_.load(std::memory_order_relaxed);
+    return load_word(s.references_);
 }
 
 void throw_not_writable(const segment& s, const std::string& operation) {

@@ -3,6 +3,7 @@
 
 #include "segment/directory.hpp"
 #include "segment/lock_timeout.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 #include <cairn/error.hpp>
 

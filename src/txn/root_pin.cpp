@@ -10,6 +10,7 @@
 #include "os/processors.hpp"
 #include "segment/lock_timeout.hpp"
 #include "segment/participants.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

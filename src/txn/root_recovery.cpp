@@ -17,6 +17,7 @@
 #include "txn/operation.hpp"
 #include "txn/root_state.hpp"
 #include <cairn/detail/base/check.hpp>
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

@@ -12,6 +12,7 @@
 #include "segment/trimming.hpp"
 #include "txn/root_state.hpp"
 #include <cairn/detail/base/check.hpp>
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

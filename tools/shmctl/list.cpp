@@ -1,6 +1,7 @@
 // list.cpp - ls: the segments there are, or the objects of some of them.
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <cstdio>
 
 #include "targets.hpp"
 #include "verbs.hpp"

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -23,6 +24,7 @@
 #include "os/room_for_locks.hpp"
 #include "os/unique_fd.hpp"
 #include "support/scratch.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/os/robust_mutex.hpp>
 #include <cairn/manager.hpp>
 

@@ -6,10 +6,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <type_traits>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 

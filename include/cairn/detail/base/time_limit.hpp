@@ -2,9 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
-
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 

@@ -8,7 +8,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,7 +45,7 @@ CAIRN_INLINE void store_word(T& to, std::type_identity_t<T> value) noexcept {
 /// Keeps the compiler from moving stores across: after a death the kernel shows the next owner of the lock every
 /// store that the dead one had made in program order, so the hardware needs no fence for recovery's sake.
 CAIRN_INLINE void order_stores() noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /// Copies from private memory into shared memory. `to` is aligned to 8 unless `bytes` is less than 8, then to the

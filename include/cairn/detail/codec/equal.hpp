@@ -9,7 +9,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
@@ -17,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/codec/shapes.hpp>
 #include <cairn/fields.hpp>
 

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string_view>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 

@@ -6,19 +6,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
 #include <optional>
-#include <ranges>
 #include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/decoding.hpp>
 #include <cairn/detail/containers/early_copy.hpp>
 #include <cairn/detail/containers/item_lease.hpp>

@@ -13,7 +13,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -24,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 

@@ -14,7 +14,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -24,6 +23,7 @@
 
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/base/hash.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/detail/txn/reading.hpp>

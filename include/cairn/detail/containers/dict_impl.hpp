@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <deque>
 #include <variant>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/dict.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -254,9 +254,9 @@ void dict<K, V>::update_encoded(const encoded_key& wanted, Fn&& fn) const try {
     V value = record == nullptr ? V{} : decode_value(in(), record);
     if constexpr (std::is_convertible_v<std::invoke_result_t<Fn, V&>, V> &&
                   !std::is_void_v<std::invoke_result_t<Fn, V&>>) {
-        value = std::invoke(std::forward<Fn>(fn), value);
+        value = detail::call_with(std::forward<Fn>(fn), value);
     } else {
-        std::invoke(std::forward<Fn>(fn), value);
+        detail::call_with(std::forward<Fn>(fn), value);
     }
     const encoded_value bytes(value);
     if (record != nullptr) change.replace(record, bytes.bytes());
@@ -413,7 +413,7 @@ template <typename Fn>
     requires std::invocable<Fn, const K&, const V&>
 void dict<K, V>::for_each(Fn fn) const try {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
-        for (const auto& [key, value] : snapshot()) std::invoke(fn, key, value);
+        for (const auto& [key, value] : snapshot()) detail::call_with(fn, key, value);
         return;
     }
     const detail::segment_ptr keep = this->hold();
@@ -428,7 +428,7 @@ void dict<K, V>::for_each(Fn fn) const try {
         if (torn || detail::copy_record(*keep, shape, record, copy) == detail::read_result::torn)
             detail::throw_damaged(*keep, tx.slot());
         detail::dict_decoder<K, V>(copy).next(
-            [&](K&& key, V&& value) { std::invoke(fn, std::as_const(key), std::as_const(value)); });
+            [&](K&& key, V&& value) { detail::call_with(fn, std::as_const(key), std::as_const(value)); });
         tx.require_own();
     }
 }

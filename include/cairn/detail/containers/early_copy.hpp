@@ -10,7 +10,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <new>
 
@@ -40,7 +39,7 @@ public:
         if (at == nullptr) return;
         blob_slot item;
         copy_out_fixed<sizeof item>(&item, at);
-        std::atomic_thread_fence(std::memory_order_acquire);  // the slot is read before head once more
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);  // the slot is read before head once more
         if (is_at_head(node) && is_large(item)) copy(s, item);
     }
     /// Under the lock: whether it is worth while to give it back for a look. Once: then somebody else was faster.

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstring>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include <cairn/codec.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/detail/txn/reading.hpp>
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <iterator>
 #include <limits>
-#include <numeric>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/list.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -600,9 +600,9 @@ void list<T>::update(size_type index, Fn&& fn) const try {
     T value = decode_element(in(), element);
     if constexpr (std::is_convertible_v<std::invoke_result_t<Fn, T&>, T> &&
                   !std::is_void_v<std::invoke_result_t<Fn, T&>>) {
-        value = std::invoke(std::forward<Fn>(fn), value);
+        value = detail::call_with(std::forward<Fn>(fn), value);
     } else {
-        std::invoke(std::forward<Fn>(fn), value);
+        detail::call_with(std::forward<Fn>(fn), value);
     }
     const detail::encoded<T> bytes(value);
     store_element(tx, n, element, bytes);
@@ -647,7 +647,7 @@ void list<T>::sort(Compare compare) const try {
     if (n.size < 2) return;
     const std::vector<T> values = decode_all(tx, n);
     std::vector<std::size_t> order(values.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return compare(values[a], values[b]); });
     // The elements as they are stored, blobs by their slots: only places change.
@@ -682,7 +682,7 @@ template <typename Fn>
 void list<T>::for_each(Fn fn) const try {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
         const std::vector<T> all = snapshot();
-        for (const auto& value : all) std::invoke(fn, value);  // of bool it is no reference
+        for (const auto& value : all) detail::call_with(fn, value);  // of bool it is no reference
         return;
     }
     const detail::segment_ptr keep = this->hold();
@@ -690,7 +690,7 @@ void list<T>::for_each(Fn fn) const try {
     detail::list_node& n = sound_node(tx);
     for (std::uint64_t i = 0; i < n.size; ++i) {
         const T value = decode_element(tx.in(), detail::element_at(tx, n, i));  // fn may destroy this handle
-        std::invoke(fn, value);
+        detail::call_with(fn, value);
         tx.require_own();
     }
 }

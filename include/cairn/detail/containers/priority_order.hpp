@@ -5,13 +5,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/fifo_order.hpp>
 #include <cairn/detail/containers/queue_lists.hpp>
 

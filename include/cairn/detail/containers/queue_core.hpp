@@ -12,12 +12,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
 
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/detail/containers/queue_layout.hpp>
 #include <cairn/detail/txn/events.hpp>
@@ -124,7 +124,7 @@ CAIRN_INLINE std::byte* next_queue_slot(root_transaction& tx, queue_node& node, 
         throw_damaged(tx.in(), tx.slot());
     tx.log_if_joined(slot, stride);
     // Who reads these bytes in place of a taken item's sees the version that has moved on since.
-    std::atomic_thread_fence(std::memory_order_release);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     return slot;
 }
 

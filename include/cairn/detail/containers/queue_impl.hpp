@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
-
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/basic_queue.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

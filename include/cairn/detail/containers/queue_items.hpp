@@ -7,10 +7,10 @@
 
 #include <cstddef>
 #include <cstring>
-#include <ranges>
 #include <span>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/element.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
 

@@ -18,11 +18,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/words.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 

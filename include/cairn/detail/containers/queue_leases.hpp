@@ -11,9 +11,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <deque>
-#include <functional>
 #include <unordered_set>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/set.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -303,7 +302,7 @@ template <typename Fn>
     requires std::invocable<Fn, const T&>
 void set<T>::for_each(Fn fn) const try {
     if (!in().is_writable()) {  // no lock to hold: a snapshot is as good
-        for (const T& value : snapshot()) std::invoke(fn, value);
+        for (const T& value : snapshot()) detail::call_with(fn, value);
         return;
     }
     const detail::segment_ptr keep = this->hold();
@@ -317,7 +316,8 @@ void set<T>::for_each(Fn fn) const try {
         if (!torn && record == nullptr) return;
         if (torn || detail::copy_record(*keep, shape, record, copy) == detail::read_result::torn)
             detail::throw_damaged(*keep, tx.slot());
-        detail::dict_decoder<T, void>(copy).next([&](T&& value) { std::invoke(fn, std::as_const(value)); });
+        detail::dict_decoder<T, void>(copy).next(
+            [&](T&& value) { detail::call_with(fn, std::as_const(value)); });
         tx.require_own();
     }
 }

@@ -7,11 +7,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <functional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -48,14 +48,14 @@ std::invoke_result_t<Fn, Handle&> call_in_transaction(const Handle& self, segmen
     Handle handle = self;
     user_transaction all(s, slot, generation);
     if constexpr (std::is_void_v<result_type>) {
-        std::invoke(std::forward<Fn>(fn), handle);
+        call_with(std::forward<Fn>(fn), handle);
         all.commit();
     } else if constexpr (std::is_reference_v<result_type>) {
-        auto&& result = std::invoke(std::forward<Fn>(fn), handle);
+        auto&& result = call_with(std::forward<Fn>(fn), handle);
         all.commit();
         return static_cast<result_type>(result);
     } else {
-        result_type result = std::invoke(std::forward<Fn>(fn), handle);
+        result_type result = call_with(std::forward<Fn>(fn), handle);
         all.commit();
         return result;
     }

@@ -9,13 +9,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <stop_token>
 #include <utility>
 
 #include <cairn/detail/base/deadline.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/txn/events.hpp>

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
@@ -16,6 +15,7 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/executors/local_state.hpp>
 #include <cairn/task.hpp>
 

@@ -8,11 +8,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -24,6 +22,7 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 #include <cairn/detail/executors/one_pass.hpp>
 #include <cairn/error.hpp>

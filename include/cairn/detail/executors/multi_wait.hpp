@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <vector>
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/owner.hpp>
 #include <cairn/detail/executors/future_state.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -35,14 +35,20 @@ public:
 
 private:
     class entry;
+    struct arrivals;
+    struct CAIRN_API drop_arrivals {
+        void operator()(arrivals* dropped) const noexcept;
+    };
     bool wait_for_next(steady_time deadline);
 
     std::vector<future_state*> states_;  // null: told
     std::vector<std::size_t> distinct_;
-    std::unique_ptr<entry[]> entries_;        // one for each of distinct_
-    std::unique_ptr<std::uint32_t[]> order_;  // 1 + index into distinct_, 0: not yet; futexes
-    std::uint32_t arrived_ = 0;               // atomically: places of order_ that are taken
+    owner<arrivals, drop_arrivals> arrivals_;
     std::size_t told_ = 0;
+};
+
+struct CAIRN_API drop_multi_wait {
+    void operator()(multi_wait* dropped) const noexcept;
 };
 
 [[noreturn]] CAIRN_API void throw_unfinished(std::size_t left, std::size_t all);

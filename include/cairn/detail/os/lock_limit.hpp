@@ -14,12 +14,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <stop_token>
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

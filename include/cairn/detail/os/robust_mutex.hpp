@@ -28,10 +28,11 @@
 
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/base/words.hpp>
-#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/os/thread_state.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
+
+struct lock_limit;  // os/lock_limit.hpp
 
 /// The word, and the links where the kernel looks for them: futex_offset before the entry of the list.
 ///

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +22,7 @@
 
 #include <cairn/codec.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/executors/call.hpp>
 #include <cairn/detail/executors/remote_run.hpp>
 #include <cairn/outcome.hpp>
@@ -43,7 +43,7 @@ struct by_value {
     template <typename... Args>
         requires std::is_invocable_v<const Fn&, Args...>
     decltype(auto) operator()(Args&&... args) const {
-        return std::invoke(fn, std::forward<Args>(args)...);
+        return detail::call_with(fn, std::forward<Args>(args)...);
     }
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -32,7 +33,7 @@ private:
     static void run(void* self) {
         // The result, if any, is ignored: an exit code is said with exit().
         std::apply(
-            [](auto&&... parts) { static_cast<void>(std::invoke(std::forward<decltype(parts)>(parts)...)); },
+            [](auto&&... parts) { static_cast<void>(call_with(std::forward<decltype(parts)>(parts)...)); },
             std::move(static_cast<bound_call*>(self)->parts_));
     }
 

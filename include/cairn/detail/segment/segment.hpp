@@ -8,9 +8,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -77,9 +75,7 @@ public:
     [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
 
     /// This process's number among the participants; 0 in a read-only process.
-    [[nodiscard]] std::uint64_t participant_number() const noexcept {
-        return participant_number_.load(std::memory_order_relaxed);
-    }
+    [[nodiscard]] std::uint64_t participant_number() const noexcept { return load_word(participant_number_); }
 
     /// What the calling thread locks with. It has gone through require_usable_thread().
     [[nodiscard]] CAIRN_INLINE thread_token own_token() const noexcept {
@@ -89,7 +85,7 @@ public:
     [[nodiscard]] segment_internals& internals() const noexcept { return *internals_; }
 
     // Reference counting, by segment_ptr.
-    void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void add_reference() noexcept { __atomic_fetch_add(&references_, 1, __ATOMIC_RELAXED); }
     [[nodiscard]] bool try_add_reference() noexcept;
     void drop_reference() noexcept;
 
@@ -104,10 +100,11 @@ private:
     std::uint64_t data_offset_ = 0;
     bool writable_ = true;
     bool anonymous_ = false;
-    std::atomic<std::uint64_t> references_{1};
-    std::atomic<std::uint64_t> participant_number_{0};
+    // Both atomic; not of std::atomic, whose header alone is a tenth of what list.hpp takes to compile.
+    std::uint64_t references_ = 1;
+    std::uint64_t participant_number_ = 0;
     std::string name_;
-    std::unique_ptr<segment_internals> internals_;
+    segment_internals* internals_ = nullptr;  // owned
     segment_header header_{};
 };
 

@@ -13,9 +13,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {

@@ -9,7 +9,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include <cairn/detail/txn/root_transaction.hpp>
@@ -48,7 +47,7 @@ public:
     [[nodiscard]] CAIRN_INLINE bool may_look() const noexcept { return may_look_; }
     /// True when what was copied since is whole.
     [[nodiscard]] CAIRN_INLINE bool is_whole() const noexcept {
-        std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the second look
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);  // the copy comes before the second look
         return load_word(slot_.version) == version_;
     }
 

@@ -28,7 +28,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -216,8 +215,7 @@ public:
     /// stores is a death of the lock's owner, whose recovery moves the version, too.
     template <std::size_t Bytes>
     CAIRN_INLINE void overwrite(void* word, const void* value) noexcept {
-        std::atomic_thread_fence(
-            std::memory_order_release);  // who sees this element sees the versions before it, too
+        __atomic_thread_fence(__ATOMIC_RELEASE);  // who sees this element sees the versions before it, too
         copy_in_fixed<Bytes>(word, value);
         // release: who sees this version sees the element
         __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
@@ -308,7 +306,7 @@ CAIRN_INLINE void root_transaction::begin_change() {
     changing_ = true;
     store_word(slot_.version, load_word(slot_.version) | 1);
     // release: a reader that sees any later store sees, after its acquire fence, the odd version, too
-    std::atomic_thread_fence(std::memory_order_release);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 template <word T>
@@ -360,7 +358,7 @@ CAIRN_INLINE void root_transaction::publish(T& to, std::type_identity_t<T> value
     if (head_ != 0) [[unlikely]] {
         // Part of a larger transaction: undone with the rest. release: who sees the value before the commit, as a hint, sees
         // what it publishes, too
-        std::atomic_thread_fence(std::memory_order_release);
+        __atomic_thread_fence(__ATOMIC_RELEASE);
         store(to, value);
         return;
     }
@@ -377,8 +375,7 @@ CAIRN_INLINE void root_transaction::overwrite(std::uint64_t& to, std::uint64_t v
         commit();
         return;
     }
-    std::atomic_thread_fence(
-        std::memory_order_release);  // who sees this word sees the versions before it, too
+    __atomic_thread_fence(__ATOMIC_RELEASE);  // who sees this word sees the versions before it, too
     store_word(to, value);
     // release: who sees this version sees the word
     __atomic_store_n(&slot_.version, load_word(slot_.version) + 2, __ATOMIC_RELEASE);
