@@ -37,6 +37,17 @@ inline std::string name_of_process(pid_t pid) {
     return name;
 }
 
+/// What ps shows as its command line; arguments have spaces between them.
+inline std::string title_of(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+    std::string text;
+    std::getline(file, text, '\xff');  // it may go away meanwhile
+    while (!text.empty() && text.back() == '\0') text.pop_back();
+    for (char& c : text)
+        if (c == '\0') c = ' ';
+    return text;
+}
+
 /// Neither gone nor a zombie.
 inline bool is_running(pid_t pid) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
