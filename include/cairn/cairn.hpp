@@ -26,6 +26,8 @@
 #include <cairn/repr.hpp>
 #include <cairn/result.hpp>
 #include <cairn/segment.hpp>
+#include <cairn/service.hpp>
+#include <cairn/service_manager.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
 #include <cairn/task.hpp>

@@ -41,6 +41,8 @@ OUTSIDE = {
     "process": "processes, nothing that is stored",
     "repr": "text",
     "segment": "options",
+    "service": "processes, nothing that is stored",
+    "service_manager": "processes, nothing that is stored",
     "version": "numbers",
 }
 

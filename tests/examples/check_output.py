@@ -3,7 +3,11 @@
 
 usage: check_output.py NAME PROGRAM
 """
+import os
+import pathlib
 import re
+import select
+import signal
 import subprocess
 import sys
 
@@ -102,6 +106,80 @@ def periodic():
     picked = [[row[columns[c]] for c in ("Name", "Runs", "Failures", "Successes", "Stop Requested")] for row in rows[1:3]]
     count = str(len(times))
     require(picked == [["every_one", count, "0", count, "False"], ["print_stats", "1", "0", "1", "False"]], f"{picked}")
+class Running:
+    """A program that runs until it is told to end; killed when a check fails. Its workers end with it."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen([program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def line(self):
+        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        require(ready, "prints nothing")
+        return os.read(self.process.stdout.fileno(), 4096).decode()
+
+    def lines(self, count):
+        text = ""
+        while text.count("\n") < count:
+            text += self.line()
+        return text.splitlines()
+
+    def workers(self, title):
+        """Their pids, by worker id."""
+        found = {}
+        waiting = [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            try:
+                waiting += map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                text = pathlib.Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0")
+            except OSError:
+                continue
+            matched = re.fullmatch(rf"{name}: {title} worker\((\d)\)", text)
+            if matched:
+                found[int(matched[1])] = pid
+        return found
+
+    def end(self, signal_number):
+        self.process.send_signal(signal_number)
+        return self.process.wait(60)
+
+
+def printer_service():
+    with Running() as running:
+        require(set(running.lines(4)) == {"Doing stuff"}, "prints other things")
+        workers = running.workers("printer")
+        require(sorted(workers) == [0, 1], f"not two workers: {workers}")
+        os.kill(workers[0], signal.SIGKILL)
+        require(set(running.lines(4)) == {"Doing stuff"}, "prints other things")
+        after = running.workers("printer")
+        require(after[0] != workers[0] and after[1] == workers[1], f"not replaced: {workers} {after}")
+        require(running.end(signal.SIGTERM) == 0, "does not end well")
+        require(running.workers("printer") == {}, "leaves workers")
+
+
+def producer_printer():
+    line = re.compile(r"I am Worker: ([01]) PID: (\d+) and I print (\d+)( again)?")
+    with Running() as running:
+        printed = []
+        deaths = 0
+        while deaths < 2 or not set(range(5)) <= set(printed):
+            for text in running.lines(1):
+                found = line.fullmatch(text)
+                require(found, f"prints {text}")
+                workers = running.workers("printer")
+                # None is lost, and none printed twice without saying so.
+                if not found[4]:
+                    printed.append(int(found[3]))
+                if deaths < 2 and int(found[1]) in workers:
+                    os.kill(workers[int(found[1])], signal.SIGKILL)
+                    deaths += 1
+        require(len(set(printed)) == len(printed), f"an item twice: {printed}")
+        require(running.end(signal.SIGTERM) == 0, "does not end well")
 
 
 CHECKS = {
@@ -111,6 +189,8 @@ CHECKS = {
     "periodic": periodic,
     "pool": pool,
     "process_pool": eight_sums,
+    "printer_service": printer_service,
+    "producer_printer": producer_printer,
     "futurist_statistics": futurist_statistics,
     "futurist_reject": futurist_reject,
 }

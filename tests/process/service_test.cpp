@@ -1,0 +1,1010 @@
+// service_test.cpp - services: starting, dying, ending; who is told what, where.
+//
+// What cotyledon's programs were seen to do is the specification, where they are not broken.
+//
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "support/managed.hpp"
+#include "support/sanitizers.hpp"
+#include "support/scratch.hpp"
+#include <cairn/cairn.hpp>
+
+namespace service_test {
+
+using namespace cairn_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+void say(const std::string& text) {
+    const std::string line = text + "\n";
+    static_cast<void>(::write(1, line.data(), line.size()));
+}
+
+// Says what happens to it, and waits until it is told to end.
+struct printer : cairn::service {
+    static constexpr auto name = "printer";
+    printer() { say("made " + who()); }
+    void run() override {
+        say("run " + who());
+        while (!shutdown_) std::this_thread::sleep_for(1ms);
+    }
+    void terminate() override {
+        say("terminate " + who());
+        shutdown_ = true;
+        wait_for_run();
+    }
+    [[nodiscard]] std::string who() const {
+        return service::name() + std::to_string(worker_id()) + " " + std::to_string(pid());
+    }
+
+protected:
+    std::atomic<bool> shutdown_{false};
+};
+
+// It does nothing, and ends at once.
+struct idle : cairn::service {};
+
+struct heavy : cairn::service {
+    static constexpr auto name = "heavy";
+    void terminate() override { std::this_thread::sleep_for(300s); }
+};
+
+struct thrower : cairn::service {
+    static constexpr auto name = "thrower";
+    void run() override { throw std::runtime_error("no paper"); }
+};
+
+struct exits : cairn::service {
+    static constexpr auto name = "exits";
+    explicit exits(int code) : code_(code) {}
+    void run() override {
+        say("exits");
+        std::atexit([] { say("handler of the service"); });
+        std::exit(code_);
+    }
+    int code_;
+};
+
+struct slow : printer {
+    static constexpr auto name = "slow";
+    slow() {
+        say("constructing");
+        std::this_thread::sleep_for(300ms);
+    }
+    void terminate() override {
+        say("terminate slow");
+        wait_for_run();
+    }
+};
+
+struct never_up : cairn::service {
+    static constexpr bool says_ready = true;
+    void run() override {
+        say("runs");
+        for (;;) ::pause();
+    }
+};
+
+struct slow_start : cairn::service {
+    static constexpr bool says_ready = true;
+    void run() override {
+        std::this_thread::sleep_for(300ms);
+        say("up");
+        ready();
+    }
+};
+
+struct nameless : cairn::service {
+    static constexpr auto name = "";
+};
+
+std::string number(pid_t pid) {
+    return std::to_string(pid);
+}
+
+}  // namespace
+
+TEST_CASE("workers have the titles, names and numbers that are promised, and are the manager's to end") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    const pid_t first = m.worker("printer", 0);
+    const pid_t second = m.worker("printer", 1);
+    REQUIRE(first != 0);
+    REQUIRE(second != 0);
+    CHECK(m.says("run printer0 " + number(first)));
+    CHECK(m.says("run printer1 " + number(second)));
+    const std::string title = title_of(first);
+    const std::string program = title.substr(0, title.find(':'));
+    CHECK(title == program + ": printer worker(0)");
+    CHECK(m.comes_true([&] { return title_of(m.pid()).starts_with(program + ": master process ["); }));
+    CHECK(title_of(m.pid()).find(program + ": master process [" + title_of(::getpid())) == 0);
+    CHECK(name_of_process(first) == "printer(0)");
+    CHECK(::getpgid(first) == ::getpgid(m.pid()));
+    const std::vector<pid_t> all = m.everybody();
+    CHECK(all.size() == 4);
+    CHECK(m.end() == 0);
+    CHECK(m.count("terminate printer0 " + number(first)) == 1);
+    CHECK(m.count("terminate printer1 " + number(second)) == 1);
+    CHECK(m.count("made") == 2);
+    CHECK(have_ended(all, patiently(20s)));
+}
+
+TEST_CASE("a worker that is killed is replaced, with its number and title; the others do not notice") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    const pid_t first = m.worker("printer", 0);
+    const pid_t second = m.worker("printer", 1);
+    for (pid_t victim = first, round = 0; round < 3; ++round) {
+        send(victim, SIGKILL);
+        const pid_t next = m.worker("printer", 0, victim);
+        REQUIRE(next != 0);
+        CHECK(m.says("run printer0 " + number(next)));
+        CHECK(m.says("printer(0) [" + number(victim) + "] killed by signal 9"));
+        victim = next;
+    }
+    CHECK(m.worker("printer", 1) == second);
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("a worker that is told to end by itself ends gracefully, and is replaced") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    const pid_t second = m.worker("printer", 1);
+    CHECK(m.says("run printer1"));
+    send(second, SIGTERM);
+    CHECK(m.worker("printer", 1, second) != 0);
+    CHECK(m.count("terminate printer1 " + number(second)) == 1);
+    CHECK(m.count("Caught SIGTERM signal, graceful exiting of service printer(1) [" + number(second) + "]") ==
+          1);
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("SIGINT is graceful, unlike cotyledon's; a second signal kills, and the exit code is 1") {
+    {
+        managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+        CHECK(m.says("run printer", 2));
+        m.signal(SIGINT);
+        CHECK(m.join() == 0);
+        CHECK(m.count("terminate printer") == 2);
+    }
+    for (const int second : {SIGTERM, SIGINT, SIGALRM}) {
+        managed m([](cairn::service_manager& sm) {
+            sm.add<heavy>(2);
+            sm.add<printer>(1);
+        });
+        CHECK(m.says("run printer"));
+        const std::vector<pid_t> all = m.everybody();
+        m.signal(SIGTERM);
+        CHECK(m.says("terminate printer"));
+        // What comes within 50 ms is the same request, from a terminal say.
+        std::this_thread::sleep_for(200ms);
+        m.signal(second);
+        CHECK(m.join() == 1);
+        CHECK(have_ended(all, patiently(20s)));
+    }
+}
+
+TEST_CASE("SIGTERM to all processes, as systemd sends it, has no worker started again, and each told once") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(3); });
+    CHECK(m.says("run printer", 3));
+    std::vector<pid_t> all = m.everybody();
+    const std::vector<pid_t> family = all;
+    all.push_back(m.pid());
+    for (const pid_t each : all) send(each, SIGSTOP);
+    for (const pid_t each : all) send(each, SIGTERM);
+    for (const pid_t each : all) send(each, SIGCONT);
+    CHECK(m.join() == 0);
+    CHECK(have_ended(family, patiently(20s)));
+    CHECK(m.count("made") == 3);
+    CHECK(m.count("terminate printer") == 3);
+}
+
+TEST_CASE("nobody reads stderr any more: what the manager says there ends nobody") {
+    managed m([]() -> int {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) return 1;
+        ::dup2(ends[1], 2);
+        ::close(ends[0]);
+        cairn::service_manager sm;
+        sm.add<printer>(1);
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int, int code) {
+            say("dead " + std::to_string(code));
+            throw std::runtime_error("said on stderr");
+        }});
+        return sm.run();
+    });
+    CHECK(m.says("run printer"));
+    send(m.worker("printer", 0), SIGTERM);  // says so, too
+    CHECK(m.says("dead 0"));
+    CHECK(m.says("run printer", 2));
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("SIGALRM ends the manager at once with 1, and a worker, too, which is replaced") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(1); });
+    CHECK(m.says("run printer"));
+    const pid_t first = m.worker("printer", 0);
+    send(first, SIGALRM);
+    CHECK(m.says("printer(0) [" + number(first) + "] exited with status 1"));
+    CHECK(m.worker("printer", 0, first) != 0);
+    m.signal(SIGALRM);
+    CHECK(m.join() == 1);
+    CHECK(m.count("terminate") == 0);
+}
+
+TEST_CASE("SIGINT and SIGQUIT to the group end no worker; the manager decides") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    CHECK(m.says("run printer", 2));
+    const pid_t first = m.worker("printer", 0);
+    send(first, SIGINT);
+    send(first, SIGQUIT);
+    const pid_t second = m.worker("printer", 1);
+    send(second, SIGKILL);
+    CHECK(m.worker("printer", 1, second) != 0);
+    CHECK(m.worker("printer", 0) == first);
+    CHECK(m.end() == 0);
+    CHECK(m.count("made printer0") == 1);
+}
+
+TEST_CASE(
+    "the manager is killed: workers are told to end, and none is left, although others hold its pipes") {
+    int pipe_of_program[2];
+    REQUIRE(::pipe(pipe_of_program) == 0);
+    managed m([](cairn::service_manager& sm) {
+        sm.add<printer>(2);
+        sm.add<idle>(1);
+    });
+    CHECK(m.says("run printer", 2));
+    CHECK(m.comes_true([&] { return m.everybody().size() == 5; }));
+    const std::vector<pid_t> all = m.everybody();
+    const pid_t helper = ::fork();  // has all descriptors of this process
+    if (helper == 0) {
+        for (;;) ::pause();
+    }
+    m.signal(SIGKILL);
+    CHECK(have_ended(all, patiently(20s)));
+    CHECK(m.join() == -SIGKILL);
+    CHECK(m.count("terminate printer") == 2);
+    CHECK(m.count("Parent process has died unexpectedly, graceful exiting of service printer(0)") <= 1);
+    CHECK(m.count("made") == 2);  // none was replaced (uwsgi#1339)
+    send(helper, SIGKILL);
+    ::waitpid(helper, nullptr, 0);
+    ::close(pipe_of_program[0]);
+    ::close(pipe_of_program[1]);
+}
+
+TEST_CASE("manager, guardian and nursery are killed together: the workers see to their own end") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    CHECK(m.says("run printer", 2));
+    const std::vector<pid_t> all = m.everybody();
+    const pid_t guardian = find_descendant(m.pid(), "cairn-guardian");
+    const pid_t nursery = find_descendant(m.pid(), "cairn-nursery");
+    for (const pid_t each : {m.pid(), guardian, nursery}) send(each, SIGSTOP);
+    for (const pid_t each : {m.pid(), guardian, nursery}) send(each, SIGKILL);
+    CHECK(have_ended(all, patiently(20s)));
+    CHECK(m.join() == -SIGKILL);
+    CHECK(m.count("terminate printer") == 2);
+}
+
+TEST_CASE("terminate() that takes longer than the timeout: exit code 1 for the worker, 0 for the manager") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<heavy>({.graceful_shutdown_timeout = 1s});
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int id, int code) {
+            say("dead " + std::to_string(id) + " " + std::to_string(code));
+        }});
+    });
+    const pid_t worker = m.worker("heavy", 0);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(m.end() == 0);
+    CHECK(std::chrono::steady_clock::now() - begin >= 1s);
+    CHECK(m.count("Graceful shutdown timeout (1) exceeded, exiting heavy(0) [" + number(worker) + "] now.") ==
+          1);
+    CHECK(m.count("dead 0 1\n") == 1);
+}
+
+TEST_CASE("a worker that is stopped, and so cannot end by itself, is killed after the timeout") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>({.graceful_shutdown_timeout = 100ms}); });
+    CHECK(m.says("run printer"));
+    send(m.worker("printer", 0), SIGSTOP);
+    CHECK(m.end() == 0);
+    CHECK(m.count("does not end in time, killed") == 1);
+}
+
+TEST_CASE("run() that throws is exit code 2; its back-off delays no other service, and no shutdown") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<thrower>({.backoff = {100s, 100s}});
+        sm.add<printer>(1);
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int id, int code) {
+            say("dead " + std::to_string(id) + " " + std::to_string(code));
+        }});
+    });
+    CHECK(m.says("run() ended by std::runtime_error: no paper", 2));  // the first restart is at once
+    CHECK(m.says("exited with status 2", 2));
+    CHECK(m.says("run printer0"));
+    const pid_t victim = m.worker("printer", 0);
+    send(victim, SIGKILL);
+    CHECK(m.worker("printer", 0, victim) != 0);
+    CHECK(m.end() == 0);
+    CHECK(m.count("dead 0 2\n") == 2);
+    CHECK(m.count("no paper") == 2);
+}
+
+TEST_CASE("hooks are called in their processes, in order; one that throws stops nothing") {
+    static pid_t manager = 0;
+    managed m([]() -> int {
+        manager = ::getpid();
+        cairn::service_manager sm;
+        const cairn::service_id id = sm.add<printer>(1);
+        const auto where = [] {
+            return ::getpid() == manager ? std::string(" in manager") : std::string(" in worker");
+        };
+        sm.register_hooks({.on_terminate = [=] { say("hook terminate" + where()); },
+                           .on_reload = [=] { say("hook reload" + where()); },
+                           .on_new_worker =
+                               [=](cairn::service_id of, int worker, cairn::service& s) {
+                                   say("hook new " + std::to_string(worker) +
+                                       (of == id ? " same " : " other ") + s.name() + where());
+                                   throw std::runtime_error("hook");
+                               },
+                           .on_dead_worker =
+                               [=](cairn::service_id of, int worker, int code) {
+                                   say("hook dead " + std::to_string(worker) +
+                                       (of == id ? " same " : " other ") + std::to_string(code) + where());
+                                   throw 5;
+                               },
+                           .on_ready = [=] { say("hook ready" + where()); }});
+        sm.register_hooks(
+            {.on_new_worker = [=](cairn::service_id, int, cairn::service&) { say("second new"); },
+             .on_dead_worker = [=](cairn::service_id, int, int) { say("second dead"); }});
+        return sm.run();
+    });
+    CHECK(m.says("hook ready in manager"));
+    CHECK(m.count("hook new 0 same printer in worker") == 1);
+    CHECK(m.says("run printer"));
+    const pid_t first = m.worker("printer", 0);
+    send(first, SIGKILL);
+    CHECK(m.says("hook dead 0 same -9 in manager"));
+    CHECK(m.says("second dead"));
+    CHECK(m.says("run printer", 2));
+    CHECK(m.count("second new") == 2);
+    m.signal(SIGHUP);
+    CHECK(m.says("hook reload in manager"));
+    CHECK(m.says("terminate printer"));
+    CHECK(m.says("second dead", 2));
+    CHECK(m.end() == 0);
+    CHECK(m.count("hook terminate in manager") == 1);
+    CHECK(m.count("hook ready") == 1);
+    CHECK(m.count("on_new_worker hook ended by std::runtime_error: hook") == 3);
+    CHECK(m.count("on_dead_worker hook ended by") == 3);
+    CHECK(m.output().find("hook new") < m.output().find("second new"));
+}
+
+TEST_CASE("the number of workers changes at once, up and down, from any thread; surplus ones are told to end "
+          "and stay away") {
+    int orders[2];
+    REQUIRE(::pipe(orders) == 0);
+    managed m([&]() -> int {
+        ::close(orders[1]);
+        static cairn::service_manager sm;
+        static const cairn::service_id id = sm.add<printer>(2);
+        const int from = orders[0];
+        static std::thread thread;
+        sm.register_hooks({.on_dead_worker =
+                               [](cairn::service_id, int worker, int code) {
+                                   say("dead " + std::to_string(worker) + " " + std::to_string(code));
+                               },
+                           .on_ready =
+                               [from] {
+                                   thread = std::thread([from] {
+                                       char digit = 0;
+                                       while (::read(from, &digit, 1) == 1) sm.reconfigure(id, digit - '0');
+                                   });
+                               }});
+        const int code = sm.run();
+        thread.join();
+        return code;
+    });
+    ::close(orders[0]);
+    const auto order = [&](char digit) { return ::write(orders[1], &digit, 1) == 1; };
+    const auto has = [&](std::size_t count) {
+        return m.comes_true([&] { return m.titled(")").size() == count; });
+    };
+    CHECK(m.says("run printer", 2));
+    const pid_t first = m.worker("printer", 0);
+    CHECK(order('4'));
+    CHECK(m.says("run printer", 4));
+    CHECK(has(4));
+    CHECK(order('1'));
+    CHECK(m.says("dead 1 0"));
+    CHECK(m.says("dead 2 0"));
+    CHECK(m.says("dead 3 0"));
+    CHECK(has(1));
+    CHECK(m.worker("printer", 0) == first);
+    CHECK(m.count("terminate printer") == 3);
+    // No surplus one comes back when one dies.
+    send(first, SIGKILL);
+    CHECK(m.worker("printer", 0, first) != 0);
+    CHECK(has(1));
+    CHECK(order('3'));
+    CHECK(has(3));
+    CHECK(m.says("run printer2", 2));
+    CHECK(order('0'));
+    CHECK(has(0));
+    CHECK(is_running(m.pid()));
+    CHECK(order('1'));
+    CHECK(has(1));
+    ::close(orders[1]);
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE(
+    "exit() in a service is its end with that code: its own handlers run, those of the program do not") {
+    managed m([]() -> int {
+        std::atexit([] { say("handler of the program"); });
+        cairn::service_manager sm;
+        sm.add<exits>({.restart = cairn::restart::temporary}, 3);
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int id, int code) {
+            say("dead " + std::to_string(id) + " " + std::to_string(code));
+        }});
+        return sm.run();
+    });
+    CHECK(m.join() == 0);  // nothing is left to be run
+    CHECK(m.count("dead 0 3\n") == 1);
+    CHECK(m.count("handler of the service") == 1);
+    CHECK(m.count("handler of the program") == 0);
+}
+
+TEST_CASE("permanent, transient and temporary services: which ends have another worker started") {
+    using cairn::restart;
+    const auto starts = [](restart policy, int code, int wanted) {
+        managed m([=](cairn::service_manager& sm) {
+            sm.add<exits>({.restart = policy, .backoff = {1ms, 2ms}}, code);
+            sm.add<printer>(1);
+        });
+        if (wanted > 1) CHECK(m.says("exits\n", wanted));
+        else CHECK(m.says("exits\n"));
+        CHECK(m.says("run printer"));
+        const pid_t victim = m.worker("printer", 0);
+        send(victim, SIGKILL);
+        CHECK(m.worker("printer", 0, victim) != 0);
+        CHECK(m.end() == 0);
+        const int count = m.count("exits\n");
+        if (wanted == 1) CHECK(count == 1);
+        else CHECK(count >= wanted);
+    };
+    starts(restart::permanent, 0, 4);
+    starts(restart::permanent, 1, 4);
+    starts(restart::transient, 0, 1);
+    starts(restart::transient, 1, 4);
+    starts(restart::temporary, 0, 1);
+    starts(restart::temporary, 1, 1);
+}
+
+TEST_CASE("run() that returns: the worker stays, or ends where that starts no other one") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<idle>({.restart = cairn::restart::transient});
+        sm.add<idle>({.restart = cairn::restart::temporary});
+    });
+    CHECK(m.join() == 0);
+    managed stays([](cairn::service_manager& sm) {
+        sm.add<idle>(1);
+        sm.register_hooks({.on_ready = [] { say("ready"); }});
+    });
+    CHECK(stays.says("ready"));
+    const pid_t worker = stays.worker("idle", 0);  // named by its class
+    CHECK(stays.end() == 0);
+    CHECK(stays.count("[" + number(worker) + "]") == 0);
+}
+
+TEST_CASE("a service that restarts too often is given up; the others go on") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<thrower>({.max_restarts = 2, .within = 1000s, .backoff = {1ms, 1ms}});
+        sm.add<printer>(1);
+    });
+    CHECK(m.says("service thrower is given up: more than 2 restarts"));
+    CHECK(m.count("no paper") == 3);
+    CHECK(m.says("run printer"));
+    const pid_t victim = m.worker("printer", 0);
+    send(victim, SIGKILL);
+    CHECK(m.worker("printer", 0, victim) != 0);
+    CHECK(m.end() == 0);
+    CHECK(m.count("no paper") == 3);
+    // Where none is left, the manager ends.
+    managed alone([](cairn::service_manager& sm) { sm.add<thrower>({.max_restarts = 0, .within = 1000s}); });
+    CHECK(alone.join() == 1);
+    CHECK(alone.count("no paper") == 1);
+}
+
+TEST_CASE("what a worker leaves behind is killed with it: grandchildren, with setsid or without "
+          "(supervisor#1101)") {
+    struct leaver : cairn::service {
+        static void leave(bool in_session) {
+            const pid_t child = ::fork();
+            if (child != 0) return;
+            if (in_session) ::setsid();
+            if (::fork() == 0) {
+                say("left " + std::to_string(::getpid()) + " ");
+                for (;;) ::pause();
+            }
+            for (;;) ::pause();
+        }
+        void run() override {
+            leave(true);
+            leave(false);
+            say("worker " + std::to_string(pid()) + " ");
+        }
+    };
+    managed m([](cairn::service_manager& sm) { sm.add<leaver>(1); });
+    CHECK(m.says("left", 2));
+    CHECK(m.says("worker"));
+    const auto those = [&](const std::string& said) {
+        std::vector<pid_t> all;
+        std::istringstream text(m.output());
+        for (std::string word; text >> word;)
+            if (word == said && text >> word) all.push_back(std::stoi(word));
+        return all;
+    };
+    const std::vector<pid_t> first = those("left");
+    REQUIRE(first.size() == 2);
+    send(those("worker").front(), SIGKILL);  // the others have its title
+    CHECK(have_ended(first, patiently(20s)));
+    CHECK(m.says("left", 4));
+    const std::vector<pid_t> all = m.everybody();
+    CHECK(m.end() == 0);
+    CHECK(have_ended(all, patiently(20s)));
+    CHECK(have_ended(those("left"), patiently(20s)));
+}
+
+TEST_CASE(
+    "the nursery is killed: no worker notices, and dead ones are still replaced, with their exit codes") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<printer>(2);
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int id, int code) {
+            say("dead " + std::to_string(id) + " " + std::to_string(code));
+        }});
+    });
+    CHECK(m.says("run printer", 2));
+    const pid_t first = m.worker("printer", 0);
+    const pid_t second = m.worker("printer", 1);
+    send(find_descendant(m.pid(), "cairn-nursery"), SIGKILL);
+    CHECK(m.says("the nursery was killed; its guardian goes on"));
+    send(second, SIGALRM);
+    CHECK(m.says("dead 1 1"));
+    CHECK(m.worker("printer", 1, second) != 0);
+    CHECK(m.worker("printer", 0) == first);
+    const std::vector<pid_t> all = m.everybody();
+    CHECK(m.end() == 0);
+    CHECK(m.count("made printer0") == 1);
+    CHECK(have_ended(all, patiently(20s)));
+}
+
+TEST_CASE("the guardian is killed: the nursery goes on alone; both are killed: so are the workers, and run() "
+          "says 1") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    CHECK(m.says("run printer", 2));
+    const pid_t nursery = find_descendant(m.pid(), "cairn-nursery");
+    const pid_t first = m.worker("printer", 0);
+    send(find_descendant(m.pid(), "cairn-guardian"), SIGKILL);
+    CHECK(m.says("the guardian of the services was killed"));
+    send(first, SIGKILL);
+    CHECK(m.says("run printer0", 2));
+    // They are nobody's descendants now.
+    std::vector<pid_t> workers;
+    std::istringstream text(m.output());
+    for (std::string word; text >> word;)
+        if (word == "run" && text >> word && text >> word) workers.push_back(std::stoi(word));
+    CHECK(workers.size() == 3);
+    send(nursery, SIGKILL);
+    CHECK(m.join() == 1);
+    CHECK(have_ended(workers, patiently(20s)));
+    CHECK(m.count("guardian and nursery of the services were killed") == 1);
+}
+
+TEST_CASE("nursery or guardian are killed at any moment of the start: all is started, or all is ended; "
+          "nothing is left") {
+    const int tries = has_address_sanitizer || has_thread_sanitizer ? 10 : 60;
+    for (int i = 0; i < tries; ++i) {
+        CAPTURE(i);
+        const bool is_nursery = i % 2 == 0;
+        managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+        pid_t victim = 0;
+        REQUIRE(m.comes_true([&] {
+            victim = find_descendant(m.pid(), is_nursery ? "cairn-nursery" : "cairn-guardian");
+            return victim != 0;
+        }));
+        std::this_thread::sleep_for(i * 20us);
+        send(victim, SIGKILL);
+        if (is_nursery) {
+            REQUIRE(m.comes_true([&] { return m.worker("printer", 0) != 0 && m.worker("printer", 1) != 0; }));
+            const std::vector<pid_t> all = m.everybody();
+            REQUIRE(m.end() == 0);
+            REQUIRE(have_ended(all, patiently(20s)));
+        } else {
+            // With it, before it has made the nursery: 1. The workers are not below the manager any more.
+            m.signal(SIGTERM);
+            const int code = m.join();
+            CHECK((code == 0 || code == 1));
+        }
+        std::vector<pid_t> workers;
+        std::istringstream text(m.output());
+        for (std::string word; text >> word;)
+            if (word == "made" && text >> word && text >> word) workers.push_back(std::stoi(word));
+        REQUIRE(have_ended(workers, patiently(20s)));
+    }
+}
+
+TEST_CASE("the guardian is killed: the manager ends its services as ever") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    CHECK(m.says("run printer", 2));
+    const std::vector<pid_t> all = m.everybody();
+    send(find_descendant(m.pid(), "cairn-guardian"), SIGKILL);
+    CHECK(m.says("the guardian of the services was killed"));
+    CHECK(m.end() == 0);
+    CHECK(m.count("terminate printer") == 2);
+    CHECK(have_ended(all, patiently(20s)));
+}
+
+TEST_CASE("workers are replaced while the manager is stopped, or a hook does not return") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<printer>(1);
+        sm.register_hooks({.on_ready = [] {
+            say("ready");
+            for (;;) ::pause();
+        }});
+    });
+    CHECK(m.says("ready"));
+    pid_t worker = m.worker("printer", 0);
+    send(worker, SIGKILL);
+    const pid_t next = m.worker("printer", 0, worker);
+    CHECK(next != 0);
+    send(m.pid(), SIGSTOP);
+    send(next, SIGKILL);
+    CHECK(m.worker("printer", 0, next) != 0);
+    send(m.pid(), SIGCONT);
+    // The first signal waits for the hook, the second for nobody.
+    m.signal(SIGTERM);
+    std::this_thread::sleep_for(200ms);
+    m.signal(SIGTERM);
+    const std::vector<pid_t> all = m.everybody();
+    CHECK(m.join() == 1);
+    CHECK(have_ended(all, patiently(20s)));
+}
+
+TEST_CASE("on_terminate hooks that do not return hold the end up no longer than the timeout") {
+    managed m(
+        [](cairn::service_manager& sm) {
+            sm.add<printer>(1);
+            sm.register_hooks({.on_terminate = [] {
+                for (;;) ::pause();
+            }});
+        },
+        {.graceful_shutdown_timeout = 100ms});
+    CHECK(m.says("run printer"));
+    CHECK(m.end() == 1);
+}
+
+TEST_CASE(
+    "SIGTERM at any moment of the start ends everything at once, with 0 (cotyledon#23, gunicorn#1910)") {
+    const int tries = has_address_sanitizer || has_thread_sanitizer ? 30 : 200;
+    for (int i = 0; i < tries; ++i) {
+        CAPTURE(i);
+        managed m([]() -> int {
+            // What comes before run() waits for it.
+            sigset_t these;
+            ::sigemptyset(&these);
+            ::sigaddset(&these, SIGTERM);
+            ::pthread_sigmask(SIG_BLOCK, &these, nullptr);
+            say("about to run");
+            cairn::service_manager sm;
+            sm.add<printer>(2);
+            return sm.run();
+        });
+        REQUIRE(m.says("about to run"));
+        std::this_thread::sleep_for(i * 100us);
+        const std::vector<pid_t> all = m.everybody();
+        m.signal(SIGTERM);
+        REQUIRE(m.join() == 0);
+        REQUIRE(have_ended(all, patiently(20s)));
+        CHECK(m.count("killed") == 0);
+    }
+}
+
+TEST_CASE("SIGTERM to a worker right after its fork is not lost, and its exit code is 0") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<printer>({.backoff = {1ms, 1ms}});
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int, int code) {
+            say("dead " + std::to_string(code) + ".");
+        }});
+    });
+    pid_t worker = 0;
+    const pid_t nursery = [&] {
+        pid_t found = 0;
+        static_cast<void>(
+            m.comes_true([&] { return (found = find_descendant(m.pid(), "cairn-nursery")) != 0; }));
+        return found;
+    }();
+    int told = 0;
+    while (told < 20) {
+        REQUIRE(m.comes_true([&] {
+            for (const pid_t each : children_of(nursery)) {
+                if (each == worker || !is_running(each)) continue;
+                worker = each;
+                return true;
+            }
+            return false;
+        }));
+        send(worker, SIGTERM);
+        ++told;
+    }
+    CHECK(m.says("dead 0.", 20));
+    CHECK(m.end() == 0);
+    CHECK(m.count("dead -") == 0);
+}
+
+TEST_CASE("SIGTERM in a constructor: run() is not called, terminate() is") {
+    managed m([](cairn::service_manager& sm) { sm.add<slow>(1); });
+    CHECK(m.says("constructing"));
+    CHECK(m.end() == 0);
+    CHECK(m.count("terminate slow") == 1);
+    CHECK(m.count("run ") == 0);
+}
+
+TEST_CASE("a constructor that throws is exit code 2, and one that never returns ends at the timeout") {
+    struct broken : cairn::service {
+        explicit broken(int how) {
+            if (how == 0) throw std::runtime_error("no printer here");
+            say("constructing");
+            for (;;) ::pause();
+        }
+    };
+    managed m([](cairn::service_manager& sm) {
+        sm.add<broken>({.restart = cairn::restart::temporary}, 0);
+        sm.add<broken>({.restart = cairn::restart::temporary, .graceful_shutdown_timeout = 200ms}, 1);
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int, int code) {
+            say("dead " + std::to_string(code));
+        }});
+    });
+    CHECK(m.says("constructor ended by std::runtime_error: no printer here"));
+    CHECK(m.says("dead 2"));
+    CHECK(m.says("constructing"));
+    CHECK(m.end() == 0);
+    CHECK(m.count("dead 1") == 1);
+}
+
+TEST_CASE("a worker that is not ready in time is killed, and started again") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<never_up>({.backoff = {1ms, 1ms}, .ready_timeout = 100ms});
+    });
+    CHECK(m.says("is not ready in time, killed", 2));
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("on_ready waits for ready() of those that say it themselves") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<slow_start>(1);
+        sm.add<printer>(1);
+        sm.register_hooks({.on_ready = [] { say("all ready"); }});
+    });
+    CHECK(m.says("all ready"));
+    CHECK(m.output().find("up") < m.output().find("all ready"));
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("a worker whose heartbeat stops is killed and replaced; one that beats is not, nor one that was "
+          "stopped with all others") {
+    struct beater : cairn::service {
+        void run() override {
+            say("runs " + std::to_string(worker_id()));
+            while (!stop_requested()) {
+                if (worker_id() == 0 || !is_silent_) beat();
+                if (worker_id() == 1 && ++beats_ == 20) is_silent_ = true;
+                std::this_thread::sleep_for(10ms);
+            }
+        }
+        int beats_ = 0;
+        bool is_silent_ = false;
+    };
+    managed m([](cairn::service_manager& sm) {
+        sm.add<beater>({.workers = 2, .backoff = {1ms, 1ms}, .heartbeat = patiently(3s)});
+    });
+    CHECK(m.says("runs 0"));
+    const pid_t well = m.worker("beater", 0);
+    const pid_t ill = m.worker("beater", 1);
+    // ^Z, and fg.
+    std::vector<pid_t> all = m.everybody();
+    for (const pid_t each : all) send(each, SIGSTOP);
+    std::this_thread::sleep_for(patiently(3s) + 500ms);
+    for (const pid_t each : all) send(each, SIGCONT);
+    CHECK(m.says("beater(1) [" + number(ill) + "] has no heartbeat, killed"));
+    CHECK(m.says("runs 1", 2));
+    CHECK(m.worker("beater", 0) == well);
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("a child that the manager or a worker forks is not taken for it: SIGTERM ends that child, and "
+          "nothing else") {
+    struct parent : cairn::service {
+        void run() override {
+            const pid_t child = ::fork();
+            if (child == 0) {
+                for (;;) ::pause();
+            }
+            send(child, SIGTERM);
+            int status = 0;
+            ::waitpid(child, &status, 0);
+            say("child of worker " + std::to_string(WIFSIGNALED(status) ? WTERMSIG(status) : -1));
+        }
+    };
+    managed m([](cairn::service_manager& sm) {
+        sm.add<parent>(1);
+        sm.add<printer>(1);
+        sm.register_hooks({.on_ready = [] {
+            const pid_t child = ::fork();
+            if (child == 0) {
+                for (;;) ::pause();
+            }
+            send(child, SIGTERM);
+            int status = 0;
+            ::waitpid(child, &status, 0);
+            say("child of manager " + std::to_string(WIFSIGNALED(status) ? WTERMSIG(status) : -1));
+        }});
+    });
+    CHECK(m.says("child of worker 15"));
+    CHECK(m.says("child of manager 15"));
+    CHECK(m.says("run printer"));
+    CHECK(m.count("terminate") == 0);
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("a program that a worker starts has its signals: none is blocked, and SIGTERM ends it") {
+    struct starter : cairn::service {
+        void run() override {
+            say("status " +
+                std::to_string(std::system("grep -E 'Sig(Blk|Ign)' /proc/self/status; kill -TERM $$")));
+        }
+    };
+    managed m([](cairn::service_manager& sm) { sm.add<starter>(1); });
+    CHECK(m.says("status 15"));
+    CHECK(m.count("SigBlk:\t0000000000000000") == 1);
+    CHECK(m.end() == 0);
+}
+
+TEST_CASE("handles are arguments of services, also of anonymous segments; what a worker has done stays when "
+          "it is killed") {
+    struct adder : cairn::service {
+        adder(const cairn::list<long>& to, std::string text) : to_(to), text_(std::move(text)) {}
+        void run() override {
+            to_.push_back(static_cast<long>(text_.size()));
+            send(::getpid(), SIGKILL);
+        }
+        cairn::list<long> to_;
+        std::string text_;
+    };
+    CHECK(in_child([] {
+              const cairn::manager shared;
+              const auto results = shared.list<long>("results");
+              cairn::service_manager sm({.quiet = true});
+              sm.add<adder>({.workers = 2, .max_restarts = 5, .within = 1000s, .backoff = {1ms, 1ms}},
+                            results, "four");
+              CHILD_CHECK(sm.run() == 1);
+              // Each start is whole: two, and as many as there were restarts.
+              CHILD_CHECK(results.size() >= 6);
+              CHILD_CHECK(results.count(4) == results.size());
+          }) == 0);
+}
+
+TEST_CASE("guardian and nursery are no participants: a segment goes with its last user") {
+    const scratch_name name;
+    CHECK(in_child([&] {
+              cairn::service_manager sm({.quiet = true});
+              sm.add<idle>(1);
+              auto segment = std::make_unique<cairn::manager>(cairn::manager::open_or_create(name.get()));
+              sm.register_hooks({.on_ready = [&] { sm.shutdown(); }});
+              CHILD_CHECK(sm.run() == 0);
+              segment.reset();
+              CHILD_CHECK(!name.exists());
+          }) == 0);
+}
+
+TEST_CASE("run() again after its end, shutdown() before it, and the title afterwards") {
+    CHECK(in_child([] {
+              const std::string title = title_of(::getpid());
+              cairn::service_manager sm({.quiet = true});
+              sm.add<idle>(2);
+              const footprint before = take_footprint();
+              int ready = 0;
+              sm.register_hooks({.on_ready = [&] {
+                  ++ready;
+                  CHILD_CHECK(title_of(::getpid()) != title);
+                  sm.shutdown();
+              }});
+              CHILD_CHECK(sm.run() == 0);
+              CHILD_CHECK(sm.run() == 0);
+              CHILD_CHECK(ready == 2);
+              sm.shutdown();
+              CHILD_CHECK(sm.run() == 0);
+              CHILD_CHECK(ready == 2);
+              CHILD_CHECK(take_footprint().descriptors == before.descriptors);
+              CHILD_CHECK(title_of(::getpid()) == title);
+              CHILD_CHECK(descendants_of(::getpid()).empty());
+              struct sigaction now = {};
+              ::sigaction(SIGHUP, nullptr, &now);
+              CHILD_CHECK(now.sa_handler == SIG_DFL);
+          }) == 0);
+}
+
+TEST_CASE("what makes no sense is refused, with the reason") {
+    CHECK(
+        in_child([] {
+            using cairn::invalid_argument;
+            using cairn::invalid_state;
+            cairn::service_manager sm({.quiet = true});
+            CHILD_CHECK(contains(thrown_by<invalid_state>([&] { sm.run(); }), "no service was added"));
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<printer>(0); }),
+                                 "add service 'printer': workers is 0, expected 1 to 4096"));
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<printer>(4097); }), "4097"));
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<printer>({.max_restarts = -1}); }),
+                                 "max_restarts is -1"));
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] {
+                                     sm.add<printer>({.backoff = {2s, 1s}});
+                                 }),
+                                 "backoff"));
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<printer>({.heartbeat = 0s}); }),
+                                 "heartbeat"));
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<nameless>(1); }), "its name"));
+            const cairn::service_id id = sm.add<idle>(1);
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.reconfigure(id, -1); }),
+                                 "reconfigure service 'idle': workers is -1, expected 0 to 4096"));
+            cairn::service_manager another;
+            CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { another.reconfigure(id, 1); }),
+                                 "another manager"));
+            another.add<idle>(1);
+            sm.register_hooks({.on_ready = [&] {
+                CHILD_CHECK(
+                    contains(thrown_by<invalid_state>([&] { sm.add<printer>(1); }), "the manager runs"));
+                CHILD_CHECK(
+                    contains(thrown_by<invalid_state>([&] { sm.register_hooks({}); }), "the manager runs"));
+                CHILD_CHECK(contains(thrown_by<invalid_state>([&] { another.run(); }),
+                                     "runs in this process already"));
+                CHILD_CHECK(in_child([&] {
+                                CHILD_CHECK(contains(thrown_by<invalid_state>([&] { sm.shutdown(); }),
+                                                     "forked child"));
+                                CHILD_CHECK(contains(thrown_by<invalid_state>([&] { sm.reconfigure(id, 2); }),
+                                                     "forked child"));
+                            }) == 0);
+                sm.shutdown();
+            }});
+            CHILD_CHECK(sm.run() == 0);
+        }) == 0);
+}
+
+TEST_CASE("a service outside of a worker has no number, and may be asked everything") {
+    idle s;
+    CHECK(s.worker_id() == 0);
+    CHECK(s.pid() == ::getpid());
+    CHECK(s.name().empty());
+    CHECK_FALSE(s.stop_requested());
+    s.ready();
+    s.beat();
+    s.wait_for_run();
+    s.run();
+    s.terminate();
+}
+
+}  // namespace service_test
