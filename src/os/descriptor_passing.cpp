@@ -6,8 +6,12 @@
 #include <cstring>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "os/checked_call.hpp"
 
@@ -74,6 +78,25 @@ std::error_code receive_message(int socket, std::span<std::byte> to, std::size_t
         }
     }
     return {};
+}
+
+std::error_code copy_descriptor(int fd, unique_fd& copy) noexcept {
+    return take_over(checked_call("fcntl", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); }), copy);
+}
+
+std::error_code copy_descriptor_of(int pidfd, int number, unique_fd& copy) noexcept {
+    // By number: the C library has it only since 2.36.
+    constexpr long pidfd_getfd = 438;
+    return take_over(checked_call("pidfd_getfd", [&] { return ::syscall(pidfd_getfd, pidfd, number, 0U); }),
+                     copy);
+}
+
+void close_by_exec(int fd) noexcept {
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+bool has_file_type(mode_t mode) noexcept {
+    return (mode & S_IFMT) != 0;
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail::os

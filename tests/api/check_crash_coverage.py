@@ -20,6 +20,7 @@ import sys
 OUTSIDE = {
     "cairn": "includes the others",
     "codec": "values in private memory",
+    "descriptor": "values in private memory",
     "error": "exceptions",
     "executor": "tasks of this process, nothing that is stored",
     "future": "results of this process, nothing that is stored",

@@ -24,7 +24,7 @@ PUBLIC = {
     "containers": "list dict sharded_dict set queue channel value array namespace transaction",
     "sync": "mutex semaphore condition event barrier",
     "manager": "manager",
-    "process": "process",
+    "process": "descriptor process",
     "executors": "executor future task thread_pool_executor",
     "pool": "exception nursery outcome pool process_pool_executor result",
     "periodic": "periodic",
