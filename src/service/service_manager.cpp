@@ -419,7 +419,7 @@ bool service_run::are_supervisors_gone() {
     if (!is_guardian_gone_) {
         os::child_status status;
         // Somebody else has reaped it: a program that waits for any child, or ignores SIGCHLD.
-        const bool is_lost = static_cast<bool>(os::try_reap_by_pid(guardian_, status));
+        const bool is_lost = os::try_reap_by_pid(guardian_, status) == std::errc::no_child_process;
         if (!status.ended && !is_lost) return false;
         is_guardian_gone_ = true;
         if (table_.is_finished == 0) family_.log("the guardian of the services was killed");

@@ -30,6 +30,7 @@ RESULT = "cairn: a task's result has to be an element type, or void"
 CALL = "cairn::process: the callable cannot be called with (decayed copies of) these arguments"
 
 POOLS = "cairn::process_pool_executor ex; cairn::pool pool; std::vector<int> v;"
+SERVICE = "cairn::service_manager::add<S>: "
 
 # Name, the line that uses the library, and the words of the refusal; None: it compiles.
 CASES = [
@@ -84,6 +85,12 @@ CASES = [
     ("find says it as well", 'm.find<cairn::list<int*>>("x");', POINTER),
     ("what is no handle is not found", 'm.find<int>("x");', "handle_type"),
     ("a process takes a callable with its arguments", "cairn::process p([](int) {}, 1);", None),
+    ("a service is made from what add is given", 'cairn::service_manager sm; sm.add<printer>(2, 1);', None),
+    ("a service's options are braces", 'cairn::service_manager sm; sm.add<printer>({.workers = 2, .backoff = {std::chrono::milliseconds(100), std::chrono::seconds(30)}}, 1);', None),
+    ("a service is derived from cairn::service", 'cairn::service_manager sm; sm.add<point>(1);', SERVICE + "S is to be derived"),
+    ("a service says what it cannot be made from", 'cairn::service_manager sm; sm.add<printer>(1, "one");',
+     SERVICE + "S cannot be made from these arguments"),
+    ("reload() of a service is public", 'cairn::service_manager sm; sm.add<hides_reload>();', SERVICE + "reload() of S is to be public"),
     ("a process says which callable it cannot call", 'cairn::process p([](int) {}, "one");', CALL),
     ("a pool maps what can be called with the items", 'cairn::pool(2).map(text_of, std::vector<int>{1});', None),
     ("and nothing else", 'cairn::pool(2).map(length_of, std::vector<int>{1});', TRAVELS),
@@ -171,6 +178,8 @@ inline int negative(int x) { return -x; }
 struct padded { char x; int y; bool operator==(const padded&) const = default; };
 struct floating { float x; bool operator==(const floating&) const = default; };
 struct with_destructor { ~with_destructor() {} int x = 0; };
+struct printer : cairn::service { explicit printer(int) {} };
+struct hides_reload : cairn::service { private: void reload() override {} };
 struct wrapped { std::string text; };
 std::string text_of(int);
 long length_of(std::string);
