@@ -311,10 +311,11 @@ bool local_state::waits_for_caller() const noexcept {
     if (static_cast<bool>(own_place.is_settling) && is_continuation_ && !is_settled()) return true;
     const task_context* const innermost = own_task_context();
     if (innermost == nullptr) return false;
-    if (innermost->results_of != nullptr && core_if_pending().get() == innermost->results_of) return true;
-    if (task_access::stage(*this) != word_stage::running) return false;
-    for (const task_context* each = innermost; each != nullptr; each = each->outer)
-        if (each->task == this) return true;
+    const bool is_running = task_access::stage(*this) == word_stage::running;
+    for (const task_context* each = innermost; each != nullptr; each = each->outer) {
+        if (each->results_of != nullptr && core_if_pending().get() == each->results_of) return true;
+        if (is_running && each->task == this) return true;
+    }
     return false;
 }
 
@@ -351,16 +352,21 @@ bool local_state::cancel() {
     if (is_settled()) return task_access::stage(*this) == word_stage::cancelled;
     require_own(*this, "cancel");
     bool is_mine = false;
-    if (remote_ != nullptr) {
-        const core_ptr core = core_if_pending();
-        if (core && !core->withdraw(*this)) {
-            core->ask_to_stop(*this);
-            return false;
+    for (bool is_asked = false; !is_asked;) {
+        core_ptr core;
+        if (remote_ != nullptr) {
+            core = core_if_pending();
+            if (core && !core->withdraw(*this)) {
+                core->ask_to_stop(*this);
+                return false;
+            }
         }
-    }
-    {
         // The executor of a pending task is there: before it goes, it settles what it has, and then takes this lock.
         const std::lock_guard held(cancel_mutex());
+        // What follows another future may have come to its executor only now: that is asked first.
+        is_asked = remote_ == nullptr || core || core_ == nullptr ||
+                   task_access::stage(*this) != word_stage::pending;
+        if (!is_asked) continue;
         is_mine = task_access::step(*this, word_stage::pending, word_stage::cancelling);
         if (is_mine && core_ != nullptr) core_->forget(*this, true);
     }

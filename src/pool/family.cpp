@@ -347,13 +347,15 @@ private:
         });
     }
 
+    [[nodiscard]] bool has_nothing_to_do() const noexcept {
+        return load_word(node_.state) != pool_state::open &&
+               (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0);
+    }
+
     // Where nothing is left to do, whoever is still in its initializer holds up the end of the pool. False: some are.
-    bool end_starts_in_vain() noexcept {
-        const bool is_in_vain =
-            load_word(node_.state) != pool_state::open &&
-            (load_word(node_.state) == pool_state::broken || load_word(node_.waiting_count) == 0);
+    bool end_starts_in_vain() {
         const auto now = std::chrono::steady_clock::now();
-        if (!is_in_vain) {
+        if (!has_nothing_to_do()) {
             in_vain_since_.reset();
             return true;
         }
@@ -363,8 +365,12 @@ private:
             const os::process_identity identity = load_word(slot.identity);
             if (identity == 0 || load_word(slot.stage) == worker_stage::ready) continue;
             has_some = true;
-            if (now - *in_vain_since_ >= longest_start_in_vain)
-                static_cast<void>(os::signal_process(identity, SIGKILL));
+            if (now - *in_vain_since_ < longest_start_in_vain) continue;
+            // Under the lock, so that it does not get ready meanwhile, and take a task.
+            static_cast<void>(try_step([&](root_transaction& /*tx*/) {
+                if (slot.identity == identity && slot.stage != worker_stage::ready && has_nothing_to_do())
+                    static_cast<void>(os::signal_process(identity, SIGKILL));
+            }));
         }
         return !has_some;
     }

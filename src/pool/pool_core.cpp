@@ -120,7 +120,7 @@ priority_level& find_level(root_transaction& tx, pool_node& node, std::int64_t p
     return made;
 }
 
-// Of a task whose links mean nothing if this is undone: it is a worker's, or log_links() has kept them.
+// Of a task whose links mean nothing if this is undone: it is new, or a worker's, or log_links() has kept them.
 void link_last(root_transaction& tx, std::uint64_t& first, std::uint64_t& last, task_record& task,
                segment_offset at) {
     store_word(task.next, 0);
@@ -176,13 +176,20 @@ void drop_if_empty(root_transaction& tx, pool_node& node, const priority_level& 
     deallocate(tx, at, sizeof level);
 }
 
-// A new one, or by wait_again().
-void be_waiting(root_transaction& tx, pool_node& node, priority_level& level, task_record& task,
-                segment_offset at, bool is_first) {
-    task_lane& lane = lane_of(tx.in(), level, task);
-    store_word(level.used, load_word(level.used) | 1U << task.lane);
-    if (is_first) link_first(tx, lane.first, lane.last, task, at);
-    else link_last(tx, lane.first, lane.last, task, at);
+// Of a new task; wait_again() of another.
+void be_waiting(root_transaction& tx, pool_node& node, task_record& task, segment_offset at, bool is_first) {
+    priority_level& level = find_level(tx, node, task.priority);
+    // Its lane of before may be another submitter's by now.
+    const std::uint32_t place = lane_for(level, task.thread);
+    store_word(task.lane, static_cast<std::uint16_t>(place));
+    store_word(level.used, load_word(level.used) | 1U << place);
+    task_lane& lane = level.lanes[place];
+    if (is_first) {
+        link_first(tx, lane.first, lane.last, task, at);
+        store_word(level.turn, place);
+    } else {
+        link_last(tx, lane.first, lane.last, task, at);
+    }
     tx.store(node.waiting_count, node.waiting_count + 1);
     count_up(node.changes);
     tell_one_worker(tx, node);
@@ -190,7 +197,7 @@ void be_waiting(root_transaction& tx, pool_node& node, priority_level& level, ta
 
 void wait_again(root_transaction& tx, pool_node& node, task_record& task, segment_offset at, bool is_first) {
     tx.store(task.stage, task_stage::waiting);
-    be_waiting(tx, node, find_level(tx, node, task.priority), task, at, is_first);
+    be_waiting(tx, node, task, at, is_first);
 }
 
 // Where the results of that submitter go; null where it has gone.
@@ -391,10 +398,9 @@ void push_task(root_transaction& tx, pool_node& node, const new_task& task, segm
     store_word(record.submitter_place, static_cast<std::uint16_t>(task.submitter_place));
     store_word(record.submitter, task.submitter);
     count_up(node.last_task);
+    store_word(record.thread, task.thread);
     store_word(record.stage, task_stage::waiting);
-    priority_level& level = find_level(tx, node, task.priority);
-    store_word(record.lane, static_cast<std::uint16_t>(lane_for(level, task.thread)));
-    be_waiting(tx, node, level, record, at, false);
+    be_waiting(tx, node, record, at, false);
     tx.commit();
 }
 
@@ -432,9 +438,13 @@ std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<s
     segment_offset rest = first;
     task_record* last = nullptr;
     while (rest != 0 && count != to.size()) {
+        task_record& each = task_at(s, rest);
+        // What leads back is no circle.
+        if (each.previous != (count == 0 ? 0 : to[count - 1]) || each.stage != task_stage::finished)
+            throw_corrupt(s, "a list of a pool's finished tasks makes no sense");
         to[count++] = rest;
-        last = &task_at(s, rest);
-        rest = last->next;
+        last = &each;
+        rest = each.next;
     }
     tx.begin_change();
     tx.store(lists.first_finished, rest);
@@ -651,9 +661,10 @@ next_step take_task(root_transaction& tx, pool_node& node, worker_slot& self, st
     store_word(self.is_looking, 0);
     if (!may_stay(s, node, self)) return next_step::leave;
     priority_level* const level = node.waiting_count == 0 ? nullptr : first_level_with_tasks(s, node);
+    if (level == nullptr && node.waiting_count != 0)
+        throw_corrupt(s, "a pool has no tasks where it says it has some");
     if (level == nullptr) return node.state == pool_state::open ? next_step::wait : next_step::leave;
     const std::uint32_t turn = next_lane(*level);
-    if (turn == lane_count) throw_corrupt(s, "a pool has no tasks where it says it has some");
     task_lane& lane = level->lanes[turn];
     const segment_offset at = lane.first;
     task_record& task = task_at(s, at);

@@ -49,13 +49,15 @@ struct result_lists {
     std::uint64_t first_collected;  // of one that it is looking at; it frees them
 };
 
-/// Written under the root's lock, and logged.
+/// Written under the root's lock; what says nothing else is logged.
 struct pool_node {
-    // These only grow, for who looks without the lock. Not logged: what is undone has somebody look in vain.
-    std::uint64_t changes;           // of what idle workers look at
-    std::uint64_t results;           // tasks that were finished
-    std::uint64_t taken;             // tasks that were taken
-    std::uint64_t last_task;         // number given to a task; never reused
+    // These four only grow, and are not logged. After a step that was undone they are one too high: somebody looks in vain, a number is
+    // left out.
+    std::uint64_t changes;    // of what idle workers look at
+    std::uint64_t results;    // tasks that were finished
+    std::uint64_t taken;      // tasks that were taken
+    std::uint64_t last_task;  // number given to a task; never reused
+
     std::uint64_t last_incarnation;  // number given to a worker; never reused
     std::uint64_t levels;            // offset of the first priority_level; 0: none
     std::uint64_t waiting_count;
@@ -110,7 +112,7 @@ constexpr std::uint32_t stop_by_cancel = 1;
 constexpr std::uint32_t stop_by_kill = 2;
 
 /// A task. `stop_asked` is written without the lock by whoever asks, the inline result by the worker that has it; the rest under
-/// the root's lock, and logged.
+/// the root's lock, and logged, but for links, lane and `ended`, which mean nothing where a step that sets them is undone.
 struct task_record {
     std::uint64_t id;
     std::uint64_t next;  // offset, in the list it is in; 0: none
@@ -135,12 +137,13 @@ struct task_record {
     std::uint32_t stop_asked;
     std::uint32_t is_cut;                        // 1: it was ended before all its items were done
     std::uint16_t submitter_place;               // of the worker that has submitted it. Constant
-    std::uint16_t lane;                          // constant
+    std::uint16_t lane;                          // while it waits
     std::uint64_t submitter;                     // its incarnation; 0: the owner has. Constant
+    std::uint64_t thread;                        // of that: who is served in turn with others. Constant
     std::byte inline_input[inline_input_bytes];  // constant
     std::byte inline_result[inline_result_bytes];
 };
-static_assert(std::is_standard_layout_v<task_record> && sizeof(task_record) == 352);
+static_assert(std::is_standard_layout_v<task_record> && sizeof(task_record) == 360);
 static_assert(offsetof(task_record, inline_result) % 8 == 0);
 
 enum class worker_stage : std::uint32_t { starting = 0, ready = 1 };

@@ -142,7 +142,7 @@ private:
     void run_in_caller(local_state& task);
 
     bool collect();
-    [[nodiscard]] root_transaction begin_with(const std::vector<segment_offset>& to_free);
+    [[nodiscard]] root_transaction begin_with(std::vector<segment_offset>& to_free);
     [[nodiscard]] task_ptr task_of(segment_offset record);
     bool deliver(local_state& task, segment_offset record);
     void fail_delivery(local_state& task, segment_offset record, const std::exception_ptr& error) noexcept;

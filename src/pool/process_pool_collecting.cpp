@@ -151,12 +151,17 @@ bool process_pool::collect() {
 }
 
 // begin(), or they are to be freed later.
-root_transaction process_pool::begin_with(const std::vector<segment_offset>& to_free) {
+root_transaction process_pool::begin_with(std::vector<segment_offset>& to_free) {
     try {
         return begin();
     } catch (...) {
-        const lock held(mutex_);
-        to_free_.insert(to_free_.end(), to_free.begin(), to_free.end());
+        try {
+            const lock held(mutex_);
+            if (to_free_.empty()) to_free_.swap(to_free);
+            else to_free_.insert(to_free_.end(), to_free.begin(), to_free.end());
+        } catch (const std::bad_alloc&) {
+            // They go with the pool.
+        }
         throw;
     }
 }
@@ -325,7 +330,7 @@ bool process_pool::try_again(local_state& task, segment_offset at, const std::ex
     if (task_access::remote(task)->has_died) return false;  // its further starts were those of the pool
     {
         // The task of a worker process is that one's: here it is only what is asked about.
-        running_task here(task);
+        running_task here(task, own_place.task == nullptr ? nullptr : own_place.task->remote);
         here.context().results_of = this;
         if (!may_try_again(task, error, record.attempts)) return false;
     }

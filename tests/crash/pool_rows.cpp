@@ -261,6 +261,17 @@ void add_owner_rows(pool_table& rows) {
                          p.collect();
                      }}),
              [](bare_pool& p) { p.free(p.second_collected()); });
+    rows.add("repeat", all_of({finished(2, 400), [](bare_pool& p) { p.collect(); }}),
+             [](bare_pool& p) { p.repeat(p.first_collected()); });
+    rows.add("set_target, somebody sleeps", somebody_sleeps(stored::pool_has_task),
+             [](bare_pool& p) { p.set_target(2); });
+    rows.add("close", pushed(1), [](bare_pool& p) { p.close(); });
+    rows.add("order_cancel", all_of({pushed(1), with_worker(1), taken_by(1), begun(1)}),
+             [](bare_pool& p) { p.order_cancel(1); });
+}
+
+// Records that are freed together, and tasks of several threads.
+void add_lane_rows(pool_table& rows) {
     const auto free_places = [](std::size_t first, std::size_t count) {
         return [=](bare_pool& p) {
             const std::vector<segment_offset> all = p.all_collected();
@@ -270,25 +281,77 @@ void add_owner_rows(pool_table& rows) {
     const auto collected_at_once = [](std::uint64_t count, std::uint64_t bytes = 8) {
         return all_of({finished(count + 1, bytes), [=](bare_pool& p) { p.collect_many(count); }});
     };
+    const auto killed = [](bare_pool& p) { p.kill(1, -SIGKILL); };
     rows.add("free, the first three of four", collected_at_once(4), free_places(0, 3));
     rows.add("free, three in the middle of five", collected_at_once(5), free_places(1, 3));
     rows.add("free, all of three", collected_at_once(3), free_places(0, 3));
+    rows.add("free, several onto spares",
+             all_of({finished(8),
+                     [](bare_pool& p) {
+                         p.collect_many(2);
+                         p.free_collected();
+                         p.collect_many(4);
+                     }}),
+             free_places(0, 3));
+    rows.add("free, several that were collected at two times",
+             all_of({finished(8),
+                     [](bare_pool& p) {
+                         p.collect_many(2);
+                         p.collect_many(3);
+                     }}),
+             free_places(0, 5));
     rows.add("take, in turn",
              all_of({pushed(2, {.thread = 1}), pushed(1, {.token = 10, .thread = 2}), with_worker(0),
                      taken_by(0), done(0, 1)}),
              [](bare_pool& p) { p.take(0); });
+    rows.add("take, past a lane that is empty by now",
+             all_of({pushed(1, {.thread = 1}), pushed(2, {.token = 20, .thread = 5}), with_worker(0),
+                     taken_by(0), done(0, 1)}),
+             [](bare_pool& p) { p.take(0); });
     rows.add("push, of another thread", pushed(2, {.thread = 1}),
              [](bare_pool& p) { p.push({.token = 77, .thread = 17}); });
+    rows.add("push, into a lane that is empty by now",
+             all_of({pushed(1, {.thread = 1}), with_worker(0), taken_by(0)}),
+             [](bare_pool& p) { p.push({.token = 77, .thread = 17}); });
+    rows.add(
+        "push, of one thread more than there are lanes",
+        [](bare_pool& p) {
+            for (std::uint64_t i = 0; i < stored::lane_count; ++i) p.push({.token = i, .thread = i + 1});
+        },
+        [](bare_pool& p) { p.push({.token = 77, .thread = 18}); });
+    rows.add("push, of a new priority into a spare record of a full segment",
+             all_of({finished(3),
+                     [](bare_pool& p) {
+                         p.collect_many(3);
+                         p.free_collected();
+                         leave_free_pages(p.manager(), 0);
+                     }}),
+             [](bare_pool& p) { p.push({.token = 77, .priority = 8, .thread = 3}); });
     rows.add("withdraw, the only one of its thread",
              all_of({pushed(2, {.thread = 1}), pushed(1, {.token = 10, .thread = 2})}),
              [](bare_pool& p) { p.withdraw(10); });
-    rows.add("repeat", all_of({finished(2, 400), [](bare_pool& p) { p.collect(); }}),
-             [](bare_pool& p) { p.repeat(p.first_collected()); });
-    rows.add("set_target, somebody sleeps", somebody_sleeps(stored::pool_has_task),
-             [](bare_pool& p) { p.set_target(2); });
-    rows.add("close", pushed(1), [](bare_pool& p) { p.close(); });
-    rows.add("order_cancel", all_of({pushed(1), with_worker(1), taken_by(1), begun(1)}),
-             [](bare_pool& p) { p.order_cancel(1); });
+    rows.add("withdraw, the last of a priority",
+             all_of({pushed(1, {.priority = 3, .thread = 1}), pushed(1, {.token = 9})}),
+             [](bare_pool& p) { p.withdraw(0); });
+    const pool_step crossed = all_of({pushed(1, {.retries = 3, .thread = 1}), with_worker(1), taken_by(1),
+                                      begun(1), pushed(2, {.token = 50, .thread = 17})});
+    rows.add("settle, where its lane is another thread's by now", crossed, killed);
+    rows.add("push, behind a task that has come back", all_of({crossed, killed}),
+             [](bare_pool& p) { p.push({.token = 77, .thread = 1}); });
+    rows.add(
+        "repeat, where its lane is another thread's by now",
+        all_of({finished(2, 400), [](bare_pool& p) { p.collect(); }, pushed(2, {.token = 50, .thread = 16})}),
+        [](bare_pool& p) { p.repeat(p.first_collected()); });
+    const pool_step of_a_priority_that_has_gone =
+        all_of({pushed(1, {.items = 3, .priority = 4}), with_worker(1), taken_by(1), done(1, 2, 300)});
+    rows.add("finish, into a priority that has gone, and take it again", of_a_priority_that_has_gone,
+             [](bare_pool& p) { p.take(1); });
+    rows.add("settle, into a priority that has gone", of_a_priority_that_has_gone, killed);
+    rows.add("cancel, a task of a worker in the second lane of a priority",
+             all_of({with_worker(1), pushed(1, {.thread = 1}),
+                     pushed(1, {.token = 40, .priority = 3, .thread = 1}),
+                     pushed(2, {.token = 30, .priority = 3, .input_bytes = 400, .by = 1, .thread = 2})}),
+             [](bare_pool& p) { p.cancel_tasks_of_workers(1); });
 }
 
 void add_worker_rows(pool_table& rows) {
@@ -415,6 +478,7 @@ void add_death_rows(pool_table& rows) {
 void add_pool_rows(experiment_table& table) {
     pool_table rows(table);
     add_owner_rows(rows);
+    add_lane_rows(rows);
     add_worker_rows(rows);
     add_nested_rows(rows);
     add_death_rows(rows);

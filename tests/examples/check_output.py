@@ -106,6 +106,8 @@ def periodic():
     picked = [[row[columns[c]] for c in ("Name", "Runs", "Failures", "Successes", "Stop Requested")] for row in rows[1:3]]
     count = str(len(times))
     require(picked == [["every_one", count, "0", count, "False"], ["print_stats", "1", "0", "1", "False"]], f"{picked}")
+
+
 class Running:
     """A program that runs until it is told to end; killed when a check fails. Its workers end with it."""
 

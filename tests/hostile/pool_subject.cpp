@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <csignal>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "subjects.hpp"
@@ -21,7 +22,11 @@ void build_pool(const cairn::manager& in, const char* /*name*/) {
     pool.claim(0);
     pool.claim(1);
     for (std::uint64_t i = 0; i < 12; ++i)
-        pool.push({.token = i, .items = 3, .input_bytes = 40 * i, .by = i % 3 == 0 ? 1 : bare_pool::owner});
+        pool.push({.token = i,
+                   .items = 3,
+                   .input_bytes = 40 * i,
+                   .by = i % 3 == 0 ? 1 : bare_pool::owner,
+                   .thread = i % 5});
     for (int i = 0; i < 8; ++i) {
         pool.take(0);
         pool.run_items(0, i % 2 == 0 ? 8 : 200);
@@ -56,7 +61,8 @@ void step_through(const bare_pool& pool, stored::worker_slot* places, attempts& 
                            .item_count = 1,
                            .retries = 0,
                            .submitter_place = 1,
-                           .submitter = places[1].incarnation},
+                           .submitter = places[1].incarnation,
+                           .thread = 17},
                           at);
     });
     for (std::uint32_t i = 0; i < workers; ++i) {
@@ -66,8 +72,14 @@ void step_through(const bare_pool& pool, stored::worker_slot* places, attempts& 
             stored::segment_offset to[4] = {};
             static_cast<void>(stored::collect_tasks(tx, lists, to));
         });
-        step("free",
-             [&](auto& tx, auto& node) { stored::free_task(tx, node, lists, lists.first_collected); });
+        step("free", [&](auto& tx, auto& node) {
+            stored::free_tasks(tx, node, lists, std::span(&lists.first_collected, 1));
+        });
+        step("free some", [&](auto& tx, auto& node) {
+            const std::uint64_t two[] = {lists.first_collected,
+                                         stored::task_at(tx.in(), lists.first_collected).next};
+            stored::free_tasks(tx, node, lists, two);
+        });
         step("repeat",
              [&](auto& tx, auto& node) { stored::repeat_task(tx, node, lists, lists.first_collected); });
         step("order_cancel",

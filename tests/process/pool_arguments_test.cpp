@@ -173,6 +173,31 @@ TEST_CASE("what follows a future can be cancelled before, and fails where the po
     CHECK(marks->size() == 1);
 }
 
+TEST_CASE(
+    "what follows is cancelled while it goes to its pool: it is done once or not at all, and the pool ends") {
+    const cairn::manager m;
+    static std::optional<cairn::list<long>> marks;
+    marks = m.list<long>("marks");
+    const auto mark = [](const cairn::future<long>& f) { marks->push_back(f.result()); };
+    cairn::thread_pool_executor threads(1);
+    std::size_t cancelled = 0;
+    std::size_t all = 0;
+    for (int round = 0; round < 30; ++round) {
+        cairn::process_pool_executor ex(1);
+        std::vector<cairn::future<void>> followers;
+        const auto before = threads.submit([] { return 1L; });
+        for (int i = 0; i < 20; ++i) followers.push_back(before.then(ex, mark));
+        all += followers.size();
+        for (const auto& each : followers) cancelled += each.cancel() ? 1 : 0;
+        if (round % 2 == 0) ex.shutdown();
+        else cairn::wait(followers);
+        if (round % 2 == 0)
+            for (const auto& each : followers)
+                if (!each.cancelled() && each.exception() != nullptr) --all;  // it came too late
+    }
+    CHECK(marks->size() + cancelled == all);
+}
+
 TEST_CASE("what follows does not wait for room, and asks no check") {
     const auto refuses = [](const cairn::any_executor& /*ex*/, std::size_t /*backlog*/) {
         throw cairn::rejected_submission("not here");

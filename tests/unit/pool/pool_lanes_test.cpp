@@ -145,4 +145,52 @@ TEST_CASE("a pool under random changes keeps each submitter's order, and passes 
     }
 }
 
+TEST_CASE("a task that is tried again is the next, and stays before those of its thread that came after it") {
+    cairn::manager m;
+    bare_pool::create(m, 2);
+    bare_pool pool(m);
+    REQUIRE(pool.claim(0));
+    REQUIRE(pool.claim(1));
+    pool.push({.token = 1, .retries = 5, .thread = 1});
+    REQUIRE(pool.take(0) == stored::next_step::run);
+    pool.begin_item(0);
+    // Another one gets the lane that is free by now.
+    pool.push({.token = 100, .thread = 17});
+    pool.push({.token = 2, .thread = 1});
+    pool.push({.token = 50, .thread = 3});
+    REQUIRE(pool.kill(0, -9));
+    pool.push({.token = 3, .thread = 1});
+    pool.push({.token = 101, .thread = 17});
+    std::vector<std::uint64_t> order;
+    while (pool.take(1) == stored::next_step::run) {
+        order.push_back(pool.task_of(1).token);
+        pool.run_items(1, 8);
+    }
+    REQUIRE(order.size() == 6);
+    CHECK(order.front() == 1);
+    const auto at = [&](std::uint64_t token) { return std::find(order.begin(), order.end(), token); };
+    CHECK(at(2) < at(3));
+    CHECK(at(100) < at(101));
+    CHECK(at(50) - order.begin() <= 3);
+    CHECK(pool.problem() == "");
+}
+
+TEST_CASE("a list of finished tasks that leads in a circle is damage, and no endless one") {
+    cairn::manager m;
+    bare_pool::create(m, 1);
+    bare_pool pool(m);
+    REQUIRE(pool.claim(0));
+    for (std::uint64_t i = 0; i < 3; ++i) pool.push({.token = i});
+    for (int i = 0; i < 3; ++i) {
+        pool.take(0);
+        pool.run_items(0, 8);
+    }
+    pool.take(0);
+    const std::uint64_t first = pool.node().lists.first_finished;
+    stored::store_word(stored::task_at(pool.in(), first).next, first);
+    CHECK_THROWS_AS(pool.collect_many(16), cairn::corrupt_segment);
+    pool.node().waiting_count = 7;
+    CHECK_THROWS_AS(pool.take(0), cairn::corrupt_segment);
+}
+
 }  // namespace pool_lanes_test

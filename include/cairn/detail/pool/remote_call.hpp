@@ -198,6 +198,9 @@ public:
                 std::uint32_t count) noexcept
         : entry(to_run), address(code), input(std::move(bytes)), item_count(count) {}
 
+    /// What it was to be called with.
+    void drop() noexcept { std::vector<std::byte>().swap(input); }
+
     task_entry entry;
     const void*
         address;  // of the function it calls, null if it has none by itself: its code must be there, too
@@ -271,7 +274,7 @@ private:
         if constexpr (std::is_void_v<T>) this->keep_result_of([] {});
         else this->keep_result_of([&]() -> T { return receive_result<T>(*bytes, part_.delivery); });
     }
-    void drop_call() noexcept override { std::vector<std::byte>().swap(part_.input); }
+    void drop_call() noexcept override { part_.drop(); }
     [[nodiscard]] bool is_repeatable() const noexcept override { return true; }
 
     Part part_;

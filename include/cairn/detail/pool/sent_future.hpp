@@ -90,6 +90,11 @@ public:
         };
     }
 
+    void drop() noexcept {
+        remote_part::drop();
+        before_ = {};
+    }
+
 private:
     Fn fn_;
     future<T> before_;
