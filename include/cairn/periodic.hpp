@@ -17,7 +17,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +35,7 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 #include <cairn/detail/periodic/periodic_call.hpp>
 #include <cairn/error.hpp>

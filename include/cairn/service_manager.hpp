@@ -19,7 +19,6 @@
 
 #include <cairn/detail/base/language.hpp>
 
-#include <chrono>
 #include <compare>
 #include <concepts>
 #include <cstddef>
@@ -36,6 +35,7 @@
 #include <utility>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 #include <cairn/service.hpp>
 

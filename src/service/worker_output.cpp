@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "service/worker_output.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>

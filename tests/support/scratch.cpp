@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "scratch.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/crash/segment_audit.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string_view>

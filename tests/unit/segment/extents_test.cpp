@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "segment/extents.hpp"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>

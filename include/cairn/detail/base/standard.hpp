@@ -17,6 +17,7 @@
 #if defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE == 12
 // clang-format off
 #include <bits/chrono.h>
+#include <bits/refwrap.h>
 #include <bits/stl_algo.h>
 #include <bits/stl_function.h>
 // These need what <bits/stl_algo.h> has.

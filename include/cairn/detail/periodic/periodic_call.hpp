@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +13,7 @@
 
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
+#include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
 #include <cairn/detail/executors/local_state.hpp>
 #include <cairn/detail/pool/remote_call.hpp>
@@ -73,8 +73,8 @@ struct remote_periodic {
         report.started = ticking();
         try {
             using result = std::remove_cvref_t<std::invoke_result_t<Fn&, Args&...>>;
-            if constexpr (std::is_void_v<result>) std::invoke(fn, args...);
-            else report.is_last = says_never_again<result>(std::invoke(fn, args...)) ? 1 : 0;
+            if constexpr (std::is_void_v<result>) call_with(fn, args...);
+            else report.is_last = says_never_again<result>(call_with(fn, args...)) ? 1 : 0;
         } catch (const last&) {
             report.is_last = 1;
         }
