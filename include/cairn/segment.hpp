@@ -18,7 +18,7 @@ namespace cairn::inline CAIRN_ABI {
 
 /// For manager::create and open_or_create.
 struct segment_options {
-    /// Most the segment can grow to, in bytes. 0: the least of the machine's memory, the control group's, 64 GiB and a quarter of RLIMIT_AS.
+    /// Most the segment can grow to, in bytes. 0: the least of the machine's memory, the control group's, 64 GiB, RLIMIT_FSIZE and a quarter of RLIMIT_AS.
     /// Costs address space, not memory.
     std::uint64_t max_size = 0;
     /// Backed from the start, in bytes; 0: 256 KiB (or max_size, if that is less).

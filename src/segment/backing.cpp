@@ -20,9 +20,7 @@ namespace {
                          reason.value() == EDQUOT;
     if (!no_room) throw system_failure(what + ": " + reason.message(), reason);
     if (reason.value() == EFBIG) {
-        throw segment_full(what + ": " + reason.message() +
-                               " (this process may not make files so large: raise `ulimit -f`)",
-                           reason);
+        throw segment_full(what + ": " + reason.message() + file_limit_hint, reason);
     }
     if (s.is_anonymous()) throw segment_full(what + ": " + reason.message(), reason);
     throw segment_full(

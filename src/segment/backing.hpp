@@ -10,6 +10,10 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
+/// Behind the system's words of EFBIG.
+inline constexpr const char* file_limit_hint =
+    " (this process may not make files so large: raise `ulimit -f`)";
+
 /// A descriptor of the segment's file for as long as this lives. The one from the attach, unless the program has closed it (daemons
 /// close everything) and perhaps opened something else under its number; then by name; then by the mapping itself, which
 /// wants privileges.

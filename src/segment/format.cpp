@@ -36,9 +36,9 @@ std::uint64_t system_memory_bytes() noexcept {
     return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
 }
 
-std::uint64_t address_space_limit() noexcept {
+std::uint64_t limit_of(decltype(RLIMIT_AS) resource) noexcept {
     rlimit limit = {};
-    if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return std::numeric_limits<std::uint64_t>::max();
     return limit.rlim_cur;
 }
@@ -76,8 +76,9 @@ std::uint64_t effective_max_bytes(const segment_options& options) {
     const std::uint64_t least = least_max_bytes(effective_participants(options));
     if (bytes == 0) {
         bytes = std::min({system_memory_bytes(), os::control_group_memory(), default_most_bytes,
-                          address_space_limit() / 4});
-        bytes = std::max(bytes, least);
+                          limit_of(RLIMIT_AS) / 4, limit_of(RLIMIT_FSIZE)});
+        // Down: behind the last whole page of a file of that size the system refuses more.
+        bytes = std::max(bytes / page_bytes * page_bytes, least);
     }
     if (bytes < least || bytes > max_segment_bytes) {
         throw invalid_argument("create segment: max_size is " + std::to_string(bytes) + " bytes, expected " +

@@ -17,7 +17,7 @@ std::uint64_t abi_fingerprint() noexcept;
 /// The constant part for a new segment. Throws invalid_argument.
 segment_header make_header(std::string_view name, const segment_options& options, bool remove_when_unused);
 
-/// The options' max_size, or the default: the least of the machine's memory, the control group's, 64 GiB and a quarter of RLIMIT_AS.
+/// The options' max_size, or the default: the least of the machine's memory, the control group's, 64 GiB, RLIMIT_FSIZE and a quarter of RLIMIT_AS.
 /// Throws invalid_argument.
 std::uint64_t effective_max_bytes(const segment_options& options);
 /// Pages of data to back at birth.

@@ -53,8 +53,8 @@ std::string quoted(std::string_view name) {
         case EPERM: throw permission_denied(text, reason);
         case ENOSPC:
         case ENOMEM:
-        case EDQUOT:
-        case EFBIG: throw segment_full(text, reason);
+        case EDQUOT: throw segment_full(text, reason);
+        case EFBIG: throw segment_full(text + file_limit_hint, reason);
         default: throw system_failure(text, reason);
     }
 }

@@ -197,8 +197,10 @@ TEST_CASE("beyond the limit of a file's size a segment is full, and the program 
     const int code = in_child([&] {
         const rlimit limit = {2 << 20, 2 << 20};
         CHILD_CHECK(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-        const std::string text = thrown_by<cairn::segment_full>([] { const cairn::manager anonymous; });
+        const std::string text =
+            thrown_by<cairn::segment_full>([] { const cairn::manager anonymous({.max_size = 64_MiB}); });
         CHILD_CHECK(contains(text, "File too large"));
+        CHILD_CHECK(contains(text, "ulimit -f"));
         const cairn::manager m(name, {.max_size = 64_MiB});
         const auto l = m.list<long>("l", {1});
         const std::string grown = thrown_by<cairn::segment_full>([&] { l.reserve(1'000'000); });

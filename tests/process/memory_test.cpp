@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -38,6 +39,39 @@ TEST_CASE("stats() say what is committed, and what the system has allocated") {
         CHECK(after.real_bytes >= 3 * little);
         CHECK(after.real_bytes < 4 * little);
         CHECK(after.max_bytes >= after.size_bytes);
+    }
+}
+
+TEST_CASE("the default of max_size is as large as a file may be, and a quarter of the address space") {
+    const scratch_name name;
+    const auto is_within = [&](std::uint64_t most) {
+        for (const cairn::manager& m : {cairn::manager(), cairn::manager(name)}) {
+            CHILD_CHECK(m.stats().max_bytes <= most);
+            CHILD_CHECK(m.stats().max_bytes > most / 2);
+            const auto l = m.list<long>("l");
+            // It is what can be had.
+            const std::size_t count = most / 2 / sizeof(long);
+            l.extend(std::vector<long>(count, 7));
+            CHILD_CHECK(l.size() == count);
+            CHILD_CHECK(thrown_by<cairn::segment_full>([&] { l.reserve(2 * count + 1); }) != "");
+            CHILD_CHECK(l.size() == count);
+        }
+    };
+    SUBCASE("files") {
+        CHECK(in_child([&] {
+                  const rlimit limit = {little + 100, little + 100};
+                  CHILD_CHECK(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+                  is_within(little);
+              }) == 0);
+    }
+    SUBCASE("address space") {
+        if (is_sanitized) return;  // which takes terabytes of it
+        CHECK(in_child([&] {
+                  const rlimit limit = {8 * much, 8 * much};
+                  CHILD_CHECK(::setrlimit(RLIMIT_AS, &limit) == 0);
+                  CHILD_CHECK(cairn::manager().stats().max_bytes <= 2 * much);
+                  CHILD_CHECK(cairn::manager().stats().max_bytes > much);
+              }) == 0);
     }
 }
 
