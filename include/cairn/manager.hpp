@@ -283,9 +283,9 @@ public:
     /// segment's, which takes them from the system again when it needs them.
     ///
     /// Of anonymous segments only, as a rule: in /dev/shm, or any other file system of a fixed size, a process that reads without
-    /// the lock must not come upon a page that is gone. There it gives back only what a killed process had the system allocate and never used.
+    /// the lock must not come upon a page that is gone. There it gives back what nobody has committed anything in: pages of killed processes.
     ///
-    /// An operation that fails gives back by itself, under the same conditions, what the segment has grown by for it.
+    /// An operation that fails, and a transaction that is undone, gives back by itself what the segment has grown by for it; in /dev/shm, too.
     ///
     /// @return  about how many bytes went back
     /// @throws  permission_denied or refused in a process that may only read; would_deadlock inside an operation

@@ -108,9 +108,9 @@ void check_pages(const segment& s, problem_list& problems) {
         return;
     }
     const std::uint64_t shown = s.control().shown_bytes;
-    if (shown > s.header().max_bytes || shown % page_bytes != 0)
-        problems.add("segment: the mark of the largest size that readers can have seen, " +
-                     std::to_string(shown) + " bytes, makes no sense");
+    if (shown > committed || shown <= s.data_offset() || shown % page_bytes != 0)
+        problems.add("segment: the end of what readers may look at, " + std::to_string(shown) +
+                     " bytes, makes no sense");
     const std::uint32_t pages = s.committed_pages();
     std::array<std::uint64_t, max_order + 1> free_extents{};
     std::uint64_t free_pages = 0;

@@ -152,7 +152,13 @@ bool image::load_extent(std::uint32_t page, std::uint32_t order) {
     return load(offset, std::min(page_bytes << std::min(order, max_order), limit_ - offset));
 }
 
-segment_ptr image::view() {
+void show_all(segment& view) noexcept {
+    segment_control& control = view.control();
+    if (control.shown_bytes <= control.committed_bytes && control.shown_bytes > view.data_offset())
+        control.shown_bytes = control.committed_bytes;
+}
+
+segment_ptr image::view(bool shows_all) {
     if (limit_ < header().data_offset) return {};
     // The one that was checked; the file's may be another by now.
     std::memcpy(memory_.base(), &header(), sizeof(segment_header));
@@ -163,6 +169,7 @@ segment_ptr image::view() {
     if (control.committed_bytes > limit_ || control.committed_bytes < header().data_offset ||
         control.committed_bytes % page_bytes != 0)
         control.committed_bytes = limit_;
+    if (shows_all) show_all(*seen);
     return seen;
 }
 

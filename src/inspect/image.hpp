@@ -44,6 +44,10 @@ struct source {
 /// Throws no_such_segment, permission_denied, corrupt_segment, version_mismatch, system_failure.
 source open_source(const segment_location& where);
 
+/// Of the view of an image: nobody gives back its pages, so that all of them may be looked at. Where the mark makes no sense, whoever checks
+/// it finds out.
+void show_all(segment& view) noexcept;
+
 class image {
 public:
     /// Nothing is read yet but how much is committed. Throws system_failure, corrupt_segment.
@@ -86,9 +90,13 @@ public:
 
     /// The image as the library sees a segment. What was not loaded is zero; what its control block says of the
     /// committed bytes is cut to the limit, so that no link can lead outside. Null when the file ends before the data.
-    segment_ptr view();
+    segment_ptr view() { return view(true); }
+    /// The same, before recovery has looked at the end of the segment: see show_all().
+    segment_ptr view_as_it_is() { return view(false); }
 
 private:
+    segment_ptr view(bool shows_all);
+
     bool load_extent(std::uint32_t page, std::uint32_t order);
     bool load(std::uint64_t offset, std::uint64_t bytes);
 

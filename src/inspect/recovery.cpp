@@ -161,12 +161,13 @@ void recover_root(image& in, segment& s, root_slot& slot, recovery_report& repor
 recovery_report recover_roots(image& in, std::uint32_t link) {
     recovery_report report;
     const bool complete = in.load_all();
-    const segment_ptr s = in.view();
+    const segment_ptr s = in.view_as_it_is();
     if (!complete || !s) {
         report.problems.emplace_back("segment: the file ends before the segment does");
         return report;
     }
     if (!recover_segment(in, *s, report)) return report;
+    show_all(*s);
     bool is_whole = false;
     for (const std::uint32_t each : all_slots(in, is_whole)) {
         if (link != every_root && link != each) continue;

@@ -59,6 +59,14 @@ std::error_code mapping::create(int fd, std::uint64_t bytes, map_access access, 
     return {};
 }
 
+std::error_code mapping::cover(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+    if (const int error = injected_fault("mmap"); error != 0) return {error, std::generic_category()};
+    void* const at = base() + offset;
+    const int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    if (::mmap(at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED) return {};
+    return {errno, std::generic_category()};
+}
+
 std::error_code mapping::populate(std::uint64_t offset, std::uint64_t bytes) const noexcept {
     if (const int error = injected_fault("madvise"); error != 0) return {error, std::generic_category()};
     // The system's page may be larger than ours.

@@ -28,6 +28,9 @@ public:
     /// Backs pages of the mapping without a descriptor: for a program that closed all of them.
     [[nodiscard]] std::error_code populate(std::uint64_t offset, std::uint64_t bytes) const noexcept;
 
+    /// Zeroed memory of the process's own in place of pages of the file.
+    [[nodiscard]] std::error_code cover(std::uint64_t offset, std::uint64_t bytes) const noexcept;
+
 private:
     boost::interprocess::mapped_region region_;
 };

@@ -64,19 +64,17 @@ std::optional<std::uint64_t> allocated_bytes(segment& s) {
     return facts.allocated_bytes;
 }
 
-std::uint64_t end_of_shown(const segment& s) noexcept {
-    // The mark is 0 in a segment that an older version has made.
-    return std::max(load_word(s.control().shown_bytes), s.committed_bytes());
-}
-
-void show_up_to(segment& s, std::uint64_t limit) noexcept {
+void show_up_to(segment& s, std::uint64_t end) noexcept {
     std::uint64_t& shown = s.control().shown_bytes;
-    if (limit > load_word(shown)) store_word(shown, limit);
-    order_stores();  // the mark is there before a reader can see the limit
+    std::uint64_t seen = load_word(shown);
+    // release: the commit comes after it; relaxed on failure: another object's pages lie behind these, and it is tried again
+    while (seen < end &&
+           !__atomic_compare_exchange_n(&shown, &seen, end, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
+    order_stores();
 }
 
-void punch_unseen(const segment& s, int fd, std::uint64_t end) noexcept {
-    const std::uint64_t from = end_of_shown(s);
+void punch_behind_limit(const segment& s, int fd, std::uint64_t end) noexcept {
+    const std::uint64_t from = s.committed_bytes();
     if (from < end) static_cast<void>(os::punch(fd, from, end - from));
 }
 
@@ -87,8 +85,8 @@ namespace {
 void give_back_ahead(segment& s, int fd, std::uint64_t end) {
     try {
         const segment_guard guard(s);
-        // The mark is read now: others may have grown the segment meanwhile. (Model: growth.)
-        punch_unseen(s, fd, end);
+        // The limit is read now: others may have grown the segment meanwhile. (Model: growth.)
+        punch_behind_limit(s, fd, end);
     } catch (const limit_reached&) {
     } catch (const timeout_error&) {}
 }
@@ -149,7 +147,7 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to) {
         // Many pages were backed ahead; written once more, each would take a microsecond.
         const bool are_many = to - from > most_pages_backed_under_lock;
         if (!reason) reason = are_many ? os::allocate(fd, pages, bytes) : os::write_zeros(fd, pages, bytes);
-        if (reason) punch_unseen(s, fd, pages + bytes);
+        if (reason) punch_behind_limit(s, fd, pages + bytes);
     } else {
         reason = s.internals().map.populate(entries, entry_bytes);
         if (!reason) reason = s.internals().map.populate(pages, bytes);

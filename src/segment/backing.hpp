@@ -28,19 +28,16 @@ private:
     int fd_ = -1;
 };
 
-/// Where the pages begin that no reader can have seen: behind the limit, and behind each limit that a growth stored before its process
-/// died. Pages between the two are backed, and stay so. Under the segment's lock.
-std::uint64_t end_of_shown(const segment& s) noexcept;
+/// Before what is there is committed: readers follow offsets below `end` from then on. The last page below it is somebody's, which keeps
+/// the segment's limit behind it, and all pages below the limit are backed. Needs no lock. (Model: growth.)
+void show_up_to(segment& s, std::uint64_t end) noexcept;
 
-/// Before a limit is stored: readers may see the pages below it from then on. The pages are backed. Under the segment's lock.
-void show_up_to(segment& s, std::uint64_t limit) noexcept;
-
-/// Gives back pages below `end` that no reader can have seen. They are nobody's, also where another process has asked for them: its
+/// Gives back pages behind the segment's limit, below `end`. They are nobody's, also where another process has asked for them: its
 /// growth backs them again. Under the segment's lock.
-void punch_unseen(const segment& s, int fd, std::uint64_t end) noexcept;
+void punch_behind_limit(const segment& s, int fd, std::uint64_t end) noexcept;
 
 /// Backs the data pages [from, to) and their entries in the page map. Throws segment_full (no room in the file
-/// system, no memory), system_failure. Before a throw, pages that no reader can have seen are given back, where there is a descriptor.
+/// system, no memory), system_failure. Before a throw, pages behind the limit are given back, where there is a descriptor.
 /// Under the segment's lock.
 void back_pages(segment& s, std::uint32_t from, std::uint32_t to);
 
@@ -48,8 +45,8 @@ void back_pages(segment& s, std::uint32_t from, std::uint32_t to);
 constexpr std::uint32_t most_pages_backed_under_lock = 512;
 
 /// Without the segment's lock: has the system allocate pages that are not the segment's yet, so that back_pages() finds them. They
-/// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives back then what no reader can
-/// have seen. Takes the segment's lock.
+/// are nobody's until then: after a death the next growth finds them. Throws as back_pages(), and gives back then what lies
+/// behind the limit. Takes the segment's lock.
 void back_ahead(segment& s, std::uint32_t from, std::uint32_t to);
 
 /// Backs pages of the segment that may be holes. Throws as back_pages(); what was backed by then stays.

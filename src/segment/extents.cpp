@@ -241,6 +241,8 @@ void take_free_run(segment_guard& guard, root_slot* owner, std::uint32_t begin, 
         guard.store(owner->extent_pages, owner->extent_pages + pages);
     }
     guard.store(control.free_pages, control.free_pages - pages);
+    // What the segment has itself (slots of roots, names) is looked at by everybody.
+    if (owner == nullptr) show_up_to(s, s.page_offset(first + pages));
 }
 
 }  // namespace
@@ -310,16 +312,48 @@ void grow(segment_guard& guard, std::uint32_t new_page_count) {
     const std::uint32_t old_page_count = s.committed_pages();
     // 1. Backed by the system; a death here leaves backed pages that nobody knows of, and the next growth finds them.
     back_pages(s, old_page_count, new_page_count);
-    // 2. Marked as seen, as readers may see the new limit before the commit. A death here leaves pages that are never punched, only used.
-    show_up_to(s, s.page_offset(new_page_count));
-    // 3. Known to the segment. Entries beyond the old limit need no record: nobody looks there before the limit moves.
+    // 2. Known to the segment. Entries beyond the old limit need no record: nobody looks there before the limit moves.
     guard.store(guard.control().free_pages, guard.control().free_pages + (new_page_count - old_page_count));
     guard.store(guard.control().committed_bytes, s.page_offset(new_page_count));
     zero_shared(&s.page(old_page_count), (new_page_count - old_page_count) * sizeof(page_entry));
     for_each_piece(old_page_count, new_page_count - old_page_count,
                    [&](std::uint32_t page, std::uint32_t order) { push_joined(guard, page, order); });
-    // 4. Everybody's.
+    // 3. Everybody's, but for readers without a lock: they see pages when what is in them is committed.
     guard.commit();
+}
+
+void drop_free_tail(segment_guard& guard) {
+    segment& s = guard.in();
+    for (;;) {
+        const std::uint32_t pages = s.committed_pages();
+        const std::uint32_t first = first_of_free_run(s, pages, 1);
+        const std::uint32_t end = std::max(first, s.page_of(s.shown_bytes() + page_bytes - 1));
+        if (end >= pages) return;
+        // 1. Nobody's: in no list, and in no extent. A death before the commit is undone.
+        const std::uint32_t order = tag_order(s.page(first).tag);
+        remove_free(guard, first, order);
+        store_entry(guard, first, {0, 0, 0, 0});
+        for_each_piece(first, end - first,
+                       [&](std::uint32_t page, std::uint32_t of) { push_free(guard, page, of); });
+        guard.store(guard.control().free_pages, guard.control().free_pages - (pages - end));
+        guard.commit();
+        // 2. Behind the limit. A death before it: recover_tail(). Without a record, since what is in a log only makes the limit fall.
+        store_word(guard.control().committed_bytes, s.page_offset(end));
+        order_stores();
+    }
+}
+
+void recover_tail(segment& s) noexcept {
+    const std::uint32_t shown = s.page_of(s.shown_bytes() + page_bytes - 1);
+    std::uint32_t end = s.committed_pages();
+    while (end > shown) {
+        const std::uint32_t first = first_of_extent(s, end - 1);
+        const std::uint32_t tag = load_word(s.page(first).tag);
+        if (tag_state(tag) != extent_state::inside && tag_order(tag) <= max_order) break;
+        --end;
+    }
+    if (end != s.committed_pages()) store_word(s.control().committed_bytes, s.page_offset(end));
+    order_stores();
 }
 
 missing_pages missing_for_run(const segment_guard& guard, std::uint32_t pages, std::uint32_t alignment) {

@@ -23,8 +23,8 @@ void reserve_run(segment_guard& guard, std::uint32_t pages, std::uint32_t alignm
 void require_possible(const segment& s, std::uint64_t bytes);
 
 /// Before an operation that is going to take so many pages in all, and has taken none: throws segment_full where there cannot be as many.
-/// Those that the segment would have to grow by the system allocates now, while they are nobody's and can go back: pages that were the
-/// segment's stay in a file system of a fixed size, where readers may still be in them.
+/// Those that the segment would have to grow by the system allocates now, while they are nobody's and can go back: pages that readers
+/// were shown stay in a file system of a fixed size.
 void require_pages(segment& s, std::uint64_t pages);
 
 /// Pages [from, to) that have to be backed for that: the segment would grow by them, or they may be holes. Throws segment_full.
@@ -57,6 +57,12 @@ struct page_stretch {
     std::uint32_t count;
 };
 page_stretch stretch_at(const segment& s, std::uint32_t page) noexcept;
+
+/// Free pages at the end that readers without a lock do not look at leave the segment, by commits of its own: they are nobody's then.
+/// (Model: growth.)
+void drop_free_tail(segment_guard& guard);
+/// After a death: pages at the end that are in no extent are nobody's.
+void recover_tail(segment& s) noexcept;
 
 /// Backs [committed, committed + bytes) and publishes the new limit. Exposed for creation and tests.
 void grow(segment_guard& guard, std::uint32_t new_page_count);

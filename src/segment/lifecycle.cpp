@@ -97,11 +97,13 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
     segment_access::set_name(*made, std::string(header.name, header.name_bytes), anonymous);
     segment_control& control = made->control();
     initialize(control.lock);
-    control.committed_bytes = header.data_offset;
+    control.committed_bytes = control.shown_bytes = header.data_offset;
     control.bucket_count = name_bucket_count;
     set_lock_timeout(*made, options.lock_timeout);
     segment_guard guard(*made);
     grow(guard, initial_pages(header, options));
+    // What it is made with stays.
+    show_up_to(*made, made->committed_bytes());
     return made;
 }
 
@@ -315,9 +317,12 @@ segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, c
     segment_access::set_mapping(*opened, std::move(map), writable);
     segment_access::set_name(*opened, std::string(header.name, header.name_bytes), path.empty());
     set_lock_timeout(*opened, options.lock_timeout);
+    // In this order: it only grows, and no further than the limit was then.
+    const std::uint64_t shown = opened->shown_bytes();
     const std::uint64_t committed = opened->committed_bytes();
-    const bool is_sane =
-        committed >= header.data_offset && committed <= header.max_bytes && committed % page_bytes == 0;
+    const bool is_sane = committed >= header.data_offset && committed <= header.max_bytes &&
+                         committed % page_bytes == 0 && shown > header.data_offset && shown <= committed &&
+                         shown % page_bytes == 0;
     if (!is_sane || committed > facts.bytes) {
         // The file may have grown between the look at its size and the mapping.
         os::file_facts now;

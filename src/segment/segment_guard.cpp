@@ -2,6 +2,7 @@
 #include "segment/segment_guard.hpp"
 
 #include "segment/directory.hpp"
+#include "segment/extents.hpp"
 #include "segment/lock_timeout.hpp"
 #include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/detail/os/thread_state.hpp>
@@ -89,6 +90,7 @@ void segment_guard::forget() noexcept {
 void segment_guard::recover() {
     store_word(control().recovery_count, load_word(control().recovery_count) + 1);
     roll_back();
+    recover_tail(segment_);
     finish_pending_roots(*this);
 }
 

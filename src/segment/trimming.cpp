@@ -40,27 +40,40 @@ void punch_free_extents(segment& s, int fd, std::uint32_t page) {
     }
 }
 
-// What was asked for ahead and then not taken, or backed by a growth that died before it showed it.
+// What was asked for ahead and then not taken, or backed by a growth that died before its commit.
 void punch_behind_limit(segment& s, int fd) {
     const segment_guard guard(s);
-    punch_unseen(s, fd, s.header().max_bytes);
+    punch_behind_limit(s, fd, s.header().max_bytes);
+}
+
+// The same, and free pages at the end that readers were not shown. A hole before the end would be one that they are shown together with
+// what is taken behind it.
+void drop_and_punch_tail(segment& s, int fd) {
+    segment_guard guard(s);
+    drop_free_tail(guard);
+    punch_behind_limit(s, fd, s.header().max_bytes);
 }
 
 bool may_be_trimmed(int fd) noexcept {
-    return fd >= 0 && (os::may_have_holes(fd) || trims_everywhere);
+    return fd >= 0 && !drops_everywhere && (os::may_have_holes(fd) || trims_everywhere);
 }
 
 }  // namespace
 
 constinit bool trims_everywhere = false;
+constinit bool drops_everywhere = false;
 
 std::uint64_t trim_segment(segment& s) {
     const backing_file file(s);
     const int fd = file.get();
     if (fd < 0) return 0;
     const std::uint64_t before = allocated_bytes(s).value_or(0);
-    punch_behind_limit(s, fd);
-    if (may_be_trimmed(fd)) punch_free_extents(s, fd, 0);
+    if (may_be_trimmed(fd)) {
+        punch_behind_limit(s, fd);
+        punch_free_extents(s, fd, 0);
+    } else {
+        drop_and_punch_tail(s, fd);
+    }
     const std::uint64_t after = allocated_bytes(s).value_or(before);
     return before - std::min(before, after);
 }
@@ -75,8 +88,9 @@ void give_back_growth(segment& s, std::uint32_t pages_before) noexcept {
         const backing_file file(s);
         const int fd = file.get();
         if (fd < 0) return;
+        if (!may_be_trimmed(fd)) return drop_and_punch_tail(s, fd);
         punch_behind_limit(s, fd);
-        if (has_extents && may_be_trimmed(fd)) punch_free_extents(s, fd, from);
+        if (has_extents) punch_free_extents(s, fd, from);
     } catch (...) {
         // A damaged segment, which the next operation says; no memory; a lock_timeout: the pages stay where they are.
     }

@@ -26,8 +26,9 @@ bool locate(const segment& s, const undo_log& log, std::uint64_t head, log_posit
         return at.end <= log.area_bytes && at.end % 8 == 0;
     }
     if (area > s.committed_pages()) return false;
-    auto* header = s.find<log_area_header>(s.page_offset(area - 1));
-    if (header == nullptr || header->bytes > s.committed_bytes() - s.page_offset(area - 1)) return false;
+    // Readers without a lock are not shown it.
+    auto* header = s.at<log_area_header>(s.page_offset(area - 1));
+    if (header->bytes > s.committed_bytes() - s.page_offset(area - 1)) return false;
     at.area = reinterpret_cast<unsigned char*>(header);
     at.first = sizeof(log_area_header);
     return at.end >= at.first && at.end <= header->bytes && at.end % 8 == 0;
@@ -111,6 +112,8 @@ bool segment_may_restore(const segment& s, segment_offset offset, std::uint64_t 
 std::int64_t replay_backwards(const segment& s, const undo_log& log, std::uint64_t until) noexcept {
     std::uint64_t head = load_word(*log.head);
     std::int64_t undone = 0;
+    // In a private view nothing leads to pages that the transaction has taken, and others may be giving them back.
+    const bool is_view = log.root != nullptr && s.participant_number() == 0;
     std::uint64_t bytes_left =
         s.committed_bytes() + log.area_bytes;  // areas do not overlap: their chain has an end
     while (head != until) {
@@ -135,7 +138,7 @@ std::int64_t replay_backwards(const segment& s, const undo_log& log, std::uint64
                     ? offset < s.data_offset() || !root_may_restore(s, *log.root, offset, bytes)
                     : !segment_may_restore(s, offset, bytes, old))
                 return -1;
-            copy_across(s.base() + offset, old, bytes);
+            if (!is_view || offset + bytes <= s.shown_bytes()) copy_across(s.base() + offset, old, bytes);
             undone += static_cast<std::int64_t>(bytes);
             end -= padded + 8;
         }

@@ -6,8 +6,10 @@
 
 #include "os/child.hpp"
 #include "os/identity.hpp"
+#include "os/probe.hpp"
 #include "segment/internals.hpp"
 #include "segment/lock_timeout.hpp"
+#include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -27,6 +29,29 @@ constexpr int looks_before_sleep = 64;
 std::error_code map_privately(const segment& s, os::mapping& map) {
     segment_internals& own = s.internals();
     return os::mapping::create(own.descriptor.get(), s.header().max_bytes, os::map_access::private_copy, map);
+}
+
+// Whoever repairs the object gives the pages of its log back to the system, perhaps right now: so they are read into memory of the
+// view's own, and not looked at in the file. (A look at a hole can be SIGBUS.)
+void read_log(const segment& from, segment& view, std::uint64_t head) {
+    const int fd = from.internals().descriptor.get();
+    std::uint64_t left = view.committed_bytes();  // areas do not overlap
+    while (head >> 32 != 0) {
+        const std::uint64_t page = (head >> 32) - 1;
+        if (page >= view.committed_pages()) throw_corrupt(from, "its undo log");
+        const segment_offset at = view.page_offset(static_cast<std::uint32_t>(page));
+        log_area_header header = {};
+        std::uint64_t got = 0;
+        if (os::read_at(fd, at, &header, sizeof header, got) || got != sizeof header || header.bytes == 0 ||
+            header.bytes % page_bytes != 0 || header.bytes > left ||
+            header.bytes > view.committed_bytes() - at)
+            throw_corrupt(from, "its undo log");
+        const std::error_code reason = view.internals().map.cover(at, header.bytes);
+        if (reason || os::read_at(fd, at, view.base() + at, header.bytes, got) || got != header.bytes)
+            throw_corrupt(from, "its undo log");
+        left -= header.bytes;
+        head = header.previous_head;
+    }
 }
 
 }  // namespace
@@ -71,7 +96,11 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
         if (!inspect(m).owner_died) initialize(m);
     };
     release(view->control().lock);
-    release(view->at<root_slot>(s.offset_of(&slot))->lock);
+    auto* const own_slot = view->at<root_slot>(s.offset_of(&slot));
+    release(own_slot->lock);
+    // From here on the head is the view's own, too: it lies in one page with the lock.
+    static_assert(offsetof(root_slot, lock) / page_bytes == offsetof(root_slot, log_head) / page_bytes);
+    read_log(s, *view, load_word(own_slot->log_head));
     return view;
 }
 

@@ -217,6 +217,27 @@ void give_back_run(segment_guard& guard, root_slot& slot, std::uint32_t page, st
 
 }  // namespace
 
+void root_transaction::commit_unsettled() {
+    show_taken();
+    commit_log();
+    settle();
+}
+
+// Only what is there yet: an operation inside that was undone may have taken more, which others have given back to the system.
+void root_transaction::show_taken() const noexcept {
+    std::uint32_t end = 0;
+    std::uint32_t steps = segment_.committed_pages();
+    // Where the chain is damaged, settle_under() says so.
+    for (std::uint32_t link = load_word(slot_.extents); link != load_word(slot_.settled) && link != 0;
+         --steps) {
+        if (steps == 0 || link > segment_.committed_pages()) break;
+        const page_entry& entry = segment_.page(link - 1);
+        end = std::max(end, link - 1 + (1U << std::min(tag_order(entry.tag), max_order)));
+        link = entry.next;
+    }
+    if (end != 0 && end <= segment_.committed_pages()) show_up_to(segment_, segment_.page_offset(end));
+}
+
 // After a commit: what was asked for is done, so this must not fail because it is late.
 void root_transaction::settle() {
     if (load_word(slot_.operation.kind) != 0) {
@@ -302,6 +323,7 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
         reserve_run(*building_, count, alignment_of(count, purpose));
         const std::uint32_t page = take_run(*building_, &slot_, count, purpose, alignment_of(count, purpose));
         building_->commit();
+        show_up_to(segment_, segment_.page_offset(page + count));
         return page;
     }
     if (role_ == role::alone || role_ == role::joined) {
@@ -310,6 +332,8 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
         be_unsettled();
     }
     const std::uint32_t page = take_run_of(count, purpose);
+    // Nothing that is built is committed by its own log.
+    if (role_ == role::building) show_up_to(segment_, segment_.page_offset(page + count));
     // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
     if (count >= least_mapped_ahead_pages)
         os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);

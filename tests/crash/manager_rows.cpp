@@ -2,9 +2,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "crash/manager_rows.hpp"
 
+#include <stdexcept>
+
 #include "crash/list_rows.hpp"
 #include "segment/directory.hpp"
+#include "segment/extents.hpp"
 #include "segment/name_table.hpp"
+#include "segment/segment_guard.hpp"
 #include "segment/trimming.hpp"
 #include "support/opened.hpp"
 
@@ -291,12 +295,64 @@ void add_trimming(experiment_table& table) {
                roomy_segment()});
 }
 
+// As in /dev/shm: pages that readers were not shown leave the segment, from its end.
+void add_dropping(experiment_table& table) {
+    using longs = std::vector<long>;
+    const longs contents{1, 2, 3};
+    const auto grow_hidden = [](const cairn::manager& m) {
+        make_bystander(m);
+        const opened_list<long> any(m.list<long>(bystander_name));
+        cairn::detail::segment_guard guard(any.in());
+        cairn::detail::grow(guard, any.in().committed_pages() + 70);
+    };
+    const auto drop = [](const cairn::manager& m) {
+        cairn::detail::drops_everywhere = true;
+        m.trim();
+        cairn::detail::drops_everywhere = false;
+    };
+    {
+        const cairn::manager m(roomy_segment());
+        grow_hidden(m);
+        const std::uint64_t size = m.stats().size_bytes;
+        drop(m);
+        if (m.stats().size_bytes + 70 * cairn::detail::page_bytes > size)
+            throw lab_failure("hardly any page leaves the segment");
+    }
+    add<long>(table, "int64",
+              {"trim", "of what readers were not shown", contents, contents,
+               [drop](const cairn::manager& m, const auto&) { drop(m); }, grow_hidden, roomy_segment()});
+    longs grown = contents;
+    const longs more = element<long>::some(3000);
+    grown.insert(grown.end(), more.begin(), more.end());
+    add<long>(table, "int64",
+              {"trim", "of what readers were not shown, and growth after it", contents, grown,
+               [drop, more](const cairn::manager& m, const auto& l) {
+                   drop(m);
+                   l->extend(more);
+               },
+               grow_hidden, roomy_segment()});
+    add<long>(table, "int64",
+              {"trim", "by a transaction that is undone", contents, contents,
+               [more](const cairn::manager&, const auto& l) {
+                   cairn::detail::drops_everywhere = true;
+                   try {
+                       l->transaction([&](auto& tx) {
+                           tx.extend(more);
+                           throw std::domain_error("undone");
+                       });
+                   } catch (const std::domain_error&) {}
+                   cairn::detail::drops_everywhere = false;
+               },
+               make_bystander, roomy_segment()});
+}
+
 }  // namespace
 
 void add_manager_rows(experiment_table& table) {
     add_creating(table);
     add_removing(table);
     add_trimming(table);
+    add_dropping(table);
 }
 
 }  // namespace cairn_test

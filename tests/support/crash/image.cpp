@@ -32,7 +32,7 @@ void normalize_lock(stored::stored_mutex& lock) {
 void normalize(stored::segment_control& c) {
     normalize_lock(c.lock);
     c.last_participant = c.last_generated_name = 0;
-    c.recovery_count = c.shown_bytes = 0;
+    c.recovery_count = 0;
     const std::uint64_t used = std::min<std::uint64_t>(c.log_bytes, sizeof c.log);
     std::memset(c.log + used, 0, sizeof c.log - used);
 }

@@ -264,7 +264,8 @@ CAIRN_INLINE bool dict_change::insert_words(const dict_key& key, std::uint64_t v
     const std::uint64_t cell = sequence & (order_fanout - 1);
     const segment_offset leaf = node_.order_leaf & ~std::uint64_t{7};
     const bool is_looked_up = table.count != 0 && looked_for_ == key.hash;  // a NaN is not
-    if (!is_looked_up || cell == 0 || has_erased_ || !segment_bounds(tx_.in()).has(leaf, order_node_bytes))
+    if (!is_looked_up || cell == 0 || has_erased_ ||
+        !segment_bounds::under_lock(tx_.in()).has(leaf, order_node_bytes))
         return false;
     auto& header = *reinterpret_cast<dict_table_header*>(table.groups - sizeof(dict_table_header));
     if (header.used >= most_records(table.count)) return false;

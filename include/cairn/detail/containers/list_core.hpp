@@ -85,12 +85,12 @@ list_node& sound_node(root_transaction& tx, segment_offset offset);
 /// Makes room for one more element: the chunk where index `size` goes becomes the tail chunk.
 CAIRN_API CAIRN_COLD void extend_tail(root_transaction& tx, list_node& node);
 
-/// Where index `size` goes, in the tail chunk; null where the node's words are damaged. `limit` says whether it has room.
+/// Under the lock: where index `size` goes, in the tail chunk; null where the node's words are damaged. `limit` says whether it has room.
 CAIRN_INLINE std::byte* find_tail(const segment& s, const list_node& node, std::uint64_t size,
                                   std::uint32_t stride, std::uint64_t count = 1) noexcept {
     const segment_offset at = node.tail_base + size * stride;
     const std::uint32_t alignment = stride < 8 ? stride : 8;
-    if (!segment_bounds(s).has_run(at, count * stride) || at % alignment != 0) [[unlikely]]
+    if (!segment_bounds::under_lock(s).has_run(at, count * stride) || at % alignment != 0) [[unlikely]]
         return nullptr;
     return s.at<std::byte>(at);
 }

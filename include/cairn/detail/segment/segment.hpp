@@ -34,20 +34,35 @@ public:
     [[nodiscard]] bool is_anonymous() const noexcept { return anonymous_; }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
-    /// End of what is backed: nothing at or beyond it may be touched.
+    /// End of what is backed: nothing at or beyond it may be touched. Readers without a lock go no further than shown_bytes().
     [[nodiscard]] CAIRN_INLINE std::uint64_t committed_bytes() const noexcept {
         return load_word(control_->committed_bytes);
+    }
+    /// End of what readers without a lock may look at. What lies between the two is free, or was taken by transactions that are not
+    /// committed: it may go back to the system.
+    [[nodiscard]] CAIRN_INLINE std::uint64_t shown_bytes() const noexcept {
+        return load_word(control_->shown_bytes);
+    }
+    /// End of what this thread may look at. Inside an operation it reads what it has the lock of, and nothing else, so that no offset is
+    /// torn; and has to follow those to pages that it has taken itself.
+    [[nodiscard]] CAIRN_INLINE std::uint64_t visible_bytes() const noexcept {
+        if (this_thread.open != nullptr) [[unlikely]] {
+            asm volatile("");  // a branch: choosing without one is four instructions more in each read
+            return load_word(control_->committed_bytes);
+        }
+        return load_word(control_->shown_bytes);
     }
 
     template <typename T>
     [[nodiscard]] CAIRN_INLINE T* at(segment_offset offset) const noexcept {
         return reinterpret_cast<T*>(base_ + offset);
     }
-    /// The bytes at `offset`, or null when they are not inside the backed part: what is read from a segment is input.
+    /// The bytes at `offset`, or null when they are not inside the part that this thread may look at: what is read from a segment is
+    /// input.
     template <typename T>
     [[nodiscard]] CAIRN_INLINE T* find(segment_offset offset,
                                        std::uint64_t bytes = sizeof(T)) const noexcept {
-        const std::uint64_t end = committed_bytes();
+        const std::uint64_t end = visible_bytes();
         if (offset < data_offset_ || bytes > end || offset > end - bytes || offset % 8 != 0) [[unlikely]]
             return nullptr;
         return reinterpret_cast<T*>(base_ + offset);
@@ -108,11 +123,14 @@ private:
     segment_header header_{};
 };
 
-/// The part of a segment that offsets may lead to, looked up once for several of them.
+/// The part of a segment that offsets may lead to for this thread, looked up once for several of them.
 class segment_bounds {
 public:
-    CAIRN_INLINE explicit segment_bounds(const segment& s) noexcept
-        : first_(s.data_offset()), span_(s.committed_bytes() - s.data_offset()) {}
+    CAIRN_INLINE explicit segment_bounds(const segment& s) noexcept : segment_bounds(s, s.visible_bytes()) {}
+    /// For a thread that is inside an operation, which need not be asked.
+    [[nodiscard]] CAIRN_INLINE static segment_bounds under_lock(const segment& s) noexcept {
+        return {s, s.committed_bytes()};
+    }
     /// Up to 256 bytes at `offset`; no segment has fewer than that.
     [[nodiscard]] CAIRN_INLINE bool has(segment_offset offset, std::uint64_t bytes) const noexcept {
         return offset - first_ <= span_ - bytes;
@@ -123,6 +141,9 @@ public:
     }
 
 private:
+    CAIRN_INLINE segment_bounds(const segment& s, std::uint64_t end) noexcept
+        : first_(s.data_offset()), span_(end - s.data_offset()) {}
+
     std::uint64_t first_;
     std::uint64_t span_;
 };

@@ -139,7 +139,7 @@ struct segment_control {
     std::uint32_t
         holes_from;  // 1 + page: free extents from there on may be holes; 0: none is; not logged, only falls
     std::uint64_t
-        shown_bytes;  // the largest committed_bytes that readers can have seen; not logged, only grows; 0 in older segments
+        shown_bytes;  // readers without a lock follow offsets below it; not logged, only grows, never beyond committed_bytes
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);

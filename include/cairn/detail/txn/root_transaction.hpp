@@ -5,6 +5,7 @@
 //   2. version odd (begin_change)    readers fall back to the lock; recovery makes it even
 //   3. log, then store, repeatedly   recovery puts the old bytes back
 //   4. wake waiters                  they find EOWNERDEAD, recover, and look again
+//      pages that were taken         readers without the lock may follow offsets into them from here on (show_up_to)
 //   5. commit: log_head = 0          done; recovery only tidies up extents and makes the version even
 //   6. version even, unlock
 // An operation that publishes with one store (an append) needs neither 2 nor 3: nothing that a reader may look at
@@ -157,6 +158,9 @@ private:
     void require_sound() const;
     CAIRN_API CAIRN_COLD void begin_change_specially() noexcept;
     CAIRN_API CAIRN_COLD void commit_specially();
+    CAIRN_API CAIRN_COLD void commit_unsettled();
+    CAIRN_INLINE void commit_log() noexcept;
+    void show_taken() const noexcept;
     [[nodiscard]] savepoint here() const noexcept;
     [[nodiscard]] bool is_at(const savepoint& point) const noexcept;
     void roll_back_to(const savepoint& back);
@@ -166,7 +170,7 @@ private:
     void enter_behind(open_transaction* before, std::uint64_t generation);
     CAIRN_API CAIRN_COLD void enter_slowly(int lock_result, std::uint64_t generation);
     CAIRN_API CAIRN_COLD void leave_slowly() noexcept;
-    CAIRN_API CAIRN_COLD void settle();
+    void settle();
     CAIRN_API CAIRN_COLD void log_slowly(void* address, std::uint64_t bytes);
     [[noreturn]] CAIRN_API CAIRN_COLD static void throw_inert(const segment& s, const root_slot& slot);
     void leave_without_entering(bool is_whole) noexcept;
@@ -336,6 +340,12 @@ CAIRN_INLINE void root_transaction::commit() {
         throw_inert(segment_, slot_);
     if (role_ != role::alone) [[unlikely]]
         return commit_specially();
+    if (unsettled_) [[unlikely]]
+        return commit_unsettled();
+    commit_log();
+}
+
+CAIRN_INLINE void root_transaction::commit_log() noexcept {
     order_stores();
     if (head_ != 0) {
         store_word(slot_.log_head, 0);
@@ -344,8 +354,6 @@ CAIRN_INLINE void root_transaction::commit() {
         area_bytes_ = root_log_bytes;
     }
     order_stores();
-    if (unsettled_) [[unlikely]]
-        settle();
 }
 
 CAIRN_INLINE void root_transaction::log_if_joined(void* place, std::uint64_t bytes) {
