@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -281,6 +282,69 @@ TEST_CASE("a process that is stopped at random does not make others miss their l
             << late[late.size() / 2] << ", 90 % " << late[late.size() * 9 / 10] << ", longest "
             << late.back());
     CHECK(late.back() < 2000);
+}
+
+TEST_CASE("processes that are stopped, continued and killed at random do not make others miss their limits") {
+    const cairn::manager m;
+    const auto q = m.queue<std::string>("q", 4);
+    const auto l = m.list<std::string>("l", {"one"});
+    const auto d = m.dict<long, std::string>("d");
+    const auto begin_another = [&] {
+        return child([&] {
+            for (long i = 0;; ++i) {
+                // Small and large: locks of objects, and the segment's.
+                const std::string text(i % 3 == 0 ? 40'000 : 10, 'x');
+                static_cast<void>(q.try_put(text));
+                l.push_back(text);
+                d.set(i % 50, text);
+                try {
+                    l.transaction([&](auto& tx) {
+                        tx.push_back(text);
+                        if (i % 7 == 0) throw std::domain_error("undone");
+                    });
+                } catch (const std::domain_error&) {}
+                if (l.size() > 100) l.clear();
+                static_cast<void>(q.try_get());
+            }
+        });
+    };
+    std::optional<child> busy(begin_another());
+    int kills = 0;
+    const int rounds = static_cast<int>(scaled(60));
+    for (int i = 0; i < rounds; ++i) {
+        std::this_thread::sleep_for(std::chrono::microseconds(1000 + 137 * i % 3000));
+        ::kill(busy->pid(), SIGSTOP);
+        busy->wait_until_stopped();
+        const auto begin = steady::now();
+        std::stop_source stop;
+        stop.request_stop();
+        static_cast<void>(q.put_for("y", 5ms));
+        static_cast<void>(q.get_for(5ms));
+        static_cast<void>(q.join_for(5ms));
+        static_cast<void>(q.get(stop.get_token()));
+        CHECK(steady::now() - begin < watchdog);
+        if (i % 3 != 0) {
+            busy->resume();
+            continue;
+        }
+        // Whoever comes next repairs what it has left, and is in time as well.
+        busy->kill();
+        busy->join();
+        ++kills;
+        const auto killed = steady::now();
+        static_cast<void>(q.put_for("y", 5ms));
+        static_cast<void>(q.get_for(5ms));
+        CHECK(steady::now() - killed < watchdog);
+        l.push_back("two");
+        d.set(1, "two");
+        busy.emplace(begin_another());
+    }
+    busy->kill();
+    busy->join();
+    CHECK(kills >= rounds / 3);
+    l.push_back("three");
+    CHECK(l.back() == "three");
+    CHECK(broken_invariant(l).empty());
 }
 
 TEST_CASE("no process-local lock is held while a segment's lock is waited for") {

@@ -11,6 +11,7 @@
 #include "list_storm.hpp"
 #include "queue_storm.hpp"
 #include "support/report.hpp"
+#include "support/scratch.hpp"
 
 using namespace cairn_test;
 
@@ -73,6 +74,13 @@ TEST_CASE("a storm: processes are aborted with core dumps, and stopped and conti
         storm("aborts and stops", {.processes = 4, .threads = 2, .stops = true, .aborts = true}, 0.2);
     CHECK(tally.aborts > 0);
     CHECK(tally.stops > 0);
+}
+
+TEST_CASE(
+    "a storm: processes are told to end, and call exit or exec in the signal's handler, wherever they are") {
+    // What a sanitizer does at exit is not for handlers.
+    if (is_sanitized) return;
+    CHECK(storm("exits", {.processes = 4, .threads = 2, .exits = true}, 0.15).exits > 0);
 }
 
 TEST_CASE("a storm: threads fork children that work on after their parents were killed, in a segment that is "

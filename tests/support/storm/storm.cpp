@@ -38,6 +38,8 @@ constexpr std::chrono::seconds
     longest_standstill(20);  // DESIGN.md promises 250 ms; a busy machine may be slow
 constexpr std::chrono::seconds longest_look(120);
 constexpr std::chrono::seconds longest_end(60);
+// A handler that interrupts malloc() and calls exit() may wait for itself; that is the program's own affair.
+constexpr std::chrono::seconds longest_handler(1);
 
 // A directory of this storm's own, for cores to fall into; gone with all of them.
 class core_directory {
@@ -71,6 +73,7 @@ struct seat {
     bool is_aborted = false;  // by SIGABRT
     bool is_stopped = false;
     clock::time_point continued_at;
+    clock::time_point told_at;  // to end; and not killed yet
 };
 
 // Runs in a process of its own, which gets the orphans of the storm and reaps them.
@@ -99,6 +102,7 @@ private:
         while (!weather_.over && clock::now() < end) {
             std::this_thread::sleep_for(std::chrono::microseconds(500 + random_() % 6000));
             wake_sleepers(false);
+            kill_late();
             hit(seats_[random_() % seats_.size()]);
             reap();
             for (seat& s : seats_)
@@ -142,10 +146,24 @@ private:
             s.is_hit = s.is_aborted = true;
             ::kill(s.pid, SIGABRT);
             ++tally_.aborts;
+        } else if (plan_.options.exits) {
+            s.is_hit = true;
+            s.told_at = clock::now();
+            ::kill(s.pid, dice < 7 ? SIGTERM : SIGUSR1);
+            ++tally_.exits;
         } else {
             s.is_hit = true;
             ::kill(s.pid, SIGKILL);
             ++tally_.kills;
+        }
+    }
+
+    void kill_late() {
+        for (seat& s : seats_) {
+            if (s.told_at == clock::time_point() || clock::now() < s.told_at + patiently(longest_handler))
+                continue;
+            if (s.pid > 0 && ::kill(s.pid, SIGKILL) == 0) ++tally_.kills;
+            s.told_at = {};
         }
     }
 
@@ -185,6 +203,7 @@ private:
     void wait_for_all() {
         const auto deadline = clock::now() + patiently(longest_end);
         while (reap()) {
+            kill_late();
             if (clock::now() > deadline) {
                 weather_.report("a process does not come to its end: it hangs in an operation");
                 for (const seat& s : seats_)
@@ -248,6 +267,7 @@ void print(const std::string& title, const storm_tally& t, double seconds) {
     also(t.aborts, "aborted");
     also(t.cores, "core dumps");
     also(t.stops, "stopped for a while");
+    also(t.exits, "told to end");
     also(t.mishaps, "mishaps under a lock");
     also(t.forks, "forks");
     std::printf("; %llu operations, %llu refused, %llu in flight at a death; %llu recoveries, %llu with "

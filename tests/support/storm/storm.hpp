@@ -67,6 +67,7 @@ struct storm_options {
     bool forks = false;    // threads fork children that work, too, and often outlive them
     bool stops = false;    // some are stopped and continued rather than killed
     bool aborts = false;   // some die of SIGABRT, dumping core
+    bool exits = false;  // killed are only those who do not end when a signal's handler calls exit() or exec
     bool mishaps =
         false;  // some end their thread or their process, or run another program, while they hold a lock
     std::uint64_t max_bytes = 0;  // of the segment; 0: as usual
@@ -80,6 +81,7 @@ struct storm_tally {
     std::uint64_t aborts = 0;
     std::uint64_t cores = 0;  // that these dumped
     std::uint64_t stops = 0;
+    std::uint64_t exits = 0;
     std::uint64_t mishaps = 0;
     std::uint64_t forks = 0;
     std::uint64_t operations = 0;  // that returned
