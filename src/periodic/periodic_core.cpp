@@ -181,9 +181,8 @@ void periodic_core::let_go() noexcept {
         require_joiner();
         const lock held(mutex_);
         is_orphaned_ = true;
-        return;
-    }
-    {
+        if (is_active_) return;
+    } else {
         lock held(mutex_);
         const steady_time deadline =
             is_ending ? std::chrono::steady_clock::now() + patience_for_runs_at_exit : no_deadline;

@@ -247,6 +247,21 @@ TEST_CASE(
     });
     CHECK(eventually([&] { return is_gone.load(); }));
     CHECK(eventually([&] { return steps.size() == 2; }));
+
+    // Nor is anything left of one that is idle: its thread is joined, and what it was given is destroyed.
+    auto given = std::make_shared<int>(0);
+    const std::weak_ptr<int> seen = given;
+    w = std::make_unique<cairn::periodic_worker>(cairn::periodic_worker_options{
+        .executor = ex, .on_failure = [given = std::move(given)](const std::exception_ptr&) {}});
+    w->add(periodic{1h}, append_slowly, steps);
+    w->start_async();
+    is_gone = false;
+    here.submit([] {}).add_done_callback([&](const cairn::future<void>&) {
+        w.reset();
+        is_gone = true;
+    });
+    CHECK(eventually([&] { return is_gone.load(); }));
+    CHECK(eventually([&] { return seen.expired(); }));
 }
 
 TEST_CASE("a process that was stopped for five spacings makes one run of them, and then keeps its rhythm") {
