@@ -261,12 +261,11 @@ public:
     /// @param look_every  in real time: how often a worker that waits asks it, so how late it notices a clock that was set
     /// @throws invalid_argument  it is empty, or `look_every` is 0
     template <typename Now>
-        requires(!std::same_as<std::remove_cvref_t<Now>, periodic_clock> &&
-                 !std::same_as<std::remove_cvref_t<Now>, manual_clock> &&
-                 std::is_invocable_v<std::decay_t<Now>&>)
-    periodic_clock(Now&& now,  // NOLINT(google-explicit-constructor)
+        requires(!std::same_as<Now, periodic_clock> && !std::same_as<Now, manual_clock> &&
+                 std::is_invocable_v<Now&>)
+    periodic_clock(Now now,  // NOLINT(google-explicit-constructor)
                    time_limit look_every = std::chrono::milliseconds(10))
-        : source_(detail::source_of(detail::clock_function(std::forward<Now>(now)), look_every)) {}
+        : source_(detail::source_of(detail::clock_function(std::move(now)), look_every)) {}
 
     [[nodiscard]] const std::shared_ptr<detail::clock_source>& source() const noexcept { return source_; }
 

@@ -138,14 +138,15 @@ private:
 
 /// Null pointers, and what is made from one and says whether it has a target (std::function).
 template <typename Fn>
-bool is_empty_callable(const Fn& fn) noexcept {
+bool is_empty_callable([[maybe_unused]] const Fn& fn) noexcept {
     using function = std::decay_t<Fn>;
-    if constexpr (std::is_function_v<Fn>) return false;
-    else if constexpr (std::is_pointer_v<function> || std::is_member_pointer_v<function>)
-        return fn == nullptr;
-    else if constexpr (std::is_constructible_v<function, std::nullptr_t> &&
-                       std::is_constructible_v<bool, const function&>)
-        return !static_cast<bool>(fn);
+    constexpr bool is_pointer =
+        (std::is_pointer_v<function> && !std::is_function_v<Fn>) || std::is_member_pointer_v<function>;
+    constexpr bool may_have_target = !std::is_function_v<Fn> &&
+                                     std::is_constructible_v<function, std::nullptr_t> &&
+                                     std::is_constructible_v<bool, const function&>;
+    if constexpr (is_pointer) return fn == nullptr;
+    else if constexpr (may_have_target) return !static_cast<bool>(fn);
     else return false;
 }
 
