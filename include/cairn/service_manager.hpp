@@ -49,7 +49,7 @@ enum class restart : std::uint8_t {
 };
 
 /// How long a worker's place waits after its deaths, one after the other: nothing, `first`, twice that, and so on up to `most`; each a
-/// tenth more or less at random. A worker that was ready and has lived ten times its last wait, and at least a second, begins anew.
+/// tenth more or less at random. A worker that was ready and has lived ten times its last wait, and at least ten seconds, begins anew.
 struct restart_backoff {
     time_limit first = std::chrono::milliseconds(100);
     time_limit most = std::chrono::seconds(30);
@@ -157,7 +157,7 @@ struct CAIRN_API drop_service_manager_state {
 ///
 /// | to the manager | what it does |
 /// | --- | --- |
-/// | SIGTERM, SIGINT, shutdown() | on_terminate, one SIGTERM to each worker, SIGKILL a second after its timeout; run() returns 0 |
+/// | SIGTERM, SIGINT, shutdown() | on_terminate, one SIGTERM to each worker, SIGKILL three seconds after its timeout; run() returns 0 |
 /// | a second one, 50 ms later or more; SIGALRM | SIGKILL to all workers; run() returns 1, or the process ends with 1 if a hook does not return |
 /// | SIGHUP, reload() | on_reload; then each worker reloads in place, or is replaced: one of each service at a time, the new one is ready before the old one is told. Where a new one does not get ready that is given up, and the old ones stay |
 /// | SIGKILL | workers end as by SIGTERM |

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <mutex>
@@ -508,12 +507,11 @@ void warn_of_other_threads() noexcept {
     try {
         const std::size_t others = os::count_threads_but("cairn-");
         if (others <= 1) return;
-        std::fprintf(
-            stderr,
-            "cairn: service_manager::run() is called in a program that has %zu threads. Workers are copies "
-            "of the program as it is now: a lock that another thread holds stays locked there. Make threads "
-            "in on_ready, or in the services.\n",
-            others);
+        os::write_without_signal(
+            STDERR_FILENO,
+            "cairn: service_manager::run() is called in a program that has " + std::to_string(others) +
+                " threads. Workers are copies of the program as it is now: a lock that another thread holds "
+                "stays locked there. Make threads in on_ready, or in the services.\n");
     } catch (const std::exception&) {
         // Then without the warning.
     }

@@ -36,7 +36,7 @@ constexpr std::array<int, 2> terminal_signals{SIGINT, SIGQUIT};
 // A look at whether it has to end, for where a wake was missed. Nothing known needs it.
 constexpr milliseconds longest_worker_sleep{10'000};
 // What output may take that nobody reads, after the timeout.
-constexpr std::uint64_t farewell_nanoseconds = 1'000'000'000;
+constexpr std::uint64_t farewell_nanoseconds = 3'000'000'000;
 // Where the manager is dead and the service may take for ever.
 constexpr std::uint64_t longest_alone = 60'000'000'000;
 

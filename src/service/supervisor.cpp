@@ -40,7 +40,7 @@ constexpr milliseconds guardian_sleep{10'000};
 // After a fork that failed, or a kill that has no effect yet.
 constexpr std::uint64_t soon = 100 * nanoseconds_in_ms;
 // What a worker that is told to end has beyond its own timeout, by which it ends itself.
-constexpr std::uint64_t beyond_timeout = 1000 * nanoseconds_in_ms;
+constexpr std::uint64_t beyond_timeout = 3000 * nanoseconds_in_ms;
 // Of workers that may take for ever, when the manager is dead.
 constexpr std::uint64_t longest_orphaned = 60'000 * nanoseconds_in_ms;
 constexpr std::uint64_t usual_ready_timeout = 60'000 * nanoseconds_in_ms;
@@ -49,7 +49,7 @@ constexpr std::uint64_t before_single_reload = 100 * nanoseconds_in_ms;
 constexpr std::uint64_t same_reload = 500 * nanoseconds_in_ms;
 // So long a manager that has got the signal, too, may take to say so: on_reload hooks.
 constexpr std::uint64_t longest_before_single_reload = 5000 * nanoseconds_in_ms;
-constexpr std::uint64_t healthy_life = 1000 * nanoseconds_in_ms;
+constexpr std::uint64_t healthy_life = 10'000 * nanoseconds_in_ms;
 
 class service_supervisor {
 public:
@@ -466,6 +466,7 @@ private:
     // Then all are going to be reloaded.
     [[nodiscard]] bool has_manager_the_signal() const {
         return !is_manager_dead_ && (table_.hangups != table_.covered_hangups ||
+                                     table_.reload_asked != table_.reload_begun ||  // after it
                                      os::has_pending_signal(family_.manager_pid, SIGHUP));
     }
 
@@ -608,7 +609,7 @@ private:
         const std::uint64_t before = now_;
         now_ = service_clock();
         const std::uint64_t passed = now_ - before;
-        if (before == 0 || passed < planned_sleep_ + healthy_life) return;
+        if (before == 0 || passed < planned_sleep_ + soon) return;
         for_each_record([&](service_family::member&, int, service_place&, worker_record& record) {
             record.seen_at += passed;
         });
