@@ -273,14 +273,14 @@ public:
     /// Cost    a task for each chunk, and some 30 ns for each item; it copies the items, and the results
     template <typename Fn, std::ranges::input_range Range>
     auto map(Fn&& fn, Range&& items, const pool_map_options& options = {}) {
-        return gather<detail::gathered_values<detail::remote_mapped<Fn, Range>>>(
-            std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size, options.progress);
+        return gather<detail::gathered_values>(std::forward<Fn>(fn), std::forward<Range>(items),
+                                               options.chunk_size, options.progress);
     }
     /// The same, with what came of each item, value or exception: std::vector<outcome<R>>.
     template <typename Fn, std::ranges::input_range Range>
     auto map(Fn&& fn, Range&& items, const pool_outcomes_options& options) {
-        return gather<detail::gathered_outcomes<detail::remote_mapped<Fn, Range>>>(
-            std::forward<Fn>(fn), std::forward<Range>(items), options.chunk_size, options.progress);
+        return gather<detail::gathered_outcomes>(std::forward<Fn>(fn), std::forward<Range>(items),
+                                                 options.chunk_size, options.progress);
     }
     /// map(f, {1, 2, 3})
     template <typename Fn, typename T>
@@ -420,13 +420,14 @@ private:
         }
     }
 
-    template <typename Gathered, typename Fn, typename Range>
+    template <template <typename> class Gathered, typename Fn, typename Range>
     auto gather(Fn&& fn, Range&& items, std::optional<std::ptrdiff_t> chunk_size,
                 const progress_option& progress) {
+        static_assert(require_map<std::decay_t<Fn>, Range>());
         std::size_t total = 0;
         auto chunks = submit_all(std::forward<Fn>(fn), std::forward<Range>(items), chunk_size, &total);
         detail::progress_display display(progress, total);
-        Gathered all(total);
+        Gathered<detail::remote_mapped<Fn, Range>> all(total);
         for (auto& each : chunks) {
             auto results = std::move(each).result();
             const std::size_t done = results.size();
