@@ -188,8 +188,10 @@ private:
             if (WIFSIGNALED(status)) {
                 const int signal = WTERMSIG(status);
                 if (WCOREDUMP(status)) ++tally_.cores;
-                is_fine =
-                    signal == SIGKILL || (signal == SIGABRT && found != seats_.end() && found->is_aborted);
+                // Told to end before it had its handlers: as by any signal.
+                const bool is_early = plan_.options.exits && (signal == SIGTERM || signal == SIGUSR1);
+                is_fine = signal == SIGKILL || is_early ||
+                          (signal == SIGABRT && found != seats_.end() && found->is_aborted);
             }
             if (!is_fine) {
                 weather_.report("a process of the storm ended with " +
