@@ -139,8 +139,7 @@ void wait_for_any(std::span<const int> fds, std::span<bool> is_readable,
 pid_t reap_any(int& code, bool& has_children) noexcept {
     siginfo_t info = {};
     has_children = true;
-    const int result = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG);
-    if (result != 0) {
+    if (checked_call("waitid", [&] { return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG); }) != 0) {
         has_children = errno != ECHILD;
         return 0;
     }
