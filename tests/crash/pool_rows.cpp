@@ -268,6 +268,10 @@ void add_owner_rows(pool_table& rows) {
     rows.add("close", pushed(1), [](bare_pool& p) { p.close(); });
     rows.add("order_cancel", all_of({pushed(1), with_worker(1), taken_by(1), begun(1)}),
              [](bare_pool& p) { p.order_cancel(1); });
+    rows.add("order_all, two that run beside one that is idle",
+             all_of({pushed(2), with_worker(0), with_worker(1), with_worker(2), taken_by(0), taken_by(2),
+                     begun(2)}),
+             [](bare_pool& p) { p.order_all(); });
 }
 
 // Records that are freed together, and tasks of several threads.
@@ -444,6 +448,14 @@ void add_death_rows(pool_table& rows) {
     rows.add("settle, in the task", all_of({pushed(2), with_worker(1), taken_by(1), begun(1)}), killed);
     rows.add("settle, in the task, to be tried again",
              all_of({pushed(2, {.retries = 1}), with_worker(1), taken_by(1), begun(1)}), killed);
+    rows.add("settle, in the last task of a pool that closes",
+             all_of({pushed(1), with_worker(0), with_worker(1), taken_by(1), begun(1),
+                     [](bare_pool& p) { p.close(); }, somebody_sleeps(stored::pool_has_task)}),
+             killed);
+    rows.add("settle, before the task of a pool that closes is entered",
+             all_of({pushed(1), with_worker(0), with_worker(1), taken_by(1), [](bare_pool& p) { p.close(); },
+                     somebody_sleeps(stored::pool_has_task)}),
+             killed);
     rows.add("settle, after its result", all_of({pushed(2), with_worker(1), taken_by(1), done(1, 1)}),
              killed);
     rows.add("settle, in the middle of a run",

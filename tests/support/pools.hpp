@@ -144,6 +144,11 @@ public:
         static_cast<void>(stored::order_cancel(tx, node(), task, stored::task_at(in(), task).id));
     }
 
+    void order_all() {
+        auto tx = begin();
+        stored::order_all(tx, node());
+    }
+
     // -- workers
 
     bool claim_only(std::uint32_t index) {
