@@ -3,7 +3,7 @@
 // Workload      round trip: submit one task and wait for its result, again and again. task: 10 000 submits, then all results. map: a
 //               million items that do nothing. start: make a pool of two, get its first result, end it. death: a task kills
 //               its worker, until its future is settled. under fire: tasks of 100 us while a worker is killed every 5 ms, all
-//               results right. beside many: a round trip of one thread while another keeps 20 000 tasks waiting. idle: processor
+//               results right. beside many: a round trip of one thread while another submits 20 000 tasks at a time. idle: processor
 //               time of a pool of eight that has nothing to do, for each second.
 // Peers         "pipe and fork", the twenty lines that everybody has written: two forked workers, a pipe to them and one back, eight
 //               bytes a task; a bare fork and wait; the same tasks with nobody killed; eight processes that sleep 150 ms at a time.
@@ -178,16 +178,15 @@ void beside_many(benchmark::State& state) {
     constexpr std::size_t many = 20'000;
     cairn::process_pool_executor ex(workers);
     std::jthread others([&](const std::stop_token& is_over) {
+        std::vector<cairn::future<long>> futures;
         while (!is_over.stop_requested()) {
-            if (ex.queue_size() < many) static_cast<void>(ex.submit(same, 1L));
-            else std::this_thread::sleep_for(std::chrono::microseconds(50));
+            for (std::size_t i = 0; i < many; ++i) futures.push_back(ex.submit(same, 1L));
+            for (const auto& each : futures) keep(each.result());
+            futures.clear();
         }
     });
-    while (ex.queue_size() < many / 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     for (auto _ : state) keep(ex.submit(same, 1L).result());
     others.request_stop();
-    others.join();
-    ex.shutdown({.cancel_futures = true});
 }
 
 double processor_seconds(const std::set<pid_t>& of) {

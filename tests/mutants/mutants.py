@@ -103,15 +103,15 @@ MUTANTS = [
     {
         "name": "a segment's log that is not replayed",
         "file": "src/segment/segment_guard.cpp",
-        "old": "    roll_back();\n    finish_pending_roots(*this);\n",
-        "new": "    store_word(control().log_bytes, 0);\n    finish_pending_roots(*this);\n",
+        "old": "    roll_back();\n    recover_tail(segment_);\n",
+        "new": "    store_word(control().log_bytes, 0);\n    recover_tail(segment_);\n",
         "program": "crash", "rows": "manager remove<int64>, a few elements",
     },
     {
         "name": "a root that was being made and that nobody takes away",
         "file": "src/segment/segment_guard.cpp",
-        "old": "    roll_back();\n    finish_pending_roots(*this);\n",
-        "new": "    roll_back();\n    store_word(control().pending_slot, 0);\n",
+        "old": "    recover_tail(segment_);\n    finish_pending_roots(*this);\n",
+        "new": "    recover_tail(segment_);\n    store_word(control().pending_slot, 0);\n",
         "program": "crash", "rows": "manager list<int64>, with contents",
     },
     {

@@ -92,7 +92,7 @@ struct is_sendable_future : std::false_type {};  // sent_future.hpp
 template <typename T>
 constexpr bool require_argument() {
     if constexpr (is_sendable_future<T>::value) {
-        return is_sendable_future<T>::require();
+        return is_sendable_future<T>::require_sendable();
     } else if constexpr (handle_type<T>) {
         constexpr bool is_known = requires { sizeof(handle_address<T>); };
         static_assert(is_known, "cairn: for handles as arguments of tasks, include <cairn/manager.hpp>");

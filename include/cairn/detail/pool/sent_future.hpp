@@ -64,7 +64,7 @@ private:
 
 template <typename T>
 struct is_sendable_future<future<T>> : std::true_type {
-    static constexpr bool require() {
+    static constexpr bool require_sendable() {
         if constexpr (std::is_void_v<T>) {
             return true;
         } else {
