@@ -105,7 +105,8 @@ void process_pool::check_code(const remote_part& part) {
 }
 
 void process_pool::prepare(local_state& task, const task_options* options, std::chrono::nanoseconds delay) {
-    task_access::core(task) = this;
+    if (task_access::core(task) != this)
+        task_access::core(task) = this;  // what follows has it, and others look
     task_access::submitted(task) = os::ticks();
     if (!task_access::is_continuation(task)) task_access::submitter(task) = own_submitter();
     if (options == nullptr && delay.count() == 0) return;
