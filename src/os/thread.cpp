@@ -39,6 +39,10 @@ void join_thread(pthread_t thread) noexcept {
     ::pthread_join(thread, nullptr);
 }
 
+void detach_thread(pthread_t thread) noexcept {
+    ::pthread_detach(thread);
+}
+
 pthread_t own_thread() noexcept {
     return ::pthread_self();
 }

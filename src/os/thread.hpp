@@ -21,6 +21,9 @@ std::error_code start_quiet_joinable(pthread_t& thread, void* (*body)(void*), vo
 /// Waits for its end, and gives its stack back. Once for each thread that was started.
 void join_thread(pthread_t thread) noexcept;
 
+/// Instead of join_thread(): its stack goes back when it ends.
+void detach_thread(pthread_t thread) noexcept;
+
 [[nodiscard]] pthread_t own_thread() noexcept;
 
 struct stack_range {

@@ -94,6 +94,8 @@ process_pool::~process_pool() {
     if (is_of_this_process()) {
         if (pool_list* const list = known_pools.find(); list != nullptr) list->remove(*this);
         leave_lost_descriptors();
+        // Where the last handle went in a callback, nobody has waited for its end, or will.
+        if (has_collector_ && !is_collector_joined_) os::detach_thread(collector_);
     }
     // Nobody refers to it any more. One that cancelled the last task may still be about it.
     const std::lock_guard last_one(cancel_mutex());

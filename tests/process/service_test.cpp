@@ -661,6 +661,7 @@ TEST_CASE("the guardian is killed: the manager ends its services as ever") {
 }
 
 TEST_CASE("workers are replaced while the manager is stopped, or a hook does not return") {
+    if (has_thread_sanitizer) return;  // it puts signals off, here those of a manager in a hook
     managed m([](cairn::service_manager& sm) {
         sm.add<printer>(1);
         sm.register_hooks({.on_ready = [] {
