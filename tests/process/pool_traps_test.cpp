@@ -707,8 +707,9 @@ TEST_CASE("a worker that is killed when the control group has run out of memory 
             ::_exit(not_permitted);
         cairn::process_pool_executor ex(1);
         const auto is_likely_oom = [&] {
+            const auto dies = ex.submit([] { ::kill(::getpid(), SIGKILL); });
             try {
-                ex.submit([] { ::kill(::getpid(), SIGKILL); }).result(watchdog);
+                dies.result(watchdog);
             } catch (const cairn::worker_died& e) {
                 return e.likely_oom();
             }
