@@ -276,38 +276,33 @@ void service_worker::run_service() {
     if (!guarded("run()", [this] { object_->run(); })) end_of_thread.last = phase::run_failed;
 }
 
-void service_worker::run_terminate() {
+// The calling thread's step: told to the first thread, whatever ends it.
+template <typename Fn>
+void service_worker::take_step(std::atomic<step>& to, const char* what, const Fn& fn) {
     struct ending {
         service_worker& of;
+        std::atomic<step>& to;
         step last = step::done;
-        explicit ending(service_worker& worker) : of(worker) {}
+        ending(service_worker& worker, std::atomic<step>& told) : of(worker), to(told) {}
         ending(const ending&) = delete;
         ending& operator=(const ending&) = delete;
         ~ending() {
-            of.terminate_ = last;
+            to = last;
             of.report();
         }
-    } end_of_thread(*this);
-    const bool is_well = guarded("terminate()", [this] {
+    } end_of_thread(*this, to);
+    if (!guarded(what, fn)) end_of_thread.last = step::failed;
+}
+
+void service_worker::run_terminate() {
+    take_step(terminate_, "terminate()", [this] {
         stop_.request_stop();
         object_->terminate();
     });
-    if (!is_well) end_of_thread.last = step::failed;
 }
 
 void service_worker::run_reload() {
-    struct ending {
-        service_worker& of;
-        step last = step::done;
-        explicit ending(service_worker& worker) : of(worker) {}
-        ending(const ending&) = delete;
-        ending& operator=(const ending&) = delete;
-        ~ending() {
-            of.reload_ = last;
-            of.report();
-        }
-    } end_of_thread(*this);
-    if (!guarded("reload()", [this] { object_->reload(); })) end_of_thread.last = step::failed;
+    take_step(reload_, "reload()", [this] { object_->reload(); });
 }
 
 // -- the process ----------------------------------------------------------------------------------------------------

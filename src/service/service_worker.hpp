@@ -62,6 +62,8 @@ private:
     void run_reload();
     template <typename Fn>
     bool guarded(const char* what, const Fn& fn);
+    template <typename Fn>
+    void take_step(std::atomic<step>& to, const char* what, const Fn& fn);
 
     service_family& family_;
     service_family::member& of_;

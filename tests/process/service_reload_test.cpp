@@ -27,11 +27,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-void say(const std::string& text) {
-    const std::string line = text + "\n";
-    static_cast<void>(::write(1, line.data(), line.size()));
-}
-
 // Without a reload() of its own: it is replaced.
 struct replaced : cairn::service {
     static constexpr auto name = "replaced";

@@ -23,6 +23,12 @@
 
 namespace cairn_test {
 
+/// In a manager or a worker: one line, at once.
+inline void say(const std::string& text) {
+    const std::string line = text + "\n";
+    static_cast<void>(::write(1, line.data(), line.size()));
+}
+
 /// Not to whole groups: 0 is what a process that was not found is.
 inline void send(pid_t pid, int signal) {
     if (pid > 0) ::kill(pid, signal);
