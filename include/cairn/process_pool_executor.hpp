@@ -84,7 +84,7 @@ public:
     }
 
     /// As kill() of each worker by SIGTERM (terminate) or SIGKILL (kill): what waits is cancelled, what runs settles as worker_died.
-    /// The executor stays usable.
+    /// A task that sees stop_requested() and returns before the signal comes has its result. The executor stays usable.
     ///
     /// @throws invalid_state  in a forked child
     void terminate() { core().terminate(); }

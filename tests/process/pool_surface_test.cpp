@@ -221,11 +221,14 @@ TEST_CASE("executors: every name") {
         std::ostringstream text;
         text << s;
         CHECK(text.str().find("<ExecutorStatistics object at 0x") == 0);
-        const auto runs = ex.submit(wait_for_stop);
+        // A worker that hears of the stop before its signal comes may return first.
+        constexpr bool has_processes =
+            std::is_same_v<std::decay_t<decltype(ex)>, cairn::process_pool_executor>;
+        const auto runs =
+            ex.submit(has_processes ? [] { std::this_thread::sleep_for(100s); } : wait_for_stop);
         REQUIRE(eventually([&] { return runs.running(); }));
         ex.terminate();
-        if constexpr (std::is_same_v<std::decay_t<decltype(ex)>, cairn::process_pool_executor>)
-            CHECK_THROWS_AS(runs.result(watchdog), cairn::worker_died);
+        if constexpr (has_processes) CHECK_THROWS_AS(runs.result(watchdog), cairn::worker_died);
         else CHECK_NOTHROW(runs.result(watchdog));
         ex.kill();
         CHECK(ex.submit(compute, 5).result(watchdog) == 25);

@@ -13,12 +13,23 @@
 
 namespace cairn_test {
 
+inline std::string name_of_process(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+    std::string name;
+    std::getline(file, name);
+    return name;
+}
+
+/// But for those that a sanitizer starts to look up names for its reports: they stay as long as the process does.
 inline std::vector<pid_t> children_of(pid_t parent) {
     std::vector<pid_t> all;
     const std::string tasks =
         "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children";
     std::ifstream file(tasks);
-    for (pid_t child = 0; file >> child;) all.push_back(child);
+    for (pid_t child = 0; file >> child;) {
+        const std::string name = name_of_process(child);
+        if (name != "llvm-symbolizer" && name != "addr2line") all.push_back(child);
+    }
     return all;
 }
 
@@ -28,13 +39,6 @@ inline std::vector<pid_t> descendants_of(pid_t parent) {
     for (std::size_t i = 0; i < all.size(); ++i)
         for (const pid_t child : children_of(all[i])) all.push_back(child);
     return all;
-}
-
-inline std::string name_of_process(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
-    std::string name;
-    std::getline(file, name);
-    return name;
 }
 
 /// What ps shows as its command line; arguments have spaces between them.
