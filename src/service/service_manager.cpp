@@ -325,7 +325,7 @@ void service_run::start_family() {
 void service_run::supervise() {
     for (;;) {
         if (table_.deaths != table_.deaths_read) call_of_deaths();
-        if (!was_ready_ && table_.are_all_ready != 0) {
+        if (!was_ready_ && !is_ending_ && table_.are_all_ready != 0) {
             was_ready_ = true;
             notify_.tell("READY=1");
             for_each_hook("on_ready", [](const service_hooks& each) {

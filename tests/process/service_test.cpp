@@ -108,6 +108,16 @@ struct slow_start : cairn::service {
     }
 };
 
+struct ready_at_end : printer {
+    static constexpr auto name = "ready_at_end";
+    static constexpr bool says_ready = true;
+    void terminate() override {
+        ready();
+        std::this_thread::sleep_for(200ms);
+        printer::terminate();
+    }
+};
+
 struct nameless : cairn::service {
     static constexpr auto name = "";
 };
@@ -499,9 +509,9 @@ TEST_CASE("run() that returns: the worker stays, or ends where that starts no ot
     CHECK(m.join() == 0);
     managed stays([](cairn::service_manager& sm) {
         sm.add<idle>(1);
-        sm.register_hooks({.on_ready = [] { say("ready"); }});
+        sm.register_hooks({.on_ready = [] { say("all are up"); }});
     });
-    CHECK(stays.says("ready"));
+    CHECK(stays.says("all are up"));
     const pid_t worker = stays.worker("idle", 0);  // named by its class
     CHECK(stays.end() == 0);
     CHECK(stays.count("[" + number(worker) + "]") == 0);
@@ -659,11 +669,11 @@ TEST_CASE("workers are replaced while the manager is stopped, or a hook does not
     managed m([](cairn::service_manager& sm) {
         sm.add<printer>(1);
         sm.register_hooks({.on_ready = [] {
-            say("ready");
+            say("the hook waits");
             for (;;) ::pause();
         }});
     });
-    CHECK(m.says("ready"));
+    CHECK(m.says("the hook waits"));
     pid_t worker = m.worker("printer", 0);
     send(worker, SIGKILL);
     const pid_t next = m.worker("printer", 0, worker);
@@ -804,6 +814,16 @@ TEST_CASE("on_ready waits for ready() of those that say it themselves") {
     CHECK(m.says("all ready"));
     CHECK(m.output().find("up") < m.output().find("all ready"));
     CHECK(m.end() == 0);
+}
+
+TEST_CASE("on_ready is not called for what gets ready only when it is told to end") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<ready_at_end>(1);
+        sm.register_hooks({.on_ready = [] { say("all ready"); }});
+    });
+    CHECK(m.says("run ready_at_end"));
+    CHECK(m.end() == 0);
+    CHECK(m.count("all ready") == 0);
 }
 
 TEST_CASE("a worker whose heartbeat stops is killed and replaced; one that beats is not, nor one that was "

@@ -153,10 +153,9 @@ public:
     /// Waits for its end: exit code, or minus the signal; -1000 after the watchdog.
     int join() {
         int status = 0;
-        pid_t ended = 0;
         if (!comes_true([&] {
                 output();
-                return (ended = ::waitpid(pid_, &status, WNOHANG)) != 0;
+                return ::waitpid(pid_, &status, WNOHANG) == pid_;
             }))
             return -1000;
         has_ended_ = true;
