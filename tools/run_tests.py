@@ -21,11 +21,12 @@ import sys
 import tempfile
 import time
 
-USUAL_SECONDS = {"crash": 200, "mutants": 90, "storm": 55, "hostile": 50, "process": 40, "cli": 20, "unit": 20}
+USUAL_SECONDS = {"crash": 200, "mutants": 90, "storm": 55, "hostile": 50, "process": 40, "pools": 40, "cli": 20, "unit": 20}
 OTHER_SECONDS = 5
 SECONDS_BETWEEN_LINES = 30
 LOOP_SECONDS = 0.4  # what the loop takes on one processor of a slow machine that does nothing else
 MOST_PATIENCE = 20
+WAITING_JOBS = 2  # more tests at a time than there are processors: many of them wait most of their time
 
 
 def loop(_):
@@ -54,7 +55,7 @@ class Progress:
         except (OSError, ValueError):
             pass
         self.left, self.total, self.begin = None, 0, time.monotonic()
-        self.jobs = max(1, int(os.environ.get("MESON_TESTTHREADS") or len(os.sched_getaffinity(0))))
+        self.jobs = max(1, int(os.environ["MESON_TESTTHREADS"]))
         self.terminal, self.shown, self.said = sys.stdout.isatty(), False, time.monotonic()
         self.names, self.name = None, name
 
@@ -196,6 +197,7 @@ def main():
     if patience > 1.2:
         print(f"this machine is {patience:.1f} times as slow as an idle one: limits are as much longer", flush=True)
 
+    os.environ.setdefault("MESON_TESTTHREADS", str(len(os.sched_getaffinity(0)) + WAITING_JOBS))
     command = ["meson", "test", "-C", build, *arguments]
     progress = Progress(build, os.path.basename(build), patience)
     listed = subprocess.run(["meson", "test", "-C", build, "--list", "--no-rebuild", *arguments],

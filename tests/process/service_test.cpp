@@ -670,7 +670,7 @@ TEST_CASE("workers are replaced while the manager is stopped, or a hook does not
         sm.add<printer>(1);
         sm.register_hooks({.on_ready = [] {
             say("the hook waits");
-            for (;;) ::pause();
+            wait_for_signals();
         }});
     });
     CHECK(m.says("the hook waits"));
@@ -859,13 +859,10 @@ TEST_CASE("a worker whose heartbeat stops is killed and replaced; one that beats
 
 TEST_CASE("a child that the manager or a worker forks is not taken for it: SIGTERM ends that child, and "
           "nothing else") {
-    if (has_thread_sanitizer) return;  // it puts signals off, and in a forked child for ever
     struct parent : cairn::service {
         void run() override {
             const pid_t child = ::fork();
-            if (child == 0) {
-                for (;;) ::pause();
-            }
+            if (child == 0) wait_for_signals();
             send(child, SIGTERM);
             int status = 0;
             ::waitpid(child, &status, 0);
@@ -877,9 +874,7 @@ TEST_CASE("a child that the manager or a worker forks is not taken for it: SIGTE
         sm.add<printer>(1);
         sm.register_hooks({.on_ready = [] {
             const pid_t child = ::fork();
-            if (child == 0) {
-                for (;;) ::pause();
-            }
+            if (child == 0) wait_for_signals();
             send(child, SIGTERM);
             int status = 0;
             ::waitpid(child, &status, 0);

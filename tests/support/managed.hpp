@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -32,6 +34,14 @@ inline void say(const std::string& text) {
 /// Not to whole groups: 0 is what a process that was not found is.
 inline void send(pid_t pid, int signal) {
     if (pid > 0) ::kill(pid, signal);
+}
+
+/// Until a signal ends the process. In a forked child of a program with threads ThreadSanitizer puts signals off until an
+/// atomic is used next: it would put them off for ever in pause().
+[[noreturn]] inline void wait_for_signals() {
+    std::atomic<bool> never{false};
+    while (!never) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::abort();
 }
 
 /// Runs `body` in a child, whose exit code is what that returns. What the child and all that it forks write to stdout and stderr is
