@@ -60,15 +60,15 @@ private:
     }
 };
 
-/// For each error and every n: runs `operation` with the n-th call failing, until it makes fewer than n calls. What is
+/// For each error and every n, or each `step`-th: runs `operation` with the n-th call failing, until it makes fewer than n calls. What is
 /// thrown must be a cairn::error that contains `named`; `check(threw)` says whether all is as it should be. Returns how
 /// often it threw.
 inline int fail_every_call(const std::string& named, const std::function<void()>& operation,
-                           const std::function<void(bool threw)>& check) {
+                           const std::function<void(bool threw)>& check, int step = 1) {
     int thrown = 0;
     for (const int error : {ENOSPC, ENOMEM, EMFILE, EINTR, EPERM, EAGAIN}) {
         CAPTURE(error);
-        for (int n = 1;; ++n) {
+        for (int n = 1;; n += step) {
             CAPTURE(n);
             bool threw = false;
             std::string text;
