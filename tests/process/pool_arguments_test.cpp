@@ -1,15 +1,21 @@
 // pool_arguments_test.cpp - handles of Cairn's objects, and futures, as arguments of tasks.
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <chrono>
+#include <ctime>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
 
+#include "support/instruction_steps.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -196,6 +202,74 @@ TEST_CASE(
                 if (!each.cancelled() && each.exception() != nullptr) --all;  // it came too late
     }
     CHECK(marks->size() + cancelled == all);
+}
+
+namespace {
+
+// Of the case below, in memory that its processes share: a handler of signals may use it, and a worker.
+struct race_state {
+    std::atomic<bool> may_go;   // what is followed may end
+    std::atomic<bool> has_run;  // what follows has
+};
+race_state* race = nullptr;
+
+// What follows comes to its executor, and is done, if it is not held up by whoever was interrupted: it is given a while for that.
+void let_it_run() {
+    race->may_go = true;
+    timespec pause{.tv_sec = 0, .tv_nsec = 20'000};
+    for (int looks = 0; looks < 20 && !race->has_run; ++looks) ::nanosleep(&pause, nullptr);
+}
+
+template <typename Executor>
+void check_cancel_at_each_instruction(Executor& ex) {
+    cairn::thread_pool_executor threads(1);
+    std::size_t cancelled = 0;
+    std::size_t steps = 0;
+    for (bool is_interrupted = true; is_interrupted; ++steps) {
+        race->may_go = race->has_run = false;
+        const auto before = threads.submit([] {
+            while (!race->may_go) std::this_thread::yield();
+            return 1L;
+        });
+        const auto after = before.then(ex, [](const cairn::future<long>& f) {
+            static_cast<void>(f.result());
+            race->has_run = true;
+        });
+        bool is_cancelled = false;
+        is_interrupted =
+            instruction_steps::interrupt(steps, &let_it_run, [&] { is_cancelled = after.cancel(); });
+        race->may_go = true;
+        static_cast<void>(cairn::wait(std::vector{after}, watchdog));
+        CHILD_CHECK(after.done());
+        CHILD_CHECK(after.cancelled() == is_cancelled);
+        CHILD_CHECK(race->has_run == !is_cancelled);
+        cancelled += is_cancelled ? 1 : 0;
+    }
+    CHILD_CHECK(cancelled > 0);
+    CHILD_CHECK(cancelled < steps);
+    // Those that were cancelled before they came to it are not counted by it.
+    CHILD_CHECK(ex.statistics().executed == steps - cancelled);
+    ex.shutdown();
+}
+
+}  // namespace
+
+TEST_CASE("cancel() is interrupted at each of its instructions, and what it cancels goes to its executor "
+          "meanwhile: done once or not at all, as its future says") {
+    if (!can_step) return;
+    void* const shared =
+        ::mmap(nullptr, sizeof(race_state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(shared != MAP_FAILED);
+    race = new (shared) race_state{};
+    CHECK(in_child([] {
+              cairn::process_pool_executor ex(1);
+              check_cancel_at_each_instruction(ex);
+          }) == 0);
+    CHECK(in_child([] {
+              cairn::thread_pool_executor ex(1);
+              check_cancel_at_each_instruction(ex);
+          }) == 0);
+    ::munmap(shared, sizeof(race_state));
 }
 
 TEST_CASE("what follows does not wait for room, and asks no check") {
