@@ -132,7 +132,7 @@ private:
     /// `input` gets back what the task was submitted with.
     bool withdraw_for(local_state& task, withdrawal why, std::vector<std::byte>* input = nullptr);
     void submit_now(const task_ptr& task);
-    [[nodiscard]] bool runs_in_caller(local_state& task);
+    [[nodiscard]] bool runs_in_caller();
     [[nodiscard]] std::int64_t backlog(std::int64_t more) const;
     void ask_check();
     void push(const task_ptr& task);

@@ -188,7 +188,7 @@ void process_pool::submit_following(task_ptr task) {
 }
 
 void process_pool::submit_now(const task_ptr& task) {
-    if (runs_in_caller(*task)) return run_in_caller(*task);
+    if (runs_in_caller()) return run_in_caller(*task);
     if (settings_.check_and_reject && !task_access::is_continuation(*task)) ask_check();
     push(task);
 }
@@ -208,11 +208,12 @@ bool process_pool::is_own_helper() const noexcept {
 }
 
 // Whether there is no room, and the caller is to run it. Waits for room where that is asked for.
-bool process_pool::runs_in_caller(local_state& task) {
-    if (settings_.max_pending < 0 || task_access::is_continuation(task)) return false;
+bool process_pool::runs_in_caller() {
+    if (settings_.max_pending < 0) return false;
     std::optional<root_wait> wait;
     while (backlog(1) > settings_.max_pending && load_word(node().state) != pool_state::broken) {
-        if (is_own_helper()) return false;  // would wait for itself
+        // They would wait for themselves. The settling thread submits what follows a future, too.
+        if (is_own_helper()) return false;
         switch (settings_.when_full) {
             case when_full::run_here: return true;
             case when_full::reject: {
