@@ -293,13 +293,30 @@ TEST_CASE("a worker that has taken too much memory is replaced") {
     CHECK(comes_true([&] { return ex.submit(own_pid).result(watchdog) != first; }));
 }
 
-TEST_CASE("a worker that hangs in its initializer does not hold up the end of its pool") {
+TEST_CASE("workers that hang in their initializer, replacements too, do not hold up the end of their pool") {
     cairn::process_pool_executor ex({.max_workers = 2, .initializer = [] {
                                          for (;;) ::pause();
                                      }});
     const auto f = ex.submit(identity, 1);
+    const auto workers = [] {
+        std::vector<pid_t> all = pool_processes();
+        std::erase_if(all, [](pid_t each) { return !name_of_process(each).starts_with("cairn-worker"); });
+        return all;
+    };
+    REQUIRE(comes_true([&] { return ex.num_workers() == 2; }));
+    const std::vector<pid_t> first = workers();
     ex.kill();
     CHECK(f.cancelled());
+    CHECK(have_ended(first, watchdog));
+    // They come when those before have been settled, and are in the table a little later.
+    std::vector<pid_t> replacements;
+    REQUIRE(comes_true([&] {
+        replacements = workers();
+        return replacements.size() == 2 && ex.num_workers() == 2;
+    }));
+    ex.shutdown({.wait = false});
+    CHECK(have_ended(replacements, watchdog));
+    for (const pid_t each : replacements) ::kill(each, SIGKILL);  // else the pool would not end
     ex.shutdown();
     CHECK(ex.num_workers() == 0);
 }
