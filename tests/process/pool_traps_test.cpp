@@ -685,6 +685,31 @@ TEST_CASE("a pool that is made beside threads says so once, and what to do; afte
     }
 }
 
+TEST_CASE("what is run in the test of pools one beside the other" * doctest::skip()) {
+    // One processor, which a thread that has just been made waits for.
+    cpu_set_t allowed;
+    REQUIRE(::sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+    int first = 0;
+    while (!CPU_ISSET(first, &allowed)) ++first;
+    CPU_ZERO(&allowed);
+    CPU_SET(first, &allowed);
+    REQUIRE(::sched_setaffinity(0, sizeof allowed, &allowed) == 0);
+    for (int i = 0; i < 20; ++i) {
+        const cairn::process_pool_executor one(1);
+        const cairn::process_pool_executor two(1);
+        const cairn::process_pool_executor three(1);
+    }
+}
+
+TEST_CASE("pools are made one beside the other: the threads of the first are not taken for the program's") {
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+    const program_result result =
+        run_program({self, "--no-skip", "--test-case=what is run in the test of pools one beside the other"});
+    INFO(result);
+    CHECK(result.code == 0);
+    CHECK(count_of("cairn: ", result.err) == 0);
+}
+
 TEST_CASE("a worker that is killed when the control group has run out of memory says so, and only that one "
           "(cpython gh-139462, ray#45244)") {
     std::ifstream groups("/proc/self/cgroup");
