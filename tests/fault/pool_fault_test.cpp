@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,6 +19,7 @@
 #include <doctest/doctest.h>
 
 #include "os/fault.hpp"
+#include "os/processors.hpp"
 #include "support/faults.hpp"
 #include "support/patience.hpp"
 #include "support/process_tree.hpp"
@@ -112,6 +114,15 @@ private:
 // Under ThreadSanitizer a fork takes 20 ms: every fourth call there.
 constexpr int call_step = has_thread_sanitizer ? 4 : 1;
 
+// Of shared memory, those that this process has touched.
+long own_shared_kilobytes() {
+    std::ifstream file("/proc/self/status");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("RssShmem:")) return std::stol(line.substr(9));
+    FAIL("there is no RssShmem");
+    return 0;
+}
+
 std::ptrdiff_t open_descriptors() {
     const std::filesystem::directory_iterator all("/proc/self/fd");
     return std::distance(begin(all), end(all));
@@ -182,6 +193,42 @@ TEST_CASE("a result that does not fit is segment_full for its task, and the work
     cairn::process_pool_executor ex(1);
     CHECK_THROWS_AS(ex.submit(much, 100L << 20U).result(watchdog), cairn::segment_full);
     CHECK(ex.submit(much, 100L).result(watchdog) == much(100));
+}
+
+TEST_CASE(
+    "a thread that may not lock waits for a result: it is refused, and what others have read takes no room") {
+    cairn::process_pool_executor ex(1);
+    CHECK(ex.submit(much, 1L << 20U).result(watchdog).size() == 1U << 20U);
+    const long before = own_shared_kilobytes();
+    const failing fault(whose::owner, "get_robust_list", EPERM);  // of threads that have used nothing yet
+    constexpr int rounds = 100;
+    std::atomic<int> asked{0};
+    std::atomic<int> answered{0};
+    int refusals = 0;
+    cairn::future<long> next;
+    std::thread other([&] {
+        for (int round = 1; round <= rounds; ++round) {
+            while (asked < round) std::this_thread::yield();
+            try {
+                next.result(watchdog);
+            } catch (const cairn::refused&) {
+                ++refusals;
+            }
+            answered = round;
+        }
+    });
+    for (int round = 1; round <= rounds; ++round) {
+        // Its record is freed by whoever looks for results next.
+        CHECK(ex.submit(much, 1L << 20U).result(watchdog).size() == 1U << 20U);
+        next = ex.submit(same, 3L);
+        asked = round;
+        while (answered < round) std::this_thread::yield();
+        CHECK(next.result(watchdog) == 3);
+    }
+    other.join();
+    // Where there is one processor, threads that wait do not look themselves.
+    if (cairn::detail::os::processor_count() > 1) CHECK(refusals > 0);
+    CHECK(own_shared_kilobytes() - before < 10'000);
 }
 
 TEST_CASE("start_nursery when the n-th call to the system fails: an error, or a nursery; later pools work") {
