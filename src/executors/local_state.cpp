@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -107,6 +108,15 @@ std::string task_name(const local_state& s) {
     const task_extras* const extras = task_access::extras_if_any(s);
     return extras == nullptr || extras->options.name.empty() ? "a task"
                                                              : "task '" + extras->options.name + "'";
+}
+
+std::string in_milliseconds(std::chrono::nanoseconds time) {
+    std::array<char, 48> text{};
+    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(time);
+    if (whole == time)
+        std::snprintf(text.data(), text.size(), "%lld ms", static_cast<long long>(whole.count()));
+    else std::snprintf(text.data(), text.size(), "%.10g ms", static_cast<double>(time.count()) / 1e6);
+    return text.data();
 }
 
 // -- steps of the stage ---------------------------------------------------------------------------------------------

@@ -127,6 +127,9 @@ std::chrono::nanoseconds backoff_delay(const backoff_range& backoff, std::int64_
 /// "task 'resize'", "a task": for messages.
 std::string task_name(const local_state& s);
 
+/// "50 ms", "0.25 ms": for messages.
+std::string in_milliseconds(std::chrono::nanoseconds time);
+
 /// What the calling thread runs, innermost first.
 struct task_context {
     local_state* task;

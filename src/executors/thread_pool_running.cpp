@@ -279,18 +279,13 @@ void thread_pool::end_by_timer(local_state& task, bool has_started) noexcept {
     }
     task_access::ask_to_stop(task);
     if (!has_started) task_access::drop_call(task);
-    const auto milliseconds = [](time_limit limit) {
-        return std::to_string(
-                   std::chrono::duration_cast<std::chrono::milliseconds>(limit.nanoseconds()).count()) +
-               " ms";
-    };
     task_access::settle_with(
         task,
         std::make_exception_ptr(timeout_error(
             has_started ? "result of " + task_name(task) + ": it ran for longer than its timeout of " +
-                              milliseconds(extras.options.timeout)
+                              in_milliseconds(extras.options.timeout.nanoseconds())
                         : "result of " + task_name(task) + ": it had not started when it expired, after " +
-                              milliseconds(extras.options.expires))));
+                              in_milliseconds(extras.options.expires.nanoseconds()))));
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -82,10 +82,16 @@ next_failure(std::span<const std::byte>& frames, const local_state& whose, std::
     switch (kind) {
         case frame_kind::value: return payload;
         case frame_kind::exception: error = decode_exception(payload); return std::nullopt;
-        case frame_kind::timed_out:
+        case frame_kind::timed_out: {
+            const auto limit = [](std::uint64_t time) {
+                return in_milliseconds(std::chrono::nanoseconds(static_cast<std::int64_t>(time)));
+            };
             error = std::make_exception_ptr(timeout_error(
-                result() + "it ran for longer than its timeout, and its worker was killed for it"));
+                result() + "it ran for longer than its timeout of " + limit(part.timeout) +
+                (part.grace == 0 ? "" : " and the " + limit(part.grace) + " of .grace after that") +
+                ", and its worker was killed for it"));
             return std::nullopt;
+        }
         case frame_kind::died:
             if (!read_report(payload, report)) break;
             part.has_died = true;

@@ -29,10 +29,6 @@ namespace {
 // How often who cancels by a kill looks again where the task is.
 constexpr std::chrono::milliseconds between_kill_looks{20};
 
-std::string milliseconds_text(std::chrono::nanoseconds time) {
-    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) + " ms";
-}
-
 }  // namespace
 
 // A task that is not due yet, or may not start any more.
@@ -280,6 +276,8 @@ void process_pool::push(const task_ptr& task) {
                    ? std::max<std::uint64_t>(1, static_cast<std::uint64_t>(limit.nanoseconds().count()))
                    : 0;
     };
+    part.timeout = nanoseconds(timeout);
+    part.grace = extras == nullptr ? 0 : nanoseconds(extras->options.grace);
     // Taken out of the state, which is somebody else's from the commit on.
     const std::vector<std::byte> input = std::move(part.input);
     const new_task what{
@@ -287,8 +285,8 @@ void process_pool::push(const task_ptr& task) {
         .callee = reinterpret_cast<std::uint64_t>(part.entry),
         .input = input,
         .priority = extras == nullptr ? 0 : extras->options.priority,
-        .timeout = nanoseconds(timeout),
-        .grace = extras == nullptr ? 0 : nanoseconds(extras->options.grace),
+        .timeout = part.timeout,
+        .grace = part.grace,
         .item_count = part.item_count,
         .retries = static_cast<std::uint32_t>(
             extras == nullptr ? settings_.retries : extras->options.retries.value_or(settings_.retries)),
@@ -373,9 +371,9 @@ void process_pool::expire(local_state& task) noexcept {
     end_of(true, 0, 0);
     task_access::drop_call(task);
     task_access::settle_with(
-        task, std::make_exception_ptr(timeout_error(
-                  "result of " + task_name(task) + ": it had not started when it expired, after " +
-                  milliseconds_text(extras.options.expires.nanoseconds()))));
+        task, std::make_exception_ptr(timeout_error("result of " + task_name(task) +
+                                                    ": it had not started when it expired, after " +
+                                                    in_milliseconds(extras.options.expires.nanoseconds()))));
     some_less(1);
 }
 

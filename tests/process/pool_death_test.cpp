@@ -216,7 +216,17 @@ TEST_CASE("a task that takes too long is ended with its worker, also where it bl
         ::sigprocmask(SIG_SETMASK, &all, nullptr);
         std::this_thread::sleep_for(100s);
     });
-    CHECK_THROWS_AS(slow.result(watchdog), cairn::timeout_error);
+    CHECK_THROWS_WITH_AS(slow.result(watchdog),
+                         "result of a task: it ran for longer than its timeout of 50 ms, and its worker was "
+                         "killed for it",
+                         cairn::timeout_error);
+    const auto named = ex.submit({.timeout = 250us, .grace = 1500us, .name = "slow"},
+                                 [] { std::this_thread::sleep_for(100s); });
+    CHECK_THROWS_WITH_AS(
+        named.result(watchdog),
+        "result of task 'slow': it ran for longer than its timeout of 0.25 ms and the 1.5 ms "
+        "of .grace after that, and its worker was killed for it",
+        cairn::timeout_error);
     CHECK(std::chrono::steady_clock::now() - begin >= 50ms);
     const auto asked = ex.submit({.timeout = 30ms, .grace = 10s}, [] {
         while (!cairn::this_task::stop_requested()) std::this_thread::sleep_for(1ms);
@@ -226,8 +236,10 @@ TEST_CASE("a task that takes too long is ended with its worker, also where it bl
     // The limit is each task's own: a quick one after another is not ended.
     for (int i = 0; i < 5; ++i) CHECK(ex.submit({.timeout = 10s}, identity, i).result(watchdog) == i);
     cairn::process_pool_executor limited({.max_workers = 1, .timeout = 50ms});
-    CHECK_THROWS_AS(limited.submit([] { std::this_thread::sleep_for(100s); }).result(watchdog),
-                    cairn::timeout_error);
+    CHECK_THROWS_WITH_AS(limited.submit([] { std::this_thread::sleep_for(100s); }).result(watchdog),
+                         "result of a task: it ran for longer than its timeout of 50 ms, and its worker was "
+                         "killed for it",
+                         cairn::timeout_error);
     // A worker that is stopped is ended all the same; one that is stopped without a limit is not taken for dead.
     CHECK_THROWS_AS(limited.submit([] { ::raise(SIGSTOP); }).result(watchdog), cairn::timeout_error);
 }

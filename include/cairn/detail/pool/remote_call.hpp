@@ -218,6 +218,8 @@ public:
     std::uint64_t record = 0;
     std::uint64_t id = 0;
     std::uint64_t token = 0;
+    std::uint64_t timeout = 0;  // nanoseconds; 0: none
+    std::uint64_t grace = 0;    // nanoseconds
 };
 
 /// The next result: its bytes, or null and `error`. Throws corrupt_segment where there is none.
