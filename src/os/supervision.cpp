@@ -81,6 +81,13 @@ std::error_code open_bell(unique_fd& fd) noexcept {
     return take_over(checked_call("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }), fd);
 }
 
+std::error_code try_two_descriptors() noexcept {
+    unique_fd first;
+    unique_fd second;
+    if (const auto error = open_bell(first)) return error;
+    return open_bell(second);
+}
+
 void ring(int bell) noexcept {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(bell, &one, sizeof one);  // full: it rings already

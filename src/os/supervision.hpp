@@ -48,6 +48,8 @@ void set_worker_signals() noexcept;
 
 /// A counter that polls readable while it is not 0, and that children share.
 std::error_code open_bell(unique_fd& fd) noexcept;
+/// Whether two more descriptors can be had at the moment.
+std::error_code try_two_descriptors() noexcept;
 void ring(int bell) noexcept;
 /// What a bell or a pidfd is, by the kernel's own number of it: a program that closes what it does not know may have another file
 /// there by now. 0 where it is no such file; nothing where that cannot be told (no /proc, no descriptor left).

@@ -88,6 +88,8 @@ protected:
 
     void sleep(milliseconds longest, int bell) noexcept {
         if (!oom_kills_) oom_kills_ = os::oom_kills();  // not before: the first workers are waited for
+        // Without news of its children it looks for them often.
+        if (!signal_.valid() && os::open_child_signal(signal_)) longest = std::min(longest, short_sleep);
         const std::array<int, 3> fds{family_.owner_pidfd.get(), signal_.get(), bell};
         std::array<bool, 3> readable{};
         os::wait_for_any(fds, readable, longest);

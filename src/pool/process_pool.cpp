@@ -150,6 +150,8 @@ void process_pool::start_guardian() {
     if (family.loaded.empty())
         refuse("read /proc/self/maps", std::make_error_code(std::errc::too_many_files_open));
     family.kept_descriptors = descriptors_kept_by_nursery();
+    // For news of their children, and for what they read in /proc: a guardian that cannot have both settles no death.
+    if (const auto error = os::try_two_descriptors()) refuse("two more descriptors for its guardian", error);
     prepare_worker_exit();
     flush_before_fork();
     is_guardian_child_ = true;

@@ -190,6 +190,11 @@ void check_header(const segment_header& header, const std::string& what, std::ui
     }
     if (use == header_use::inspect) return;
     const std::array<std::uint64_t, 2> boot = os::boot_id();
+    if (boot == std::array<std::uint64_t, 2>{} && (header.boot_id[0] | header.boot_id[1]) != 0) {
+        throw refused(open +
+                      "/proc/sys/kernel/random/boot_id cannot be read (no descriptor left, or no /proc), so "
+                      "nobody could tell whether it was made since this system was started");
+    }
     if (header.boot_id[0] != boot[0] || header.boot_id[1] != boot[1])
         throw refused(open + "made before this system was started, so its processes are gone" + remedy);
     if (header.pid_namespace != os::pid_namespace()) {

@@ -7,12 +7,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,6 +161,61 @@ TEST_CASE("a fork that fails is an error that names the pool, and the call") {
         CHECK(text.find("fork") != std::string::npos);
         CHECK(e.code() == std::errc::resource_unavailable_try_again);
     }
+}
+
+TEST_CASE(
+    "with however few descriptors: an error that says so, or a pool that settles the deaths of its workers") {
+    if (has_address_sanitizer) return;  // its own reads of /proc need some
+    for (const bool has_ancestor : {false, true}) {
+        int refused = 0;
+        int made = 0;
+        for (int limit = 3; limit <= 12; ++limit) {
+            CAPTURE(has_ancestor);
+            CAPTURE(limit);
+            constexpr int is_refused = 3;
+            const int result = in_child([&] {
+                CHILD_CHECK(::close_range(3, ~0U, 0) == 0);
+                const rlimit few{static_cast<rlim_t>(limit), static_cast<rlim_t>(limit)};
+                CHILD_CHECK(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+                std::optional<cairn::process_pool_executor> ex;
+                try {
+                    if (has_ancestor) cairn::start_nursery();
+                    ex.emplace(1);
+                } catch (const cairn::error& e) {
+                    const std::string text = e.what();
+                    CHILD_CHECK(contains(text, "Too many open files") ||
+                                contains(text, "no descriptor left"));
+                    ::_exit(is_refused);
+                }
+                for (int i = 0; i < 3; ++i) {
+                    const auto dies = ex->submit([] { ::kill(::getpid(), SIGKILL); });
+                    bool has_died = false;
+                    try {
+                        dies.result(watchdog);
+                    } catch (const cairn::worker_died&) {
+                        has_died = true;
+                    }
+                    CHILD_CHECK(has_died);
+                }
+                CHILD_CHECK(ex->submit(same, 3L).result(watchdog) == 3);
+            });
+            CHECK((result == 0 || result == is_refused));
+            (result == 0 ? made : refused) += 1;
+        }
+        CHECK(refused > 0);
+        CHECK(made > 0);
+    }
+}
+
+TEST_CASE("guardian and nursery get no news of their children: they look for them") {
+    const failing fault(whose::family, "signalfd", ENOMEM);
+    cairn::process_pool_executor ex(1);
+    // At their longest sleep each it would take twice the watchdog's time.
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 40; ++i)
+        CHECK_THROWS_AS(ex.submit([] { ::kill(::getpid(), SIGKILL); }).result(watchdog), cairn::worker_died);
+    CHECK(std::chrono::steady_clock::now() - begin < watchdog);
+    CHECK(ex.submit(same, 3L).result(watchdog) == 3);
 }
 
 TEST_CASE("guardian and nursery cannot fork for a while (RLIMIT_NPROC): workers come when they can") {
