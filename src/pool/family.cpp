@@ -140,14 +140,17 @@ protected:
                     const worker_slot& slot = family_.places[i];
                     // It is dead and reaped only now, so nobody else has its pid yet, or the table is of before.
                     if (slot.incarnation == 0 || os::pid_of(slot.identity) != dead.pid) continue;
+                    const bool was_starting = slot.stage == worker_stage::starting;
+                    const bool likely_oom = dead.code == -SIGKILL && oom_kills_have_grown();
                     settle_death(tx, node_, i, slot.incarnation,
-                                 {.pid = dead.pid,
-                                  .code = dead.code,
-                                  .likely_oom = dead.code == -SIGKILL && oom_kills_have_grown()},
+                                 {.pid = dead.pid, .code = dead.code, .likely_oom = likely_oom},
                                  monotonic_nanoseconds());
+                    if (was_starting) say_how_it_ended(tx, dead, likely_oom);
                     return;
                 }
-                if (dead.was_starting && dead.code != worker_not_wanted) count_failed_start(tx, node_);
+                if (!dead.was_starting || dead.code == worker_not_wanted) return;
+                count_failed_start(tx, node_);
+                say_how_it_ended(tx, dead, dead.code == -SIGKILL && oom_kills_have_grown());
             });
             if (!is_done) return false;
             dead_.pop_back();
@@ -155,6 +158,17 @@ protected:
         }
         if (std::exchange(may_have_orphans_, false) && !family_.keeps_orphans) kill_orphans();
         return true;
+    }
+
+    // Of a worker that was not ready. One whose initializer has thrown has said why itself.
+    void say_how_it_ended(root_transaction& tx, const dead_child& dead, bool likely_oom) {
+        try {
+            record_failure(tx, node_,
+                           std::string(workers_end_early) + ": pid " + std::to_string(dead.pid) + " " +
+                               end_in_words(dead.code, likely_oom));
+        } catch (const segment_full&) {
+            tx.roll_back();  // then without it
+        }
     }
 
     // Whoever is dead in the table, and whose end nobody will tell: of workers that another process has forked, or reaped, before it died.

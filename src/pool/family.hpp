@@ -82,7 +82,7 @@ void prepare_worker_exit();
 /// How pool_node::failure begins where it was the initializer.
 inline constexpr std::string_view initializer_failure = "its initializer failed: ";
 
-/// The whole of it, where they were killed, say.
+/// How it begins where they were killed, say; how they have ended comes after it, where that is known.
 inline constexpr std::string_view workers_end_early = "its workers end before they are ready";
 
 /// Exit codes of workers that have not done anything.

@@ -327,6 +327,12 @@ std::uint64_t monotonic_nanoseconds() noexcept {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+std::string end_in_words(int code, bool likely_oom) {
+    if (code >= 0) return "ended with code " + std::to_string(code);
+    return "was killed by signal " + std::to_string(-code) +
+           (likely_oom ? " (the kernel has killed a process for want of memory about then)" : "");
+}
+
 segment_offset create_pool(root_transaction& tx, std::uint32_t worker_capacity, std::uint32_t target) {
     const segment_offset at = allocate(tx, sizeof(pool_node));
     const segment_offset workers = allocate(tx, worker_capacity * sizeof(worker_slot));
@@ -625,6 +631,13 @@ void be_ready(root_transaction& tx, pool_node& node, worker_slot& self) {
     tx.begin_change();
     tx.store(self.stage, worker_stage::ready);
     tx.store(node.failed_starts, 0);
+    // Why others before it did not get ready. What has broken the pool stays: it is read without the lock.
+    if (const segment_offset text = node.failure; text != 0 && node.state != pool_state::broken) {
+        const std::uint64_t bytes = node.failure_bytes;
+        tx.store(node.failure, 0);
+        tx.store(node.failure_bytes, 0);
+        deallocate(tx, text, bytes);
+    }
     tx.commit();
 }
 

@@ -87,9 +87,9 @@ std::uint32_t order_all(root_transaction& tx, pool_node& node);
 
 /// Becomes the worker of that place. False when it is not free, or not wanted.
 bool claim_worker(root_transaction& tx, pool_node& node, std::uint32_t index, os::process_identity identity);
-/// Its initializer has run.
+/// Its initializer has run: a failure of others before it is forgotten.
 void be_ready(root_transaction& tx, pool_node& node, worker_slot& self);
-/// Why its initializer has failed, for messages.
+/// Why workers do not get ready, for messages: the first reason since one was.
 void record_failure(root_transaction& tx, pool_node& node, std::string_view text);
 
 enum class next_step { run, wait, leave };
@@ -110,6 +110,8 @@ struct worker_death {
     int code;  // as death_report
     bool likely_oom;
 };
+/// "ended with code 7"
+std::string end_in_words(int code, bool likely_oom);
 /// After the end of the worker with that incarnation is certain. False when it was settled, or has left, before.
 bool settle_death(root_transaction& tx, pool_node& node, std::uint32_t index, std::uint64_t incarnation,
                   const worker_death& death, std::uint64_t now);

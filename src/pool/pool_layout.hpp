@@ -67,7 +67,7 @@ struct pool_node {
     std::uint32_t target;           // so many places are to have a worker: the first ones
     pool_state state;
     std::uint32_t failed_starts;  // workers in a row that have ended before they were ready
-    std::uint64_t failure;        // offset of a text; 0: none
+    std::uint64_t failure;        // offset of a text: why workers do not get ready; 0: none
     std::uint64_t failure_bytes;
     std::uint64_t died_count;     // workers that were killed, or ended in a task
     std::uint64_t retried_count;  // further starts after a death

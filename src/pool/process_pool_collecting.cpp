@@ -43,16 +43,6 @@ constexpr std::uint64_t longest_failure_text = 4096;
 // How often it looks whether guardian and nursery are there.
 constexpr milliseconds between_family_looks{250};
 
-std::string kind_of_end(const death_report& report) {
-    if (report.code < 0) {
-        std::string text = "was killed by signal " + std::to_string(-report.code);
-        if (report.likely_oom != 0)
-            text += " (the kernel has killed a process for want of memory about then)";
-        return text;
-    }
-    return "ended with code " + std::to_string(report.code);
-}
-
 }  // namespace
 
 // A report, or nothing where the frame is none.
@@ -95,15 +85,15 @@ next_failure(std::span<const std::byte>& frames, const local_state& whose, std::
         case frame_kind::died:
             if (!read_report(payload, report)) break;
             part.has_died = true;
-            error = std::make_exception_ptr(
-                worker_died(result() + "its worker " + std::to_string(report.worker) + " (pid " +
-                                std::to_string(report.pid) + ") " + kind_of_end(report) +
-                                " in it, at attempt " + std::to_string(report.attempts),
-                            {.pid = report.pid,
-                             .code = report.code,
-                             .attempts = report.attempts,
-                             .worker_id = report.worker,
-                             .likely_oom = report.likely_oom != 0}));
+            error = std::make_exception_ptr(worker_died(
+                result() + "its worker " + std::to_string(report.worker) + " (pid " +
+                    std::to_string(report.pid) + ") " + end_in_words(report.code, report.likely_oom != 0) +
+                    " in it, at attempt " + std::to_string(report.attempts),
+                {.pid = report.pid,
+                 .code = report.code,
+                 .attempts = report.attempts,
+                 .worker_id = report.worker,
+                 .likely_oom = report.likely_oom != 0}));
             return std::nullopt;
     }
     throw corrupt_segment(result() + "it makes no sense");
@@ -563,8 +553,8 @@ std::exception_ptr process_pool::why_broken(const local_state& task) const {
             why.resize(bytes);
             copy_out(why.data(), text, bytes);
         }
-        is_initializer =
-            why.starts_with(initializer_failure) || (settings_.initializer && why == workers_end_early);
+        is_initializer = why.starts_with(initializer_failure) ||
+                         (settings_.initializer && why.starts_with(workers_end_early));
     }
     const std::string text =
         "run " + task_name(task) + ": " + settings_.name + " has no workers any more: " + why;

@@ -362,6 +362,14 @@ void add_worker_rows(pool_table& rows) {
     rows.add("claim", pushed(1), [](bare_pool& p) { p.claim_only(1); });
     rows.add(
         "be_ready", [](bare_pool& p) { p.claim_only(1); }, [](bare_pool& p) { p.be_ready(1); });
+    rows.add(
+        "be_ready, after others have failed",
+        [](bare_pool& p) {
+            p.claim_only(0);
+            p.record_failure("no device");
+            p.claim_only(1);
+        },
+        [](bare_pool& p) { p.be_ready(1); });
     rows.add("record_failure", with_worker(0), [](bare_pool& p) { p.record_failure("no device"); });
     rows.add("take, the only one", all_of({pushed(1), with_worker(0)}), [](bare_pool& p) { p.take(0); });
     rows.add("take, of the highest priority",

@@ -353,8 +353,19 @@ TEST_CASE(
     CHECK_THROWS_AS(fails.submit(identity, 2), cairn::initializer_failed);
     CHECK_FALSE(fails.alive());
     CHECK(comes_true([&] { return fails.num_workers() == 0; }));
-    cairn::process_pool_executor dies({.max_workers = 1, .initializer = kill_own});
-    CHECK_THROWS_AS(dies.submit(identity, 1).result(watchdog), cairn::initializer_failed);
+    const auto reason_of = [](std::function<void()> initializer) -> std::string {
+        cairn::process_pool_executor ends({.max_workers = 2, .initializer = std::move(initializer)});
+        try {
+            ends.submit(identity, 1).result(watchdog);
+        } catch (const cairn::initializer_failed& e) {
+            return e.what();
+        }
+        return "none";
+    };
+    CHECK(contains(reason_of(kill_own), "was killed by signal 9"));
+    CHECK(contains(reason_of([] { std::exit(7); }), "ended with code 7"));
+    CHECK(contains(reason_of([] { ::_exit(0); }), "ended with code 0"));
+    CHECK(contains(reason_of([] { ::pthread_exit(nullptr); }), "ended with code 1"));
 }
 
 TEST_CASE("a worker keeps its number, and whoever replaces it has the same") {

@@ -324,8 +324,19 @@ TEST_CASE("workers that end before they are ready are counted, until one is read
     }
     CHECK(f.pool.node().failed_starts == 3);
     CHECK(f.pool.node().failure_bytes == std::string("std::runtime_error: no device").size());
+    // The first reason, until then.
+    f.pool.record_failure("another");
+    CHECK(f.pool.node().failure_bytes == std::string("std::runtime_error: no device").size());
+    REQUIRE(f.pool.claim_only(0));
     REQUIRE(f.pool.claim(1));
     CHECK(f.pool.node().failed_starts == 0);
+    CHECK(f.pool.node().failure == 0);
+    // What has broken the pool stays, and is read without the lock.
+    f.pool.break_it("no nursery");
+    const std::uint64_t failure = f.pool.node().failure;
+    f.pool.be_ready(0);
+    CHECK(failure != 0);
+    CHECK(f.pool.node().failure == failure);
 }
 
 TEST_CASE("a pool's memory is what it was when all its tasks have come and gone") {
