@@ -187,8 +187,10 @@ private:
         const std::int64_t start = os::ticks();
         attempt_end end = attempt_end::exception;
         {
+            settled_at_end_of_thread otherwise(task);
             const running_task here(task);
             end = task_access::call(task);
+            otherwise.has_returned();
         }
         const std::int64_t ran = std::max<std::int64_t>(0, os::ticks() - start);
         task_access::drop_call(task);

@@ -2,6 +2,7 @@
 #include "cairn/future.hpp"
 
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <ostream>
@@ -15,6 +16,7 @@
 #include "executors/task_access.hpp"
 #include "process/describe_exception.hpp"
 #include <cairn/detail/executors/executor_core.hpp>
+#include <cairn/detail/executors/map.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -46,9 +48,10 @@ public:
         try {
             core_->submit_following(task_);
         } catch (...) {
+            const std::exception_ptr error = caught_exception();
             // Shut down by now, or no memory. Cancelled meanwhile: then that counts.
             if (task_access::step(*task_, word_stage::pending, word_stage::settling))
-                task_access::settle_with(*task_, std::current_exception());
+                task_access::settle_with(*task_, error);
         }
         // An executor has it: callbacks may wait for it from now on.
         task_access::is_continuation(*task_) = false;

@@ -110,6 +110,14 @@ std::string task_name(const local_state& s) {
                                                              : "task '" + extras->options.name + "'";
 }
 
+settled_at_end_of_thread::~settled_at_end_of_thread() {
+    if (has_returned_) return;
+    task_access::drop_call(task_);
+    task_access::settle_with(task_,
+                             std::make_exception_ptr(worker_died("result of " + task_name(task_) +
+                                                                 ": it ended its thread (pthread_exit)")));
+}
+
 std::string in_milliseconds(std::chrono::nanoseconds time) {
     std::array<char, 48> text{};
     const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(time);
@@ -209,8 +217,10 @@ void task_access::run_unowned(local_state& s) {
     if (!step(s, word_stage::pending, word_stage::running)) return;
     attempt_end end = attempt_end::exception;
     {
+        settled_at_end_of_thread otherwise(s);
         const running_task here(s);
         end = call(s);
+        otherwise.has_returned();
     }
     s.drop_call();
     settle(s, end == attempt_end::value ? word_stage::value : word_stage::exception);
@@ -252,10 +262,12 @@ void task_access::lock_observers(local_state& s) noexcept {
     }
 }
 
-void task_access::run_callback(callback& c) noexcept {
+void task_access::run_callback(callback& c) {
     const state_ptr state = std::move(c.state_);
     try {
         c.run(*state);
+    } catch (const abi::__forced_unwind&) {
+        throw;
     } catch (...) {
         const exception_description thrown;
         std::array<char, 1536> line_room;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -41,10 +42,7 @@ public:
             }
         }
         news_.notify_one();
-        while (first != nullptr) {
-            const std::unique_ptr<callback> dropped(std::exchange(first, first->next_queued_));
-            dropped->drop();
-        }
+        drop_all(first);
     }
 
     /// False: there is no thread, so the caller does it.
@@ -78,23 +76,77 @@ private:
     }
     static void end_at_exit();
 
+    // What the thread has taken out, and has not done. Where it ends in a callback (pthread_exit), another one goes on with that.
+    struct taken_out {
+        settling_queue& of;
+        callback* next = nullptr;
+        ended_thread* ended = nullptr;
+        bool is_over = false;
+
+        explicit taken_out(settling_queue& queue) noexcept : of(queue) {}
+        taken_out(const taken_out&) = delete;
+        taken_out& operator=(const taken_out&) = delete;
+        ~taken_out() {
+            if (!is_over) of.replace_thread(next, ended);
+        }
+    };
+
+    void replace_thread(callback* next, ended_thread* ended) noexcept {
+        std::fputs(
+            "cairn: a callback of a future has ended its thread (pthread_exit), which is the one of all "
+            "callbacks; another one goes on with the next\n",
+            stderr);
+        {
+            const std::lock_guard held(mutex_);
+            if (next != nullptr) {
+                callback* last = next;
+                while (last->next_queued_ != nullptr) last = last->next_queued_;
+                last->next_queued_ = std::exchange(first_, next);
+                if (last_ == nullptr) last_ = last;
+                next = nullptr;
+            }
+            ended_thread** link = &ended_;
+            while (*link != nullptr) link = &(*link)->next;
+            *link = ended;
+            if (!is_ending_) {
+                os::detach_thread(thread_);
+                // Where none can be had: whoever registers the next callback makes one.
+                has_thread_ = !os::start_thread(thread_, &body, this);
+                return;
+            }
+            // Somebody waits in exit() for the end of this one.
+            is_over_ = true;
+            next = std::exchange(first_, nullptr);
+            last_ = nullptr;
+        }
+        drop_all(next);
+    }
+
+    static void drop_all(callback* first) noexcept {
+        while (first != nullptr) {
+            const std::unique_ptr<callback> dropped(std::exchange(first, first->next_queued_));
+            dropped->drop();
+        }
+    }
+
     void work() {
+        taken_out out(*this);
         std::unique_lock held(mutex_);
         for (;;) {
             while (first_ == nullptr && ended_ == nullptr && !is_ending_) news_.wait(held);
-            callback* next = std::exchange(first_, nullptr);
+            out.next = std::exchange(first_, nullptr);
             last_ = nullptr;
-            ended_thread* const ended = std::exchange(ended_, nullptr);
-            if (next == nullptr && ended == nullptr) {
-                is_over_ = true;
+            out.ended = std::exchange(ended_, nullptr);
+            if (out.next == nullptr && out.ended == nullptr) {
+                is_over_ = out.is_over = true;
                 return;
             }
             held.unlock();
-            while (next != nullptr) {
-                const std::unique_ptr<callback> due(std::exchange(next, next->next_queued_));
+            while (out.next != nullptr) {
+                const std::unique_ptr<callback> due(std::exchange(out.next, out.next->next_queued_));
                 task_access::run_callback(*due);
             }
-            join_all(ended);
+            join_all(std::exchange(out.ended, nullptr));
             held.lock();
         }
     }

@@ -3,6 +3,7 @@
 // Made          when the first callback is registered, so that settling never fails.
 // Joined        at the exit of the process, by an exit handler registered with it: it runs what is queued by then, and what that
 //               queues. Later callbacks are dropped. exit() in a callback does not wait for itself.
+// Ended         by a callback (pthread_exit): it says so, and another thread goes on with the next one.
 // Also          joins threads of executors that could not be joined by whoever let go of them.
 // Fork          a child starts with none, and makes its own.
 //

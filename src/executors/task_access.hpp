@@ -105,7 +105,8 @@ struct task_access {
     static remote_part* remote(const local_state& s) noexcept { return s.remote_; }
     static bool is_repeatable(const local_state& s) noexcept { return s.is_repeatable(); }
     static bool is_of_this_process(const local_state& s) noexcept;
-    static void run_callback(callback& c) noexcept;
+    /// Throws nothing, but lets the end of the thread (pthread_exit) through.
+    static void run_callback(callback& c);
 
     static void lock_observers(local_state& s) noexcept;
     static void link(local_state& s, observer& o) noexcept;
@@ -188,6 +189,21 @@ public:
 
 private:
     task_context context_;
+};
+
+/// While it lives, a task is called that nobody would settle if its thread ended in it (pthread_exit), which unwinds the stack: this
+/// does, then.
+class settled_at_end_of_thread {
+public:
+    explicit settled_at_end_of_thread(local_state& task) noexcept : task_(task) {}
+    settled_at_end_of_thread(const settled_at_end_of_thread&) = delete;
+    settled_at_end_of_thread& operator=(const settled_at_end_of_thread&) = delete;
+    ~settled_at_end_of_thread();
+    void has_returned() noexcept { has_returned_ = true; }
+
+private:
+    local_state& task_;
+    bool has_returned_ = false;
 };
 
 /// The executor that the calling thread is a worker of; null if none, or if that is of the process which this one was forked from.

@@ -207,6 +207,19 @@ TEST_CASE("waiting in retry_if for a task of the same pool is would_deadlock, an
     CHECK(comes_true([&] { return refused == 8; }));
 }
 
+TEST_CASE("a retry_if that ends its thread ends the program, and the workers with it") {
+    CHECK(in_child([] {
+              std::signal(SIGABRT, SIG_DFL);  // the test's own reports a failure
+              const rlimit no_core{0, 0};
+              ::setrlimit(RLIMIT_CORE, &no_core);
+              cairn::process_pool_executor ex(1);
+              const auto asks = [](const std::exception&) -> bool { ::pthread_exit(nullptr); };
+              ex.submit({.retries = 1, .retry_if = asks}, [] {
+                    throw std::runtime_error("x");
+                }).result(watchdog);
+          }) == -SIGABRT);
+}
+
 TEST_CASE("a task that takes too long is ended with its worker, also where it blocks all signals") {
     cairn::process_pool_executor ex(1);
     const auto begin = std::chrono::steady_clock::now();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <coroutine>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -305,6 +307,60 @@ TEST_CASE("a callback that throws is reported in one line, and the next one runs
         f.result();
     });
     CHECK(said == "cairn: a callback of a future threw std::runtime_error: a callback's own\n");
+}
+
+TEST_CASE(
+    "a callback that ends its thread is reported in one line, and the next ones run; what followed in it "
+    "is worker_died") {
+    cairn::thread_pool_executor ex(1);
+    const auto f = ex.submit([] { return 1; });
+    std::atomic<int> ran{0};
+    const std::string text = captured_stderr([&] {
+        f.add_done_callback([&](const auto&) {
+            while (ran != 1) std::this_thread::sleep_for(1ms);  // until those behind it are there
+            ::pthread_exit(nullptr);
+        });
+        f.add_done_callback([&](const auto&) { ran += 10; });
+        const auto follows = f.then([&](const auto&) -> int {
+            ran += 100;
+            ::pthread_exit(nullptr);
+        });
+        f.add_done_callback([&](const auto&) { ran += 1000; });
+        ran = 1;
+        CHECK(eventually([&] { return ran == 1111; }));
+        CHECK_THROWS_WITH_AS(follows.result(executor_watchdog),
+                             "result of a task: it ended its thread (pthread_exit)", cairn::worker_died);
+        cairn::synchronous_executor here;
+        const auto in_it = f.then(here, [](const auto&) -> int { ::pthread_exit(nullptr); });
+        CHECK_THROWS_AS(in_it.result(executor_watchdog), cairn::worker_died);
+        // As ever, later.
+        std::atomic<bool> is_called{false};
+        f.add_done_callback([&](const auto&) { is_called = true; });
+        CHECK(eventually([&] { return is_called.load(); }));
+    });
+    std::size_t lines = 0;
+    for (const char each : text) lines += each == '\n' ? 1 : 0;
+    CHECK(lines == 3);
+    CHECK(text.starts_with("cairn: a callback of a future has ended its thread (pthread_exit)"));
+}
+
+TEST_CASE("a callback ends its thread while the program waits for it in exit(): the program ends") {
+    CHECK(in_child([] {
+              static std::atomic<bool> is_called{false};
+              static std::atomic<bool> is_exiting{false};
+              cairn::thread_pool_executor ex(1);
+              const auto f = ex.submit([] { return 1; });
+              f.add_done_callback([](const auto&) {
+                  is_called = true;
+                  while (!is_exiting) std::this_thread::sleep_for(1ms);
+                  std::this_thread::sleep_for(20ms);
+                  ::pthread_exit(nullptr);
+              });
+              f.add_done_callback([](const auto&) {});
+              CHILD_CHECK(eventually([] { return is_called.load(); }));
+              std::atexit([] { is_exiting = true; });  // run before those that Cairn has registered
+              std::exit(0);
+          }) == 0);
 }
 
 TEST_CASE("those who wait are told before callbacks run, and after the task was counted") {
