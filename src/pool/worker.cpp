@@ -71,6 +71,12 @@ constexpr std::chrono::microseconds longest_look{40};
 constexpr unsigned most_look_halvings = 4;
 constexpr unsigned skips_between_looks = 32;
 
+// How long a result that finds no room waits for others to be taken over; where all that are there are being looked at, or kept, since
+// the last one went. Chosen freely.
+constexpr std::chrono::seconds longest_wait_for_room{10};
+constexpr std::chrono::seconds longest_wait_for_kept{1};
+constexpr std::chrono::milliseconds between_room_looks{1};
+
 // How often a thread looks for a task that wants a std::stop_token whether it is asked to stop.
 constexpr std::chrono::milliseconds between_stop_looks{2};
 
@@ -252,6 +258,28 @@ private:
     void drop_call() noexcept override {}
 };
 
+// Of tasks that are done, and whose submitters have not let go of them.
+struct results_there {
+    std::uint64_t mix = 0;  // of where they are; 0: there are none
+    bool has_finished = false;
+};
+
+class wait_for_room {
+public:
+    [[nodiscard]] bool may_go_on(const results_there& now_there) noexcept {
+        const auto now = std::chrono::steady_clock::now();
+        if (now_there.mix != mix_) changed_ = now;
+        mix_ = now_there.mix;
+        if (mix_ == 0 || now - begin_ >= longest_wait_for_room) return false;
+        return now_there.has_finished || now - changed_ < longest_wait_for_kept;
+    }
+
+private:
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point changed_ = begin_;
+    std::uint64_t mix_ = 0;
+};
+
 class worker_run final : public remote_run {
 public:
     worker_run(worker& of, task_record& task, std::uint32_t last)
@@ -289,9 +317,32 @@ private:
         return of_.self_.scratch == 0 ? inline_result_bytes : of_.self_.scratch_bytes;
     }
 
+    // Results come faster than they are taken over: where they fill the segment, that is waited for.
     void grow(std::uint64_t bytes) {
-        root_transaction tx = of_.begin();
-        grow_scratch(tx, of_.self_, bytes);
+        for (std::optional<wait_for_room> wait;; os::sleep_for(between_room_looks)) {
+            try {
+                root_transaction tx = of_.begin();
+                grow_scratch(tx, of_.self_, bytes);
+                return;
+            } catch (const segment_full&) {
+                if (!wait) wait.emplace();
+                if (!wait->may_go_on(others_results())) throw;
+            }
+        }
+    }
+
+    // Without the lock: a hint, looked at again.
+    [[nodiscard]] results_there others_results() const noexcept {
+        results_there all;
+        const auto add = [&all](const result_lists& lists) {
+            for (const std::uint64_t first :
+                 {load_word(lists.first_finished), load_word(lists.first_collected)})
+                all.mix = all.mix * 31 + first;
+            all.has_finished = all.has_finished || load_word(lists.first_finished) != 0;
+        };
+        add(of_.node_.lists);
+        for (const worker_slot& each : of_.family_.all_places()) add(each.lists);
+        return all;
     }
 
     [[nodiscard]] std::byte* room_ahead(std::size_t bytes) override {

@@ -252,6 +252,58 @@ TEST_CASE("a result that does not fit is segment_full for its task, and the work
     CHECK(ex.submit(much, 100L).result(watchdog) == much(100));
 }
 
+TEST_CASE("results that fill the segment wait until those before them have been taken over") {
+    for (const bool keeps : {false, true}) {
+        CAPTURE(keeps);
+        CHECK(in_child([&] {
+                  const rlimit small{32U << 20U, 32U << 20U};  // of files, and so of segments
+                  CHILD_CHECK(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+                  cairn::process_pool_executor ex(2);
+                  std::atomic<bool> all_submitted{false};
+                  const auto waiting = [&] { return ex.queue_size(); };
+                  // Nobody takes results over until no worker goes on.
+                  const auto holds_up = [&](const std::exception&) {
+                      const auto until = std::chrono::steady_clock::now() + watchdog;
+                      while (!all_submitted && std::chrono::steady_clock::now() < until)
+                          std::this_thread::sleep_for(1ms);
+                      for (std::size_t before = waiting() + 1; waiting() != before && waiting() != 0;) {
+                          before = waiting();
+                          std::this_thread::sleep_for(200ms);
+                      }
+                      return false;
+                  };
+                  const auto fails = ex.submit(
+                      {.retries = 1, .retry_if = holds_up},
+                      [](long) -> long { throw std::runtime_error("x"); }, 1L);
+                  std::vector<cairn::future<std::string>> all;
+                  for (int i = 0; i < 100; ++i) all.push_back(ex.submit(much, 1L << 20U));
+                  all_submitted = true;
+                  for (const auto& each : all) CHILD_CHECK(each.result(watchdog).size() == 1U << 20U);
+                  bool has_failed = false;
+                  try {
+                      fails.result(watchdog);
+                  } catch (const std::runtime_error&) {
+                      has_failed = true;
+                  }
+                  CHILD_CHECK(has_failed);
+                  // One that can never fit does not wait, or not for long where others are kept.
+                  const auto keep = [](long bytes) {
+                      return cairn::result<char>(static_cast<std::size_t>(bytes));
+                  };
+                  std::optional<cairn::result<char>> kept;
+                  if (keeps) kept = ex.submit(keep, 1L << 20U).result(watchdog);
+                  bool is_full = false;
+                  try {
+                      ex.submit(much, 40L << 20U).result(watchdog);
+                  } catch (const cairn::segment_full&) {
+                      is_full = true;
+                  }
+                  CHILD_CHECK(is_full);
+                  CHILD_CHECK(ex.submit(much, 1L << 20U).result(watchdog).size() == 1U << 20U);
+              }) == 0);
+    }
+}
+
 TEST_CASE(
     "a thread that may not lock waits for a result: it is refused, and what others have read takes no room") {
     cairn::process_pool_executor ex(1);
