@@ -63,6 +63,8 @@ struct segment_location {
 
 /// All named segments, then all anonymous ones that this user may see, each once, sorted by target.
 /// Files that are called like segments and are none are among them: opening an inspection tells.
+/// A segment that this process has left to forked children, and that only the dead have by now, loses its name first
+/// (manager.hpp); so it does in locate_segment().
 /// Cost    anonymous: a look at every open file of every process that /proc shows
 CAIRN_API std::vector<segment_location> find_segments(bool with_anonymous = true);
 

@@ -7,8 +7,12 @@
 // Life of a named segment: create() makes it; it loses its name when the creating process's last manager object goes
 // (forked copies do not count; handles keep the memory, not the name). open_or_create(): when the last attached
 // process goes. `.persist`: only by unlink() or `shmctl rm`. What a killed creator leaves is removed by the last process
-// to leave, by the next create() of that name, or by `shmctl gc`. An anonymous one is gone with its last process. A manager that
-// goes waits a second at most for the segment's lock: what it has not removed by then goes as that of a killed creator.
+// to leave, by the next create() or open_or_create() of that name, or by `shmctl gc`. An anonymous one is gone with its last
+// process. A manager that goes waits a second at most for the segment's lock: what it has not removed by then goes as that of
+// a killed creator.
+// A process that ends by _exit, exec or abort does not let go itself: it leaves its segments as if it had been killed. If such a
+// process was the last one, and a forked child of a process that had let go before, that process removes the name when it next
+// makes, opens or looks for a segment (find_segments(), locate_segment()), or when it calls exit.
 //
 // Limits        operations with a limit (get_for, stop tokens) keep it, whoever holds a lock; `try_` forms wait a second at most
 //               for it, others as long as it takes, or `.lock_timeout` of the options: then timeout_error, which says who holds it.

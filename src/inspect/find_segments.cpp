@@ -8,6 +8,7 @@
 #include "base/names.hpp"
 #include "os/file.hpp"
 #include "os/probe.hpp"
+#include "segment/left_names.hpp"
 #include <cairn/error.hpp>
 #include <cairn/inspect.hpp>
 
@@ -121,6 +122,7 @@ segment_location locate_anonymous(std::string_view target) {
 }  // namespace
 
 std::vector<segment_location> find_segments(bool with_anonymous) {
+    settle_left_names();
     std::vector<segment_location> found;
     add_named(found);
     if (with_anonymous) {
@@ -140,6 +142,7 @@ segment_location locate_segment(std::string_view target) {
     if (target.starts_with('/') || target.starts_with('.')) return locate_image(std::string(target));
     if (const std::string problem = segment_name_problem(target); !problem.empty())
         throw invalid_name("segment name '" + std::string(target) + "': " + problem);
+    settle_left_names();
     segment_location where;
     where.name = where.target = std::string(target);
     where.path = os::shm_directory() + "/" + std::string(file_prefix) + where.name;

@@ -39,6 +39,7 @@ fork_count* family = nullptr;
 std::uint64_t epoch_of_fork = 0;
 std::size_t place_of_fork = no_place;
 pid_t forker_of_fork = 0;
+constinit std::atomic<bool> is_forker = false;
 
 // Whether everybody who is on the way was forked by this process.
 bool are_all_own() noexcept {
@@ -68,6 +69,7 @@ bool begin_fork_count() noexcept {
 
 // seq_cst for all: forks are rare.
 void count_fork() noexcept {
+    is_forker.store(true);
     if (family == nullptr) return;
     forker_of_fork = own_pid();
     place_of_fork = 0;
@@ -77,6 +79,7 @@ void count_fork() noexcept {
 }
 
 void count_arrival() noexcept {
+    is_forker.store(false);
     if (family == nullptr) return;
     if (place_of_fork != no_place) {
         pid_t forker = forker_of_fork;  // which may have ended, and be its parent no more
@@ -85,6 +88,10 @@ void count_arrival() noexcept {
     std::uint64_t word = family->word.load();
     while (epoch_of(word) == epoch_of_fork && on_their_way(word) != 0)
         if (family->word.compare_exchange_weak(word, word - 1)) return;
+}
+
+bool has_forked() noexcept {
+    return is_forker.load();
 }
 
 bool has_forks_on_their_way() noexcept {

@@ -23,6 +23,9 @@ void count_fork() noexcept;
 /// In the child, once it is registered.
 void count_arrival() noexcept;
 
+/// Whether this process has forked, or tried to, since it was forked itself.
+[[nodiscard]] bool has_forked() noexcept;
+
 [[nodiscard]] bool has_forks_on_their_way() noexcept;
 /// Returns when all forked children have arrived, or after `longest`; those that are missing then are not waited for
 /// again, and not counted when they arrive after all.

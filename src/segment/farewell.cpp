@@ -8,6 +8,7 @@
 
 #include "base/never_destroyed.hpp"
 #include "segment/internals.hpp"
+#include "segment/left_names.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
 #include "segment/registry.hpp"
@@ -37,6 +38,7 @@ void leave_and_delete(segment* s) noexcept {
         unregister_participant(*s);
         try {
             remove_if_unused(*s);
+            note_left_name(*s);
         } catch (const error&) {
             // Destructors do not throw: a damaged segment keeps its name, and `shmctl gc` sees it.
         } catch (const limit_reached&) {
@@ -89,6 +91,7 @@ void prepare_for_exit() noexcept {
 
 void say_farewell() noexcept {
     if (is_raw_child()) return;
+    settle_left_names();
     is_at_exit.store(true);
     if (this_thread.open != nullptr)
         return;  // exit() in a handler that has interrupted an operation: as if killed

@@ -17,6 +17,7 @@
 #include "segment/extents.hpp"
 #include "segment/farewell.hpp"
 #include "segment/format.hpp"
+#include "segment/left_names.hpp"
 #include "segment/participants.hpp"
 #include "segment/registry.hpp"
 #include <cairn/detail/base/deadline.hpp>
@@ -150,7 +151,8 @@ void retire(segment_guard& guard) {
 enum class purpose {
     use,
     use_if_alive,  // what only the dead have left is taken away instead
-    make_way       // the same, but whatever else there is is segment_exists
+    make_way,      // the same, but whatever else there is is segment_exists
+    clear_away     // the same, and the process becomes no participant
 };
 
 [[noreturn]] void throw_exists(std::string_view name, const char* what) {
@@ -161,6 +163,8 @@ enum class purpose {
 // Becomes a participant; false when the name is to be looked up again.
 bool join(segment& s, purpose why) {
     if (!is_initialized(s.control().lock)) throw_corrupt(s, "its lock is not a lock");
+    // Asked first, and without the lock, which may be that of somebody who is stopped. Who is on the way is asked before who is there.
+    if (why == purpose::clear_away && (os::has_forks_on_their_way() || is_anybody_attached(s))) return true;
     segment_guard guard(s);
     if (load_word(guard.control().retired) != 0) {
         retire(guard);  // helps a remover that died before the unlink
@@ -175,7 +179,7 @@ bool join(segment& s, purpose why) {
         throw_exists(s.name(), is_persistent ? "there is one, and it is persistent"
                                              : "a living process is attached to one of that name");
     }
-    require_participant(s, false);
+    if (why != purpose::clear_away) require_participant(s, false);
     return true;
 }
 
@@ -226,6 +230,7 @@ std::string path_of(std::string_view name) {
 segment_ptr create_named(std::string_view name, const segment_options& options, removal policy) {
     require_segment_name(name);
     prepare_to_attach();
+    settle_left_names();
     const std::string path = path_of(name);
     const std::string what = "create " + quoted(name);
     const segment_header header = make_header(name, options, policy == removal::when_unused);
@@ -263,6 +268,7 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
 segment_ptr create_anonymous(std::string_view name, const segment_options& options) {
     require_segment_name(name);
     prepare_to_attach();
+    settle_left_names();
     segment_options unnamed = options;
     unnamed.persist = false;
     const segment_header header = make_header(name, unnamed, true);
@@ -334,6 +340,7 @@ segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, c
         }
     }
     if (writable && !join(*opened, why)) return {};
+    if (why == purpose::clear_away) return opened;  // for the caller alone
     segment_ptr known;
     {
         const registry::lock only_one;
@@ -357,6 +364,7 @@ segment_ptr attach(os::unique_fd fd, const std::string& path, const open_options
 }
 
 segment_ptr open_named(std::string_view name, const open_options& options) {
+    settle_left_names();
     const steady_time deadline =
         options.wait.is_given() ? deadline_after(options.wait.nanoseconds()) : no_deadline;
     for (std::chrono::nanoseconds between = first_look;;
@@ -372,6 +380,7 @@ segment_ptr open_named(std::string_view name, const open_options& options) {
 }
 
 segment_ptr open_or_create_named(std::string_view name, const segment_options& options) {
+    settle_left_names();
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         try {
             // What only the dead have left is replaced, as by create.
@@ -425,6 +434,18 @@ void remove_if_unused(segment& s) {
         }
         os::wait_for_arrivals(longest_arrival, may_child_arrive, &s);
     }
+}
+
+os::process_identity clear_away(const std::string& path, const os::file_facts& file) {
+    const operation_limit limit{.deadline = deadline_after(longest_farewell)};
+    const limited_locks in_time(limit);
+    os::unique_fd fd;
+    os::file_facts named;
+    if (os::open_existing(path, true, fd) || os::describe(fd.get(), named) || !named.same_file(file))
+        return 0;
+    const segment_ptr used = attach_for(purpose::clear_away, std::move(fd), path, {});
+    // Where this process has it again, it will look when it leaves.
+    return !used || used->participant_number() != 0 ? 0 : any_living_participant(*used);
 }
 
 collected collect_if_unused(segment& s) {

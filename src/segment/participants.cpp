@@ -96,6 +96,14 @@ std::uint32_t count_live_participants(const segment& s) noexcept {
     return alive;
 }
 
+os::process_identity any_living_participant(const segment& s) noexcept {
+    for (std::uint32_t i = 0; i < s.header().participant_count; ++i) {
+        const std::uint64_t identity = identity_in(participant_at(s, i));
+        if (identity != 0 && !is_dead(s, identity)) return identity;
+    }
+    return 0;
+}
+
 bool is_participant(const segment& s, os::process_identity identity) noexcept {
     for (std::uint32_t i = 0; i < s.header().participant_count; ++i)
         if (identity_in(participant_at(s, i)) == identity) return true;

@@ -28,6 +28,9 @@ bool is_anybody_attached(segment& s, const participant_slot* except = nullptr) n
 /// How many living processes are attached, this one included. Cost: system calls for each.
 std::uint32_t count_live_participants(const segment& s) noexcept;
 
+/// One of those who live, or 0. Not for a process that is one itself.
+os::process_identity any_living_participant(const segment& s) noexcept;
+
 /// Whether that process is one.
 bool is_participant(const segment& s, os::process_identity identity) noexcept;
 

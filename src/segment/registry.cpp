@@ -13,6 +13,7 @@
 #include "base/never_destroyed.hpp"
 #include "os/fork_count.hpp"
 #include "segment/farewell.hpp"
+#include "segment/left_names.hpp"
 #include "segment/lifecycle.hpp"
 #include "segment/participants.hpp"
 #include <cairn/detail/base/thread_sanitizer.hpp>
@@ -49,6 +50,7 @@ void after_fork_in_child() {
     renew_process_mark();
     abandon_open_transactions();
     forget_waiting_mappings();
+    forget_left_names();
     const std::uint64_t here = attached().empty() ? 0 : os::pid_namespace();
     const std::uint64_t time_here = attached().empty() ? 0 : os::time_namespace();
     for (segment* s : attached()) {

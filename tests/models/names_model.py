@@ -12,8 +12,11 @@ Processes, with the functions of the code:
   remover  a manager that made the segment and goes, or unlink_segment()
   gc       collect_if_unused(): attaches, then removes what nobody else uses. An opener that comes while it looks takes
            it for a user, and goes on with what the dead have left.
+  child    a forked child that has its parent's segment and ends by _exit: it does nothing at all.
+  parent   lets go before its child does, and looks again once that has ended: left_names.cpp, with purpose::clear_away.
 What must hold: of two processes that use segments of the name at the same time, the one's is the other's or is retired;
-nobody's segment is taken away but by a remover; nobody takes away the name of another one's segment.
+nobody's segment is taken away but by a remover; nobody takes away the name of another one's segment. Where a child is the last
+to go, its parent has taken the name away when it has ended.
 """
 import sys
 
@@ -29,6 +32,7 @@ RULES = dict(
     unlink_under_lock=True,
     look_under_lock=True,         # gc looks at the participants in the hold in which it removes
     register_before_link=True,    # a new segment has its first participant before it has its name
+    parent_looks_again=True,      # after its child has ended
 )
 
 
@@ -215,6 +219,55 @@ def gc(**changed):
     return p.steps, {"inode": 0}
 
 
+def child(**changed):
+    p = process(changed)
+
+    @p.step("start")
+    def _(s, o, me):
+        s["using"] = tuple(u for u in s["using"] if u != me)
+        return END
+    return p.steps, {"inode": 1}
+
+
+def parent(**changed):
+    """Of the process before it in the list, which is a child."""
+    p = process(changed)
+    rules = p.rules
+
+    @p.step("start")
+    def _(s, o, me):
+        s["using"] = tuple(u for u in s["using"] if u != me)
+        s["reg_1"] = tuple(r for r in s["reg_1"] if r != me)
+        return "leave look"
+
+    @p.step("leave look")  # remove_if_unused(): without the lock, as whoever sees another needs none
+    def _(s, o, me):
+        return "left" if alive(s, 1) else "lock"
+
+    @p.step("left")
+    def _(s, o, me):
+        if not rules["parent_looks_again"]:
+            return END
+        return "name" if me - 1 in s["gone"] else None
+
+    @p.step("name")
+    def _(s, o, me):
+        return "peek" if s["name"] == 1 else END
+
+    @p.step("peek")  # without the lock; while others have it, later once more
+    def _(s, o, me):
+        return None if alive(s, 1) else "lock" if rules["look_under_lock"] else "retire"
+    p.lock("lock", "look")
+
+    @p.step("look")
+    def _(s, o, me):
+        return "in use" if alive(s, 1) and not s["ret_1"] else "retire"
+    p.unlock("in use", "name")
+    p.retire("retire", "unlock" if rules["look_under_lock"] else END)
+    p.unlock("unlock", END)
+    return p.steps, {"inode": 1}
+
+
 def one_segment(s, owns):
     """Of the segments in use at the same time, all but one are retired."""
     used = {own["inode"] for me, own in enumerate(owns) if own["at"] in ("use", "used") and me not in s["gone"]}
@@ -227,16 +280,21 @@ def nobody_waits(s, owns):
     return "somebody waits for ever" if any(own["at"] not in (END, "dead") for own in owns) else None
 
 
-def check(*kinds, kills=2, left_by_dead=False, **rules):
+def name_goes(s, owns):
+    """Of a child and its parent, alone and not killed: neither leaves the name behind."""
+    return "the name outlives the last process" if s["name"] == 1 else nobody_waits(s, owns)
+
+
+def check(*kinds, kills=2, left_by_dead=False, final=nobody_waits, **rules):
     """At first there is a segment: of the removers among the processes, or of somebody who is gone. `left_by_dead`: nobody
     may use it then."""
-    made = {opener: 0, gc: 0, remover: 1}
+    made = {opener: 0, gc: 0, remover: 1, child: 1, parent: 1}
     owners = tuple(me for me, kind in enumerate(kinds) if made[kind])
     shared = {"name": 1, "next": 2, "gone": (), "using": owners, "left": 1 if left_by_dead else 0}
     for inode in INODES:
         shared.update({"S_%d" % inode: 0, "ret_%d" % inode: False, "reg_%d" % inode: ()})
     shared["reg_1"] = owners
-    return explore(shared, [kind(**rules) for kind in kinds], kills, invariant=one_segment, final=nobody_waits)
+    return explore(shared, [kind(**rules) for kind in kinds], kills, invariant=one_segment, final=final)
 
 
 def main():
@@ -247,7 +305,17 @@ def main():
     suite.expect("gc, two openers, 1 kill", check(gc, opener, opener, kills=1))
     suite.expect("two gc, an opener, 2 kills", check(gc, gc, opener))
     suite.expect("a remover, gc, an opener, 2 kills", check(remover, gc, opener))
+    suite.expect("a child and its parent", check(child, parent, kills=0, final=name_goes))
+    suite.expect("a child and its parent, a gc", check(child, parent, gc, kills=0, final=name_goes))
+    suite.expect("a grandchild, a child and its parent", check(child, child, parent, kills=0, final=name_goes))
+    suite.expect("a child and its parent, two openers, 1 kill", check(child, parent, opener, opener, kills=1))
+    suite.expect("a child and its parent, gc, an opener, 2 kills", check(child, parent, gc, opener))
+    suite.expect("two children and their parents, an opener, 1 kill", check(child, parent, child, parent, opener, kills=1))
 
+    suite.expect("a parent that does not look again",
+                 check(child, parent, kills=0, final=name_goes, parent_looks_again=False), "outlives")
+    suite.expect("a parent that looks without the lock",
+                 check(child, parent, opener, kills=0, look_under_lock=False), "in use")
     suite.expect("without the lock when joining",
                  check(opener, remover, kills=0, join_under_lock=False), "joins a segment that is retired")
     suite.expect("joined first, decided later", check(opener, opener, kills=0, left_by_dead=True,

@@ -323,6 +323,144 @@ TEST_CASE("the last process takes the name along, a forked child that calls exit
     }
 }
 
+TEST_CASE(
+    "a name that was left to a forked child goes when that has ended by _exit and its parent looks again") {
+    const scratch_name name;
+    const scratch_name other;
+    // Made, filled and left, while a child has it that ends by _exit. Then `look` is called. False: not as it must be before that.
+    const auto leave_to_child = [&](const std::function<void()>& look) {
+        std::optional<child> last;
+        const gate may_end;
+        {
+            const auto m = cairn::manager::open_or_create(name.get());
+            m.list<long>("l").append(1);
+            last.emplace([&] { CHILD_CHECK(may_end.wait()); });
+        }
+        look();
+        const bool stays_while_used = name.exists();
+        may_end.open();
+        const bool has_ended = last->join() == 0;
+        const bool stays_unseen = name.exists();  // the system does nothing
+        look();
+        return stays_while_used && has_ended && stays_unseen;
+    };
+    SUBCASE("for a segment of that name") {
+        CHECK(leave_to_child([&] {
+            try {
+                static_cast<void>(cairn::locate_segment(name.get()));
+            } catch (const cairn::no_such_segment&) {
+                // As the check says that follows.
+            }
+        }));
+        CHECK_FALSE(name.exists());
+        CHECK_THROWS_AS(cairn::manager::open(name.get()), cairn::no_such_segment);
+    }
+    SUBCASE("for all segments") {
+        CHECK(leave_to_child([] { static_cast<void>(cairn::find_segments(false)); }));
+        CHECK_FALSE(name.exists());
+    }
+    SUBCASE("when it makes another segment") {
+        CHECK(leave_to_child([&] { const auto m = cairn::manager::create(other.get()); }));
+        CHECK_FALSE(name.exists());
+    }
+    SUBCASE("when it makes an anonymous segment") {
+        CHECK(leave_to_child([] { const cairn::manager m; }));
+        CHECK_FALSE(name.exists());
+    }
+    SUBCASE("when it calls exit") {
+        child parent([&] {
+            CHILD_CHECK(leave_to_child([] {}));
+            std::exit(0);  // NOLINT(concurrency-mt-unsafe)
+        });
+        CHECK(parent.join() == 0);
+        CHECK_FALSE(name.exists());
+    }
+    SUBCASE("of more segments, one after the other, than are remembered at a time") {
+        for (int i = 0; i < 40; ++i) {
+            CHECK(leave_to_child([] { static_cast<void>(cairn::find_segments(false)); }));
+            CHECK_FALSE(name.exists());
+        }
+    }
+}
+
+TEST_CASE(
+    "a name that was left to a forked child stays while anybody has it, and when it is another segment's") {
+    const scratch_name name;
+    const gate may_end;
+    const gate has_opened;
+    std::optional<child> forked;
+    {
+        const auto m = cairn::manager::open_or_create(name.get());
+        forked.emplace([&] { CHILD_CHECK(may_end.wait()); });
+    }
+    SUBCASE("somebody else") {
+        const child stranger([&] {
+            const auto m = cairn::manager::open(name.get());
+            m.list<long>("l").append(7);
+            has_opened.open();
+            for (;;) ::pause();
+        });
+        REQUIRE(has_opened.wait());
+        may_end.open();
+        CHECK(forked->join() == 0);
+        static_cast<void>(cairn::find_segments(false));
+        CHECK(name.exists());
+        {
+            const auto m = cairn::manager::open(name.get());
+            CHECK(m.list<long>("l") == std::vector<long>{7});
+        }
+        CHECK(name.exists());
+        stranger.kill();
+        wait_until_zombie(stranger.pid());
+        static_cast<void>(cairn::find_segments(false));
+        CHECK_FALSE(name.exists());
+    }
+    SUBCASE("another segment") {
+        may_end.open();
+        CHECK(forked->join() == 0);
+        // By another process, which is killed: what the dead have left is not of those that were left to a child.
+        child maker([&] {
+            const auto m = cairn::manager::open_or_create(name.get());
+            m.list<long>("l").append(8);
+            ::kill(::getpid(), SIGKILL);
+        });
+        CHECK(maker.join() == -SIGKILL);
+        static_cast<void>(cairn::find_segments(false));
+        CHECK(name.exists());
+        const auto m = cairn::manager::open(name.get());
+        CHECK(m.list<long>("l") == std::vector<long>{8});
+    }
+}
+
+TEST_CASE("what a stranger leaves that is killed stays for the next that opens it") {
+    const scratch_name name;
+    const gate has_made;
+    const child stranger([&] {
+        const auto m = cairn::manager::create(name.get());
+        m.list<long>("l").append(9);
+        has_made.open();
+        for (;;) ::pause();
+    });
+    REQUIRE(has_made.wait());
+    child visitor([&] {
+        CHILD_CHECK(in_child([] {}) == 0);  // has forked
+        { const auto m = cairn::manager::open(name.get()); }
+        ::kill(stranger.pid(), SIGKILL);
+        const auto is_there = [](const cairn::participant_facts& each) {
+            return each.state != cairn::presence::dead;
+        };
+        for (;;) {
+            const auto those = cairn::inspection(name.get()).participants();
+            if (std::none_of(those.begin(), those.end(), is_there)) break;
+            std::this_thread::sleep_for(1ms);
+        }
+        static_cast<void>(cairn::find_segments(false));
+        const auto m = cairn::manager::open(name.get());
+        CHILD_CHECK(m.list<long>("l") == std::vector<long>{9});
+    });
+    CHECK(visitor.join() == 0);
+}
+
 TEST_CASE("a child that was killed before its first instruction, and a fork that failed, cost no second") {
     const scratch_name name;
     std::vector<double> took;
