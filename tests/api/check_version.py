@@ -4,7 +4,7 @@
 usage: check_version.py INCLUDE_DIR LIBRARY VERSION COMPILER [ARGUMENT...]
 
 Looked at: the macros of <cairn/version.hpp>, the namespace (0.x: one for each minor version), the name of the shared library
-(the same, and never one that 1.0 could have), and how much static TLS it takes.
+(the same, and never one that 1.0 could have), and how much static TLS it takes, which docs/building.md says.
 """
 import pathlib
 import re
@@ -57,6 +57,8 @@ if ".so" in library.suffixes or library.suffix == ".so":
     tls = [int(row.split()[5], 16) for row in segments.splitlines() if row.split()[:1] == ["TLS"]]
     if len(tls) != 1 or not 0 < tls[0] <= MOST_TLS_BYTES:
         problems.append(f"the library takes {tls} bytes of static TLS, expected {MOST_TLS_BYTES} at most")
+    building = (pathlib.Path(include_dir).parent / "docs" / "building.md").read_text(encoding="utf-8")
+    expect("the static TLS that docs/building.md names", re.findall(r"needs (\d+) bytes of the 1 664", building), [str(MOST_TLS_BYTES)])
 
 for problem in problems:
     print(problem)
