@@ -56,8 +56,23 @@ std::string quoted(std::string_view name) {
         case ENOMEM:
         case EDQUOT: throw segment_full(text, reason);
         case EFBIG: throw segment_full(text + file_limit_hint, reason);
+        case EMFILE:
+            throw system_failure(text + " (each segment of a process takes one: raise `ulimit -n`)", reason);
         default: throw system_failure(text, reason);
     }
+}
+
+// Where the addresses are wanting, which are all reserved at once, the system's words speak of memory.
+os::mapping map_whole(int fd, std::uint64_t bytes, os::map_access access, const std::string& what) {
+    os::mapping map;
+    const std::error_code reason = os::mapping::create(fd, bytes, access, map);
+    if (!reason) return map;
+    if (reason.value() != ENOMEM) throw_system(what, reason);
+    throw_system(
+        what + ": no " + std::to_string(bytes) +
+            " bytes of addresses in one piece, which its max_size takes (`ulimit -v`), or too many mappings "
+            "(vm.max_map_count)",
+        reason);
 }
 
 void prepare_to_attach() {
@@ -78,9 +93,7 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
     const std::string what = "create " + quoted(std::string_view(header.name, header.name_bytes));
     const bool anonymous = path.empty();
     if (const auto reason = os::write_zeros(fd.get(), 0, header.map_offset)) throw_system(what, reason);
-    os::mapping map;
-    if (const auto reason = os::mapping::create(fd.get(), header.max_bytes, os::map_access::read_write, map))
-        throw_system(what, reason);
+    os::mapping map = map_whole(fd.get(), header.max_bytes, os::map_access::read_write, what);
     // A memfd has its full size from the start, so that a program which closes all descriptors can still grow it. Only once it is
     // mapped: in a program that has called mlockall(MCL_FUTURE) the system takes memory for all that is there then.
     if (anonymous) {
@@ -111,10 +124,10 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
 void require_participant(segment& s, bool is_creator) {
     if (register_participant(s, is_creator)) return;
     if (s.internals().identity == 0) {
-        throw refused(
-            "attach to " + describe_segment(s) +
-            ": /proc/self/stat cannot be read (no descriptor left, or no /proc), so nobody could tell "
-            "whether this process lives");
+        throw refused("attach to " + describe_segment(s) +
+                      ": /proc/self/stat cannot be read (no descriptor left: raise `ulimit -n`; or no "
+                      "/proc), so nobody could tell "
+                      "whether this process lives");
     }
     throw refused("attach to " + describe_segment(s) + ": " + std::to_string(s.header().participant_count) +
                   " living processes are attached, which is the most there can be; create it with a larger "
@@ -310,10 +323,8 @@ segment_ptr attach_for(purpose why, os::unique_fd fd, const std::string& path, c
         throw corrupt_segment("open " + what + ": it was shortened while it was opened");
     const bool writable = options.mode == open_mode::read_write;
     check_header(header, what, facts.bytes, writable ? header_use::attach : header_use::inspect);
-    os::mapping map;
     const auto access = writable ? os::map_access::read_write : os::map_access::read_only;
-    if (const auto reason = os::mapping::create(fd.get(), header.max_bytes, access, map))
-        throw_system("open " + what, reason);
+    os::mapping map = map_whole(fd.get(), header.max_bytes, access, "open " + what);
 
     segment_ptr opened(segment_access::make());
     segment_internals& own = opened->internals();
