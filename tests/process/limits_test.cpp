@@ -390,6 +390,32 @@ TEST_CASE("no process-local lock is held while a segment's lock is waited for") 
     cairn::manager::open(name.get()).unlink();
 }
 
+TEST_CASE("a manager that goes waits a second for the segment's lock, and then leaves the name behind") {
+    const scratch_name name;
+    std::optional<cairn::manager> m(cairn::manager::create(name.get()));
+    child holder = stopped_with_segment(opened_list<long>(m->list<long>("l")).in());
+    {
+        const release_later at_last(holder);
+        timed("the end of the last manager", 1s, watchdog, [&] { m.reset(); });
+        CHECK(name.exists());
+        holder.resume();
+    }
+    CHECK(holder.join() == 0);
+    CHECK(name.exists());
+    static_cast<void>(cairn::find_segments(false));  // looks again: the child was the last one that had it
+    CHECK_FALSE(name.exists());
+    // What is left so is no obstacle for whoever comes next.
+    child killed([&] {
+        const auto again = cairn::manager::create(name.get());
+        ::kill(::getpid(), SIGKILL);
+    });
+    CHECK(killed.join() == -SIGKILL);
+    CHECK(name.exists());
+    m = cairn::manager::create(name.get());
+    m.reset();
+    CHECK_FALSE(name.exists());
+}
+
 TEST_CASE("open waits for a segment that is not there yet") {
     const scratch_name name;
     timed("open of what never comes", limit, watchdog, [&] {

@@ -122,6 +122,14 @@ struct nameless : cairn::service {
     static constexpr auto name = "";
 };
 
+struct of_two_lines : cairn::service {
+    static constexpr auto name = "one\ntwo";
+};
+
+struct long_winded : cairn::service {
+    inline static const std::string name = std::string(201, 'x');
+};
+
 std::string number(pid_t pid) {
     return std::to_string(pid);
 }
@@ -983,7 +991,14 @@ TEST_CASE("what makes no sense is refused, with the reason") {
                                  "backoff"));
             CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<printer>({.heartbeat = 0s}); }),
                                  "heartbeat"));
+            CHILD_CHECK(
+                contains(thrown_by<invalid_argument>([&] { sm.add<printer>({.max_restarts = 1001}); }),
+                         "max_restarts is 1001"));
             CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.add<nameless>(1); }), "its name"));
+            CHILD_CHECK(
+                contains(thrown_by<invalid_argument>([&] { sm.add<of_two_lines>(1); }), "on one line"));
+            CHILD_CHECK(
+                contains(thrown_by<invalid_argument>([&] { sm.add<long_winded>(1); }), "1 to 200 bytes"));
             const cairn::service_id id = sm.add<idle>(1);
             CHILD_CHECK(contains(thrown_by<invalid_argument>([&] { sm.reconfigure(id, -1); }),
                                  "reconfigure service 'idle': workers is -1, expected 0 to 4096"));
