@@ -313,6 +313,44 @@ TEST_CASE("what cannot be had in all takes nothing from a file system of a fixed
     CHECK(l.size() == eight_mebibytes.size() + 1);
 }
 
+TEST_CASE("of two that ask for all of their memory at the same time each gets it or takes nothing") {
+    const scratch_name name;
+    const cairn::manager m(name, {.max_size = 32 * mebibyte});
+    const std::vector<cairn::list<long>> lists = {m.list<long>("a"), m.list<long>("b")};
+    const std::vector<long> most_of_it(3 * mebibyte, 7);  // 24 MiB: one of the two fits
+    for (int round = 0; round < 8; ++round) {
+        const std::uint64_t used = m.stats().used_bytes;
+        std::atomic<int> waiting = 2;
+        std::atomic<int> refused = 0;
+        {
+            std::vector<std::jthread> askers;
+            for (const auto& l : lists) {
+                askers.emplace_back([&] {
+                    for (--waiting; waiting != 0;) std::this_thread::yield();
+                    try {
+                        l.extend(most_of_it);
+                    } catch (const cairn::segment_full&) {
+                        ++refused;
+                    }
+                });
+            }
+        }
+        CHECK(refused >= 1);
+        int filled = 0;
+        for (const auto& l : lists) {
+            CHECK((l.empty() || l.size() == most_of_it.size()));
+            if (!l.empty()) ++filled;
+            CHECK(broken_invariant(l).empty());
+        }
+        CHECK(filled + refused == 2);
+        // What the refused one had is free again.
+        const std::uint64_t more = m.stats().used_bytes - used;
+        CHECK(more >= static_cast<std::uint64_t>(filled) * 24 * mebibyte);
+        CHECK(more < static_cast<std::uint64_t>(filled) * 24 * mebibyte + 2 * mebibyte);
+        for (const auto& l : lists) l.clear();
+    }
+}
+
 TEST_CASE("memory that a killed process was about to take is there for the next one that asks for all") {
     const cairn::manager m({.max_size = 16 * mebibyte, .initial_size = 16 * mebibyte});
     const auto l = m.list<long>("l", {1});
