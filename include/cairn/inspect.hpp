@@ -183,6 +183,52 @@ struct pool_facts {
     std::vector<std::string> notes;
 };
 
+/// A process of a service (service_manager.hpp).
+struct service_process_facts {
+    pid_t pid = 0;
+    presence alive = presence::unknown;
+    std::string state;             // "starting", "ready", "stopping", "killed"
+    std::uint64_t generation = 0;  // how many reloads had begun when it was started
+    // Empty where the clock is not this system's.
+    std::optional<double> seconds;       // since it was started
+    std::optional<double> beat_seconds;  // since it was seen to beat last; empty if it never was
+};
+
+/// One worker id of a service.
+struct service_worker_facts {
+    int id = 0;
+    std::optional<service_process_facts> process;
+    std::optional<service_process_facts> successor;  // while a reload replaces that
+    std::uint64_t restarts = 0;
+    std::uint64_t failures = 0;          // deaths one after the other
+    std::optional<double> wait_seconds;  // until it is started again, while it waits for that
+};
+
+struct service_facts {
+    std::string name;
+    std::string restart;  // "permanent", "transient", "temporary"
+    std::uint64_t wanted_worker_count = 0;
+    std::uint64_t restarts = 0;
+    bool is_given_up = false;
+    std::vector<service_worker_facts> workers;  // those that are wanted, or there
+};
+
+/// The services of a manager that has a name.
+struct service_set_facts {
+    std::string name;   // of the object
+    std::string state;  // "running", "stopping", "over": run() has returned
+    std::string program;
+    pid_t manager = 0;
+    presence manager_alive = presence::unknown;
+    pid_t supervisor = 0;  // nursery, or guardian; 0: not there yet
+    presence supervisor_alive = presence::unknown;
+    std::optional<double> looked_seconds;  // since that has looked after workers
+    std::uint64_t generation = 0;
+    std::uint64_t waiting_orders = 0;  // that nobody has obeyed yet
+    std::vector<service_facts> services;
+    std::vector<std::string> notes;
+};
+
 // ---- what is in them -------------------------------------------------------------------------------------------------
 
 /// A decoded element. monostate: damaged. nullptr: None. Bytes: a struct, or a type of a user's own codec. Pairs: a map, or
@@ -274,6 +320,8 @@ public:
     [[nodiscard]] object_facts object(std::string_view name) const;
     /// The pools of the segment, sorted by name. Those whose node makes no sense have a note, and nothing else.
     [[nodiscard]] std::vector<pool_facts> pools() const;
+    /// The sets of services of the segment, sorted by name. As pools().
+    [[nodiscard]] std::vector<service_set_facts> service_sets() const;
     /// Elements first, first + 1 ... of the object, `count` at most.
     /// @throws no_such_object, corrupt_segment  its node makes no sense, so that nothing can be said of its elements
     [[nodiscard]] object_contents contents(std::string_view name, std::uint64_t first = 0,

@@ -49,6 +49,7 @@ namespace cairn::inline CAIRN_ABI {
 
 namespace detail {
 struct pool_access;
+struct service_set_access;
 template <handle_type Handle>
 struct handle_address;
 }  // namespace detail
@@ -315,6 +316,7 @@ public:
 
 private:
     friend struct detail::pool_access;
+    friend struct detail::service_set_access;
 
     /// How an object is made.
     struct object_plan {

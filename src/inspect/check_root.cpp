@@ -21,6 +21,7 @@
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
 #include "pool/pool_core.hpp"
+#include "service/service_set.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
@@ -296,6 +297,19 @@ std::uint64_t check_pool_object(const segment& s, const root_slot& slot, const s
     return node->waiting_count;
 }
 
+std::uint64_t check_service_set_object(const segment& s, const root_slot& slot, const std::string& who,
+                                       arena_audit& audit, problem_list& problems) {
+    auto* node = s.find<service_set_node>(slot.node);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem = check_service_set(s, *node, audit);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    return node->service_count;
+}
+
 std::uint64_t check_channel_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
                                    arena_audit& audit, problem_list& problems) {
     const std::string_view types(s.at<char>(slot.type_name), slot.type_name_bytes);
@@ -442,6 +456,7 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::sharded_dict: return check_parts_object(s, slot, who, audit, problems);
         case object_kind::channel: return check_channel_object(s, slot, who, deep, audit, problems);
         case object_kind::pool: return check_pool_object(s, slot, who, audit, problems);
+        case object_kind::service_set: return check_service_set_object(s, slot, who, audit, problems);
         default: problems.add(who + "it is of no known kind"); return 0;
     }
 }

@@ -11,6 +11,7 @@
 #include "inspect/state.hpp"
 #include "os/identity.hpp"
 #include "pool/pool_core.hpp"
+#include "service/service_set.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -112,6 +113,17 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         if (pool != nullptr && check_pool_node(*s, *pool).empty()) {
             facts.items = load_word(pool->waiting_count);
             facts.element_bytes = load_word(pool->waiting_count) * sizeof(task_record);
+        } else {
+            facts.notes.emplace_back("damaged: its node makes no sense");
+        }
+        return;
+    }
+    if (slot.kind == static_cast<std::uint32_t>(object_kind::service_set)) {
+        const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+        const auto* set = s ? s->find<service_set_node>(slot.node) : nullptr;
+        if (set != nullptr && check_service_set_node(*s, *set).empty()) {
+            facts.items = load_word(set->service_count);
+            facts.element_bytes = load_word(set->service_count) * sizeof(service_entry);
         } else {
             facts.notes.emplace_back("damaged: its node makes no sense");
         }

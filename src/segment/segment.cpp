@@ -124,6 +124,7 @@ const char* kind_name(object_kind kind) noexcept {
         case object_kind::priority_queue: return "priority_queue";
         case object_kind::channel: return "channel";
         case object_kind::pool: return "pool";
+        case object_kind::service_set: return "service_set";
         case object_kind::value: return "value";
         case object_kind::array: return "array";
         case object_kind::name_space: return "ns";

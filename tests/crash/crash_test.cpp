@@ -73,6 +73,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_manager_rows(table);
     add_lifecycle_rows(table);
     add_pool_rows(table);
+    add_service_rows(table);
 
     if (std::getenv("CAIRN_CRASH_LIST") != nullptr) return list_table(table);
     const auto begin = std::chrono::steady_clock::now();

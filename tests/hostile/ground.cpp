@@ -96,6 +96,8 @@ void inspect(const std::string& path, attempts& attempt) {
                 });
             }
         });
+        attempt("pools", [&] { static_cast<void>(look.pools()); });
+        attempt("service_sets", [&] { static_cast<void>(look.service_sets()); });
         attempt("verify", [&] { static_cast<void>(look.verify({.deep = true, .patience_ms = 10})); });
     });
 }

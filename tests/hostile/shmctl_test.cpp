@@ -122,6 +122,7 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
         {"get", "s/set of texts"},
         {"verify", "s"},
         {"verify", "--deep", "--json", "s"},
+        {"pool", "s", "--json"},
         {"gc", "--dry-run"},
         {"rm", "--dry-run", "s/*"},
     };

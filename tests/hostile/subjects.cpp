@@ -384,6 +384,7 @@ std::span<const subject> subjects() {
         std::vector<subject> both(std::begin(own), std::end(own));
         both.insert(both.end(), queue_subjects().begin(), queue_subjects().end());
         both.insert(both.end(), pool_subjects().begin(), pool_subjects().end());
+        both.insert(both.end(), service_subjects().begin(), service_subjects().end());
         return both;
     }();
     return all;

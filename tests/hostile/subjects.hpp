@@ -38,6 +38,7 @@ std::function<void(attempts&, bool)> open_as(const cairn::manager& in, const cha
 std::span<const subject> queue_subjects();
 
 std::span<const subject> pool_subjects();
+std::span<const subject> service_subjects();
 
 /// All of them.
 std::span<const subject> subjects();

@@ -15,6 +15,7 @@
 
 #include "base/hash.hpp"
 #include "segment/format.hpp"
+#include "service/service_set_layout.hpp"
 #include "txn/root_pin.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_layout.hpp>
@@ -470,6 +471,55 @@ TEST_CASE("elements of a list are where format 4 has them") {
     CHECK(stride_for(3) == 4);
     CHECK(stride_for(5) == 8);
     CHECK(stride_for(24) == 24);
+}
+
+TEST_CASE("the services of a manager are stored as every shmctl reads them") {
+    check_layout<service_process_entry>(40, {
+                                                AT(service_process_entry, identity, 0),
+                                                AT(service_process_entry, generation, 8),
+                                                AT(service_process_entry, started, 16),
+                                                AT(service_process_entry, stage, 24),
+                                                AT(service_process_entry, last_beat, 32),
+                                            });
+    check_layout<service_place_entry>(112, {
+                                               AT(service_place_entry, current, 0),
+                                               AT(service_place_entry, next, 40),
+                                               AT(service_place_entry, restarts, 80),
+                                               AT(service_place_entry, failures, 88),
+                                               AT(service_place_entry, not_before, 96),
+                                               AT(service_place_entry, reserved_, 104),
+                                           });
+    check_layout<service_entry>(272, {
+                                         AT(service_entry, name, 0),
+                                         AT(service_entry, name_bytes, 200),
+                                         AT(service_entry, restart, 204),
+                                         AT(service_entry, target, 208),
+                                         AT(service_entry, target_orders, 216),
+                                         AT(service_entry, reload_orders, 224),
+                                         AT(service_entry, restart_orders, 232),
+                                         AT(service_entry, restarts, 240),
+                                         AT(service_entry, has_given_up, 248),
+                                         AT(service_entry, places, 256),
+                                         AT(service_entry, place_capacity, 264),
+                                         AT(service_entry, reserved_, 268),
+                                     });
+    check_layout<service_set_node>(112, {
+                                            AT(service_set_node, incarnation, 0),
+                                            AT(service_set_node, manager, 8),
+                                            AT(service_set_node, supervisor, 16),
+                                            AT(service_set_node, looked_at, 24),
+                                            AT(service_set_node, orders, 32),
+                                            AT(service_set_node, obeyed, 40),
+                                            AT(service_set_node, stop, 48),
+                                            AT(service_set_node, generation, 56),
+                                            AT(service_set_node, services, 64),
+                                            AT(service_set_node, service_count, 72),
+                                            AT(service_set_node, reserved_, 76),
+                                            AT(service_set_node, program, 80),
+                                        });
+    CHECK(static_cast<int>(object_kind::service_set) == 23);
+    CHECK(static_cast<int>(set_stop::graceful) == 1);
+    CHECK(static_cast<int>(set_stop::kill) == 2);
 }
 
 }  // namespace layout_test

@@ -10,6 +10,7 @@
 #include "pool/pool_core.hpp"
 #include "segment/directory.hpp"
 #include "segment/name_table.hpp"
+#include "service/service_set.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/channel_core.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
@@ -248,6 +249,10 @@ private:
                 return "its node lies outside";
             case object_kind::pool:
                 if (auto* node = s_.find<pool_node>(slot.node)) return check_pool(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::service_set:
+                if (auto* node = s_.find<service_set_node>(slot.node))
+                    return check_service_set(s_, *node, audit);
                 return "its node lies outside";
             case object_kind::queue:
             case object_kind::lifo_queue:

@@ -188,7 +188,9 @@ enum class object_kind : std::uint32_t {
     barrier = 16,
     record = 17,
     sharded_dict = 18,
-    pool = 19
+    pool = 19,
+    // 20 to 22 are kept for latch, once and shared_mutex.
+    service_set = 23
 };
 
 /// An operation that was committed but whose work goes on in several small transactions (dropping a million strings,
