@@ -28,6 +28,7 @@
 #include <cairn/result.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/service.hpp>
+#include <cairn/service_control.hpp>
 #include <cairn/service_manager.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>

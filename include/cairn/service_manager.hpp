@@ -11,6 +11,7 @@
 //               workers are replaced: by the nursery.
 // Nursery       forked by run(), with one thread: forks the workers, starts those again that die, ends those that are too many.
 // Guardian      takes over when the nursery is killed; no worker ends for that.
+// Name          services of a manager that has one can be looked at and given orders by others: service_control.hpp, `shmctl svc`.
 // Death         of a worker: another one. Of the manager, by whatever: all workers are told to end, as by SIGTERM. Processes that a worker
 //               leaves behind are killed.
 //
@@ -78,6 +79,10 @@ struct service_manager_options {
     bool prefix_output = false;
     /// No lines on stderr about dead workers, restarts, reloads.
     bool quiet = false;
+    /// Of a segment in which the services can be looked at and given orders: `shmctl svc`, service_control. It is made when there is
+    /// none, and may be one that has objects of the program's. While a living manager runs under a name, another one that wants it is
+    /// refused. None unless given.
+    std::string name = {};
 };
 
 namespace detail {
@@ -236,6 +241,9 @@ public:
     /// @return  the exit code for main: 0 after a graceful end, 1 after a second signal, and where a service was given up or guardian and
     ///          nursery were killed
     /// @throws invalid_state   no service was added; a manager runs in this process already
+    /// @throws invalid_argument  there are more than 4096 services of a manager that has a name
+    /// @throws segment_exists  a living manager runs under that name: says which process; and as manager::open_or_create. One that was
+    ///                         killed is taken over, while its workers are still on their way out
     /// @throws system_failure  no process, descriptor or memory left; nothing was started
     /// Cost    three forks, and one for each worker
     int run();

@@ -8,9 +8,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
@@ -30,7 +32,9 @@
 #include "process/describe_exception.hpp"
 #include "process/stdio.hpp"
 #include "segment/registry.hpp"
+#include "service/service_set.hpp"
 #include "service/service_table.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -50,6 +54,9 @@ constexpr milliseconds lonely_sleep{100};
 // A supervisor that has not looked for so long is not well; it looks each second.
 constexpr std::uint64_t longest_unlooked = 5'000'000'000;
 constexpr std::size_t longest_service_name = 200;
+static_assert(longest_service_name == service_name_room);
+// For the last word in a segment whose lock somebody holds.
+constexpr milliseconds last_lock_patience{1000};
 
 std::atomic<std::uint64_t> managers_made = 0;
 std::atomic<pid_t> running_in = 0;  // run() is under way in this process
@@ -309,7 +316,7 @@ int service_run::run() {
     is_over_ = true;
     os::ring(own_bell_.get());
     os::join_thread(signal_thread_);
-    if (is_asked_to_kill_ || is_broken_) return 1;
+    if (is_asked_to_kill_ || is_broken_ || table_.stop == stop_order::kill) return 1;
     return !is_ending_ && table_.has_given_up != 0 ? 1 : 0;
 }
 
@@ -332,7 +339,7 @@ void service_run::supervise() {
                 if (each.on_ready) each.on_ready();
             });
         }
-        if (is_asked_to_end_ && !is_ending_) end_gracefully();
+        if ((is_asked_to_end_ || table_.is_ordered_to_end != 0) && !is_ending_) end_gracefully();
         if (is_asked_to_reload_.exchange(false) && !is_ending_) begin_reload();
         if (reload_number_ != 0 && table_.reload_done >= reload_number_) {
             reload_number_ = 0;
@@ -356,6 +363,8 @@ void service_run::supervise() {
         if (readable[0]) os::silence(family_.manager_bell.get());
     }
     call_of_deaths();
+    // Its workers were faster than it.
+    if (table_.is_ordered_to_end != 0 && !is_ending_) end_gracefully();
 }
 
 void service_run::call_of_deaths() {
@@ -517,6 +526,57 @@ void warn_of_other_threads() noexcept {
     }
 }
 
+// The services in a segment, from the beginning of run() to its end.
+class registered_set {
+public:
+    registered_set(service_family& family, const std::string& name) : family_(family) {
+        if (name.empty()) return;
+        std::vector<service_description> all;
+        std::uint64_t workers = 0;
+        for (const service_family::member& each : family.services) {
+            all.push_back(
+                {each.kind.name, static_cast<std::uint32_t>(each.options.restart), each.record->target});
+            workers += each.record->target;
+        }
+        // Each worker is attached, and in a reload its successor as well.
+        const auto participants =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(2 * workers + 1024, 65536));
+        segment_ = manager::open_or_create(name, {.max_participants = participants});
+        family.set = service_set_access::make(*segment_);
+        root_transaction tx(*family.set.in, *family.set.slot, family.set.generation);
+        service_set_node& node = service_set_at(tx.in(), family.set.node);
+        if (const os::process_identity other = running_manager(node))
+            throw segment_exists("run services '" + name + "': a manager runs under that name, process " +
+                                 std::to_string(os::pid_of(other)) + " (" +
+                                 std::string(program_of_manager(node)) +
+                                 "); end that one first, or give this one another name");
+        std::array<char, 32> program{};
+        const os::process_identity own = os::own_identity(program);
+        begin_set(tx, node, own, {program.data(), ::strnlen(program.data(), program.size())}, all);
+        family.incarnation = node.incarnation;
+    }
+    registered_set(const registered_set&) = delete;
+    registered_set& operator=(const registered_set&) = delete;
+    ~registered_set() {
+        if (!family_.set.in || family_.incarnation == 0) return;
+        try {
+            const operation_limit limit{.deadline = deadline_after(last_lock_patience)};
+            const limited_locks in_time(limit);
+            root_transaction tx(*family_.set.in, *family_.set.slot, family_.set.generation);
+            service_set_node& node = service_set_at(tx.in(), family_.set.node);
+            if (node.incarnation == family_.incarnation) end_set(tx, node);
+        } catch (const limit_reached&) {
+            // Whoever looks finds a manager that does not run any more, once this process has ended.
+        } catch (const error&) {
+            // The same.
+        }
+    }
+
+private:
+    service_family& family_;
+    std::optional<manager> segment_;
+};
+
 [[noreturn]] void refuse_argument(const std::string& operation, const std::string& what) {
     throw invalid_argument(operation + ": " + what);
 }
@@ -599,6 +659,10 @@ int service_manager_state::run() {
     require_own_process("run services");
     std::unique_lock held(mutex_);
     if (services_.empty()) throw invalid_state("run services: no service was added");
+    if (!options_.name.empty() && services_.size() > most_services)
+        refuse_argument("run services '" + options_.name + "'",
+                        std::to_string(services_.size()) + " services were added, expected " +
+                            std::to_string(most_services) + " at most for a manager with a name");
     // One run() for each process: signals and the title are its own.
     pid_t nobody = running_in.load();
     if (nobody == os::own_pid() || !running_in.compare_exchange_strong(nobody, os::own_pid()))
@@ -633,6 +697,7 @@ int service_manager_state::run() {
     if (const auto error = os::open_pidfd(os::own_pid(), family.manager_pidfd))
         throw system_failure("run services: pidfd_open: " + error.message(), error);
 
+    const registered_set registered(family, options_.name);
     service_run here(family);
     running_ = &here;
     held.unlock();

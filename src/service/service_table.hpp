@@ -24,6 +24,7 @@
 
 #include "os/child.hpp"
 #include "os/unique_fd.hpp"
+#include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/service_manager.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
@@ -57,6 +58,8 @@ struct worker_record {
     std::uint64_t seen_beats;
     std::uint64_t seen_at;
     std::uint64_t reload_until;
+    std::uint64_t shown_beats;
+    std::uint64_t beat_at;    // when they had changed last; 0: never
     shared_word told_reload;  // generation
     // By the worker.
     shared_word is_ready;
@@ -79,16 +82,23 @@ struct service_place {
     std::uint64_t not_before;  // when it may be started
     std::uint64_t reload_to;   // generation that its worker is to have; 0: as it is
     std::uint64_t reload_at;   // of one that asked: not before
+    std::uint64_t is_ousted;   // reload_to is by another process, also where the class reloads in place
+    std::uint64_t restarts;    // since run() has begun
 
     [[nodiscard]] worker_record& current() noexcept { return records[active & 1]; }
     [[nodiscard]] worker_record& other() noexcept { return records[(active & 1) ^ 1]; }
 };
 
 struct service_record {
-    shared_word target;   // by the manager
+    shared_word target;   // by the manager; by the supervisor where it was ordered to (service_set.hpp)
     shared_word revived;  // by the manager: counts reconfigure()
     // By the supervisor.
     std::uint64_t seen_revived;
+    std::uint64_t seen_target_orders;
+    std::uint64_t seen_reload_orders;
+    std::uint64_t seen_restart_orders;
+    std::uint64_t is_to_reload;  // ordered: when no other reload of it is under way
+    std::uint64_t is_to_restart;
     std::uint64_t has_given_up;
     std::uint64_t rolling;      // worker id + 1 of the one that is being replaced; 0: none
     std::uint64_t used_places;  // above all that were ever started
@@ -125,6 +135,8 @@ struct service_table {
     shared_word is_somebody_late;  // with its heartbeat
     shared_word looked_at;         // when
     shared_word has_given_up;      // some service
+    shared_word seen_orders;       // of the set of services
+    shared_word is_ordered_to_end;
     shared_word is_finished;
     shared_word deaths;       // counts
     shared_word deaths_lost;  // nobody has read them for long
@@ -152,6 +164,8 @@ struct service_family {
     os::unique_fd nursery_bell;
     os::unique_fd manager_bell;
     sigset_t blocked{};  // in workers: as it was in the manager
+    root_reference set;  // of the services, where the manager has a name; else its `in` is null
+    std::uint64_t incarnation = 0;
 
     /// "printer(0) [4711]"
     [[nodiscard]] static std::string describe(const member& of, int worker_id, std::uint64_t pid) {

@@ -22,7 +22,9 @@
 #include "os/supervision.hpp"
 #include "pool/inherited.hpp"
 #include "process/stdio.hpp"
+#include "segment/farewell.hpp"
 #include "service/service_table.hpp"
+#include "service/set_reporter.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -53,10 +55,11 @@ constexpr std::uint64_t healthy_life = 10'000 * nanoseconds_in_ms;
 
 class service_supervisor {
 public:
-    explicit service_supervisor(service_family& family) : family_(family), table_(*family.table) {
+    explicit service_supervisor(service_family& family)
+        : family_(family), table_(*family.table), reporter_(family) {
         os::become_subreaper();
         os::block_all_signals();
-        leave_other_segments(nullptr);
+        leave_other_segments(family.set.in.get());
         static_cast<void>(os::open_child_signal(child_signal_));
     }
     service_supervisor(const service_supervisor&) = delete;
@@ -72,6 +75,7 @@ public:
             wake_at_ = never;
             look_after_manager();
             reap();
+            look_at_orders();
             begin_reload();
             bool are_all_ready = true;
             bool is_somebody_late = false;
@@ -92,6 +96,7 @@ public:
             table_.has_given_up = has_given_up ? 1 : 0;
             end_reload();
             if (may_have_orphans_) kill_orphans();
+            if (!reporter_.report(now_)) wake_at(now_ + soon);
             if ((table_.stop != stop_order::none || !is_anything_left) && !has_workers()) finish();
             sleep();
         }
@@ -182,7 +187,77 @@ private:
         }
         table_.is_finished = 1;
         os::ring(family_.manager_bell.get());
+        // A segment that a dead manager has left goes with the last of its family.
+        if (family_.set.in) say_farewell();
         os::end_process(0);
+    }
+
+    // -- orders of others -------------------------------------------------------------------------------------------
+
+    void look_at_orders() {
+        if (!reporter_.has_orders_after(table_.seen_orders)) return;
+        service_orders orders;
+        if (!reporter_.read_orders(orders)) return wake_at(now_ + soon);
+        for (std::size_t i = 0; i < orders.services.size(); ++i)
+            obey(family_.services[i], orders.services[i]);
+        if (orders.stop != set_stop::none) {
+            table_.is_ordered_to_end = 1;
+            stop_order none = stop_order::none;
+            if (orders.stop == set_stop::kill) table_.stop = stop_order::kill;
+            else table_.stop.compare_exchange_strong(none, stop_order::graceful);
+            os::ring(family_.manager_bell.get());
+        }
+        // Last: whoever comes after a nursery that is killed before obeys them again, which does no harm.
+        if (orders.number != 0) table_.seen_orders = orders.number;
+    }
+
+    void obey(service_family::member& of, const service_orders::of_one& orders) {
+        service_record& record = *of.record;
+        if (orders.target_orders != record.seen_target_orders) {
+            // Where the program wants another number at the same time, that is it.
+            if (record.seen_revived == record.revived) {
+                record.target = std::min<std::uint64_t>(orders.target, most_service_workers);
+                revive(record, of.places);
+            }
+            record.seen_target_orders = orders.target_orders;
+        }
+        if (orders.reload_orders != record.seen_reload_orders) {
+            record.is_to_reload = 1;
+            record.seen_reload_orders = orders.reload_orders;
+        }
+        if (orders.restart_orders != record.seen_restart_orders) {
+            revive(record, of.places);
+            record.is_to_restart = 1;
+            record.seen_restart_orders = orders.restart_orders;
+        }
+    }
+
+    // What it was ordered to, once no other reload of it is under way: a worker may have read its files before the order.
+    void begin_ordered_reload(service_family::member& of) {
+        service_record& record = *of.record;
+        if ((record.is_to_reload | record.is_to_restart) == 0 || is_stopping()) return;
+        for (std::size_t i = 0; i < record.used_places; ++i)
+            if (of.places[i].reload_to != 0) return;
+        const std::uint64_t generation = ++table_.generation;
+        for (std::size_t i = 0; i < std::min<std::uint64_t>(record.used_places, record.target); ++i) {
+            service_place& place = of.places[i];
+            if (!place.current().is_there()) continue;
+            place.is_ousted = record.is_to_restart;
+            place.reload_to = generation;
+        }
+        record.is_to_reload = 0;
+        record.is_to_restart = 0;
+    }
+
+    // Whatever its workers have done before, they are to be there.
+    static void revive(service_record& record, service_place* places) {
+        record.has_given_up = 0;
+        record.restart_count = 0;
+        for (std::size_t i = 0; i < record.used_places; ++i) {
+            places[i].is_done = 0;
+            places[i].failures = 0;
+            places[i].not_before = 0;
+        }
     }
 
     // -- the manager ------------------------------------------------------------------------------------------------
@@ -215,6 +290,8 @@ private:
         record.started = now_;
         record.seen_beats = 0;
         record.seen_at = 0;
+        record.shown_beats = 0;
+        record.beat_at = 0;
         record.told_reload = 0;
         record.is_ready = 0;
         record.beats = 0;
@@ -313,6 +390,7 @@ private:
             place.last_wait = static_cast<std::uint64_t>(static_cast<double>(wait) * around(random_));
         }
         ++place.failures;
+        ++place.restarts;
         place.not_before = now_ + place.last_wait;
     }
 
@@ -346,14 +424,9 @@ private:
         service_record& record = *of.record;
         if (record.seen_revived != record.revived) {
             record.seen_revived = record.revived;
-            record.has_given_up = 0;
-            record.restart_count = 0;
-            for (std::size_t i = 0; i < record.used_places; ++i) {
-                of.places[i].is_done = 0;
-                of.places[i].failures = 0;
-                of.places[i].not_before = 0;
-            }
+            revive(record, of.places);
         }
+        begin_ordered_reload(of);
         const std::uint64_t target = std::min<std::uint64_t>(record.target, most_service_workers);
         const std::uint64_t places = std::max(target, record.used_places);
         for (std::uint64_t i = 0; i < places; ++i) {
@@ -421,6 +494,10 @@ private:
             }
         }
         if (record.stage != service_stage::ready) return;
+        if (const std::uint64_t beats = record.beats; beats != record.shown_beats) {
+            record.shown_beats = beats;
+            record.beat_at = now_;
+        }
         if (of.options.heartbeat.is_given()) {
             if (record.seen_beats != record.beats) {
                 record.seen_beats = record.beats;
@@ -537,7 +614,10 @@ private:
     }
 
     void reload(service_family::member& of, int id, service_place& place) {
-        if (place.reload_to == 0) return;
+        if (place.reload_to == 0) {
+            place.is_ousted = 0;
+            return;
+        }
         worker_record& current = place.current();
         // One that was started since then has read it all anyway. One that is leaving is going to be replaced.
         if (!current.is_there() || current.generation >= place.reload_to ||
@@ -545,7 +625,7 @@ private:
             place.reload_to = 0;
             return;
         }
-        if (of.kind.reloads_in_place) {
+        if (of.kind.reloads_in_place && place.is_ousted == 0) {
             if (current.told_reload < place.reload_to) {
                 current.told_reload = place.reload_to;
                 current.reload_until = now_ + usual_ready_timeout;
@@ -617,6 +697,7 @@ private:
 
     service_family& family_;
     service_table& table_;
+    set_reporter reporter_;
     os::unique_fd child_signal_;
     std::uint64_t now_ = 0;
     std::uint64_t wake_at_ = never;
@@ -635,7 +716,7 @@ void run_service_guardian(service_family& family) noexcept {
     os::name_own_thread("cairn-guardian");
     static_cast<void>(os::set_process_title(family.program + ": guardian"));
     forget_inherited_output();
-    leave_other_segments(nullptr);
+    leave_other_segments(family.set.in.get());
     // They are the manager's alone.
     for (const char* each : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(each);
     os::unique_fd child_signal;
@@ -650,7 +731,10 @@ void run_service_guardian(service_family& family) noexcept {
         if (readable[0]) os::drain_child_signal(child_signal.get());
         os::child_status status;
         if (os::try_reap_by_pid(nursery, status) || !status.ended) continue;
-        if (status.code == 0 && family.table->is_finished != 0) os::end_process(0);
+        if (status.code == 0 && family.table->is_finished != 0) {
+            if (family.set.in) say_farewell();
+            os::end_process(0);
+        }
         break;
     }
     service_supervisor self(family);

@@ -43,6 +43,7 @@ OUTSIDE = {
     "repr": "text",
     "segment": "options",
     "service": "processes, nothing that is stored",
+    "service_control": "steps of a set of services, which have rows of their own (tests/crash/service_rows.cpp)",
     "service_manager": "processes, nothing that is stored",
     "version": "numbers",
 }

@@ -28,7 +28,7 @@ PUBLIC = {
     "executors": "executor future task thread_pool_executor",
     "pool": "exception nursery outcome pool process_pool_executor result",
     "periodic": "periodic",
-    "service": "service service_manager",
+    "service": "service service_control service_manager",
     "inspect": "inspect",
     "tools": "cairn",
 }
