@@ -123,6 +123,10 @@ TEST_CASE("shmctl survives any bytes: each verb ends with one of its exit codes"
         {"verify", "s"},
         {"verify", "--deep", "--json", "s"},
         {"pool", "s", "--json"},
+        {"svc", "status", "s"},
+        {"svc", "status", "s", "--json"},
+        {"svc", "reload", "s"},
+        {"svc", "scale", "s", "service-1=2"},
         {"gc", "--dry-run"},
         {"rm", "--dry-run", "s/*"},
     };

@@ -49,6 +49,10 @@ constexpr verb verbs[] = {
     {"pool", "pools of worker processes: what waits, what runs where, who died",
      "  shmctl pool                              all pools\n  shmctl pool pid:4711/anonymous-1 --json",
      show_pools},
+    {"svc", "services: status, scale, reload, restart, stop; also while their manager is stopped",
+     "  shmctl svc status                        all that have a name\n  shmctl svc scale web printer=4\n"
+     "  shmctl svc restart web printer\n  shmctl svc stop web",
+     control_services},
 };
 
 std::vector<std::string> verb_names() {
@@ -129,7 +133,12 @@ private:
                                 "Example:\n{}",
                                 each.example));
         const std::string name = each.name;
-        sub->add_option("target", given_.targets, "segment or object")->type_name("TARGET");
+        if (name == "svc")
+            sub->add_option("words", given_.targets,
+                            "status [NAME...], scale NAME SERVICE=N..., reload NAME [SERVICE...],\n"
+                            "restart NAME [SERVICE...], stop NAME [SERVICE...]; NAME is the manager's")
+                ->type_name("ACTION");
+        else sub->add_option("target", given_.targets, "segment or object")->type_name("TARGET");
         if (name == "ls") {
             sub->add_flag("-l,--long", given_.is_long, "all columns");
             sub->add_option("-s,--sort", given_.output.sort_by, "sort by that column")->type_name("COL");
@@ -151,6 +160,10 @@ private:
             sub->add_option("--older-than", given_.older_than,
                             "only segments created so long ago: 90s, 10m, 1h, 2d")
                 ->type_name("TIME");
+        } else if (name == "svc") {
+            sub->add_flag("--dry-run", given_.dry_run, "say what would be ordered");
+            sub->add_flag("-f,--force", given_.force, "stop without asking");
+            sub->add_flag("--kill", given_.kills, "stop by SIGKILL");
         } else if (name == "verify") {
             sub->add_flag("--deep", given_.deep, "decode every element, too");
         }

@@ -30,6 +30,8 @@ struct arguments {
     std::string older_than;
     // verify
     bool deep = false;
+    // svc
+    bool kills = false;
 };
 
 int list(const arguments& given);
@@ -39,6 +41,7 @@ int remove(const arguments& given);
 int collect(const arguments& given);
 int verify(const arguments& given);
 int show_pools(const arguments& given);
+int control_services(const arguments& given);
 
 /// The exit code for what the library throws.
 exit_code code_of(const std::exception& e) noexcept;
