@@ -4,6 +4,8 @@
 #include "pool/process_pool.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <limits>
@@ -21,11 +23,15 @@
 #include "pool/pool_root.hpp"
 #include "process/stdio.hpp"
 #include "segment/internals.hpp"
+#include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
+
+// How long kill() waits for the pool's lock before it kills whoever may have it. Chosen freely.
+constexpr std::chrono::milliseconds longest_wait_to_kill{500};
 
 constinit std::atomic<std::uint64_t> last_pool_number = 0;
 
@@ -208,6 +214,20 @@ void process_pool::signal_workers(int signal) {
     for (const os::process_identity worker : workers) static_cast<void>(os::signal_process(worker, signal));
 }
 
+// A worker that was stopped while it had the pool's lock would keep whoever ends it from that: it is killed without.
+void process_pool::kill_if_locked_out() {
+    const operation_limit limit{.deadline = deadline_after(longest_wait_to_kill)};
+    const limited_locks in_time(limit);
+    try {
+        const root_transaction tx = begin();
+        return;
+    } catch (const limit_reached&) {}
+    for (const worker_slot& slot : family_->all_places()) {
+        const os::process_identity worker = load_word(slot.identity);
+        if (worker != 0) static_cast<void>(os::signal_process(worker, SIGKILL));
+    }
+}
+
 void process_pool::terminate() {
     check_owner("terminate");
     cancel_waiting();
@@ -216,6 +236,7 @@ void process_pool::terminate() {
 
 void process_pool::kill() {
     check_owner("kill");
+    kill_if_locked_out();
     cancel_waiting();
     signal_workers(SIGKILL);
 }

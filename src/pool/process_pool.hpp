@@ -156,6 +156,7 @@ private:
     void some_less(std::size_t count) noexcept;
     void want_collector() noexcept;
     void signal_workers(int signal);
+    void kill_if_locked_out();
     void cancel_waiting();
     void cancel_waiting_of_workers();
 

@@ -228,6 +228,27 @@ TEST_CASE("the guardian is killed: the pool goes on; guardian and nursery are: w
     CHECK(have_ended(family, watchdog));
 }
 
+TEST_CASE("guardian or nursery is stopped: tasks go on, and deaths are settled when it goes on") {
+    for (const std::string each : {"cairn-guardian", "cairn-nursery"}) {
+        CAPTURE(each);
+        cairn::process_pool_executor ex(2);
+        if (each == "cairn-nursery") {  // its own workers
+            static_cast<void>(death_of(ex.submit(kill_own)));
+            static_cast<void>(death_of(ex.submit(kill_own)));
+        }
+        pid_t stopped = 0;
+        REQUIRE(comes_true([&] { return (stopped = find_descendant(::getpid(), each)) != 0; }));
+        REQUIRE(comes_true([&] { return ex.num_workers() == 2; }));
+        ::kill(stopped, SIGSTOP);
+        for (int i = 0; i < 20; ++i) CHECK(ex.submit(identity, i).result(watchdog) == i);
+        const auto dies = ex.submit(kill_own);
+        for (int i = 0; i < 20; ++i) CHECK(ex.submit(identity, i).result(watchdog) == i);
+        ::kill(stopped, SIGCONT);
+        CHECK(death_of(dies).signal() == SIGKILL);
+        CHECK(ex.submit(identity, 5).result(watchdog) == 5);
+    }
+}
+
 TEST_CASE("signals to the group end no worker: the owner decides (gitmoot#1438)") {
     cairn::process_pool_executor ex(2);
     std::vector<cairn::future<int>> all;

@@ -1,13 +1,16 @@
 // pool_end_test.cpp - the end of a pool, by whatever call, and of its owner; and what its workers have of that.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -18,6 +21,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/instruction_steps.hpp"
 #include "support/patience.hpp"
 #include "support/process_tree.hpp"
 #include "support/scratch.hpp"
@@ -85,6 +89,44 @@ TEST_CASE("terminate and kill end the workers now; the executor stays usable") {
     pool.terminate();
     pool.join();
     CHECK_THROWS_AS(runs.result(watchdog), cairn::worker_died);
+}
+
+TEST_CASE("a worker is stopped at any instruction, also where it has the pool's lock: kill() ends it") {
+    if (!can_step) return;
+    cairn::process_pool_executor ex(1);
+    const auto stops = [](int n) {
+        instruction_steps::begin(static_cast<std::size_t>(n), [] { ::raise(SIGSTOP); });
+        return n;
+    };
+    const auto is_stopped = [](pid_t process) {
+        std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+        std::string text;
+        std::getline(file, text);
+        const std::size_t at = text.rfind(')');
+        return at != std::string::npos && text.substr(at, 3) == ") T";
+    };
+    // Until it has handed over its result, and sleeps.
+    int stopped = 0;
+    for (int n = 0; n < 2600; n += 150) {
+        CAPTURE(n);
+        const pid_t worker = ex.submit(own_pid).result(watchdog);
+        static_cast<void>(ex.submit(stops, n));
+        const auto until = std::chrono::steady_clock::now() + 2s;
+        while (!is_stopped(worker) && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(1ms);
+        stopped += is_stopped(worker) ? 1 : 0;
+        std::atomic<bool> has_returned{false};
+        std::thread ends([&] {
+            ex.kill();
+            has_returned = true;
+        });
+        const bool is_in_time = comes_true([&] { return has_returned.load(); });
+        CHECK(is_in_time);
+        if (!is_in_time) ::kill(worker, SIGCONT);
+        ends.join();
+    }
+    CHECK(stopped > 5);
+    CHECK(ex.submit(identity, 3).result(watchdog) == 3);
 }
 
 TEST_CASE("shutdown without waiting, and then a worker is killed: its future settles, nothing is left "

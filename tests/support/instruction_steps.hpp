@@ -28,19 +28,24 @@ public:
     /// be safe there. False where `call` has ended before.
     template <typename Call>
     static bool interrupt(std::size_t n, void (*meanwhile)(), const Call& call) {
-        left = n;
-        then = meanwhile;
         struct sigaction before {};
-        struct sigaction ours {};
-        ours.sa_sigaction = &step;
-        ours.sa_flags = SA_SIGINFO;
-        ::sigaction(SIGTRAP, &ours, &before);
-        ::raise(SIGTRAP);
+        begin(n, meanwhile, &before);
         call();
         const bool is_over = then != nullptr;
         then = nullptr;  // the next step is the last one
         ::sigaction(SIGTRAP, &before, nullptr);
         return !is_over;
+    }
+
+    /// `meanwhile` before the n-th instruction from here on, wherever that is.
+    static void begin(std::size_t n, void (*meanwhile)(), struct sigaction* before = nullptr) {
+        left = n;
+        then = meanwhile;
+        struct sigaction ours {};
+        ours.sa_sigaction = &step;
+        ours.sa_flags = SA_SIGINFO;
+        ::sigaction(SIGTRAP, &ours, before);
+        ::raise(SIGTRAP);
     }
 
 private:
