@@ -61,6 +61,9 @@ struct worker_record {
     std::uint64_t shown_beats;
     std::uint64_t beat_at;    // when they had changed last; 0: never
     shared_word told_reload;  // generation
+    // What was sent: written after the signals that these words above are the decision for.
+    std::uint64_t was_told_to_end;
+    std::uint64_t signalled_reload;
     // By the worker.
     shared_word is_ready;
     shared_word beats;

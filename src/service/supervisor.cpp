@@ -116,9 +116,12 @@ public:
         for_each_record([&](service_family::member& of, int id, service_place& place, worker_record& record) {
             if (!record.is_there()) return;
             const auto pid = static_cast<pid_t>(record.pid.load());
-            if (pid == 0) record.stage = service_stage::none;
-            else if (std::find(children.begin(), children.end(), pid) == children.end())
-                has_died(of, id, place, record, -SIGKILL);
+            const bool is_child = std::find(children.begin(), children.end(), pid) != children.end();
+            // Also one that has written down itself by now, and was killed above: no word about the reload that it was for.
+            const bool was_next = !is_child && &record == &place.other() && !record.is_leaving();
+            if (pid == 0 || was_next) forget(record);
+            else if (!is_child) has_died(of, id, place, record, -SIGKILL);
+            else tell_again(record);
         });
     }
 
@@ -185,10 +188,14 @@ private:
             if (!may_have_orphans_) break;
             os::sleep_for(milliseconds(1));
         }
+        // A segment that a dead manager has left goes with the last of its family. One that lives is the last itself: not held up by this
+        // process, which may be there for a moment longer.
+        if (family_.set.in) {
+            say_farewell();
+            leave_other_segments(nullptr);
+        }
         table_.is_finished = 1;
         os::ring(family_.manager_bell.get());
-        // A segment that a dead manager has left goes with the last of its family.
-        if (family_.set.in) say_farewell();
         os::end_process(0);
     }
 
@@ -293,6 +300,8 @@ private:
         record.shown_beats = 0;
         record.beat_at = 0;
         record.told_reload = 0;
+        record.was_told_to_end = 0;
+        record.signalled_reload = 0;
         record.is_ready = 0;
         record.beats = 0;
         record.has_reloaded = 0;
@@ -321,6 +330,22 @@ private:
         record.identity = os::identity_of(child);
     }
 
+    static void tell_to_end(worker_record& record) noexcept {
+        static_cast<void>(os::signal_by_pid(static_cast<pid_t>(record.pid.load()), SIGTERM));
+        record.was_told_to_end = 1;
+    }
+    static void tell_to_reload(worker_record& record) noexcept {
+        static_cast<void>(os::signal_by_pid(static_cast<pid_t>(record.pid.load()), SIGHUP));
+        record.signalled_reload = record.told_reload;
+    }
+    // After a nursery that may have been killed between a decision and its signal. A second SIGTERM does nothing in a worker.
+    static void tell_again(worker_record& record) noexcept {
+        if (record.stage == service_stage::stopping && record.was_told_to_end == 0) tell_to_end(record);
+        else if (record.stage >= service_stage::killed)
+            static_cast<void>(os::signal_by_pid(static_cast<pid_t>(record.pid.load()), SIGKILL));
+        else if (record.signalled_reload < record.told_reload) tell_to_reload(record);
+    }
+
     // SIGTERM, once.
     void stop(service_family::member& of, worker_record& record) {
         if (!record.is_there() || record.is_leaving()) return;
@@ -329,7 +354,7 @@ private:
         record.deadline = longest == 0 ? 0 : now_ + longest + beyond_timeout;
         if (record.deadline != 0) wake_at(record.deadline);
         record.stage = service_stage::stopping;
-        static_cast<void>(os::signal_by_pid(static_cast<pid_t>(record.pid.load()), SIGTERM));
+        tell_to_end(record);
     }
 
     void kill(worker_record& record, service_stage as) {
@@ -337,6 +362,12 @@ private:
         if (record.stage < service_stage::killed) record.stage = as;
         record.deadline = 0;
         static_cast<void>(os::signal_by_pid(static_cast<pid_t>(record.pid.load()), SIGKILL));
+    }
+
+    static void forget(worker_record& record) noexcept {
+        record.identity = 0;
+        record.stage = service_stage::none;
+        record.pid = 0;
     }
 
     void has_died(service_family::member& of, int id, service_place& place, worker_record& record, int code) {
@@ -351,9 +382,7 @@ private:
             else give_up_reload(of, id, "its new worker ended before it was ready");
         }
         if (was_current && place.other().is_there()) place.active = (place.active & 1) ^ 1;
-        record.identity = 0;
-        record.stage = service_stage::none;
-        record.pid = 0;
+        forget(record);
         tell_death({of.index, id, code});
         if (code > 0)
             family_.log(service_family::describe(of, id, pid) + " exited with status " +
@@ -629,7 +658,7 @@ private:
             if (current.told_reload < place.reload_to) {
                 current.told_reload = place.reload_to;
                 current.reload_until = now_ + usual_ready_timeout;
-                static_cast<void>(os::signal_by_pid(static_cast<pid_t>(current.pid.load()), SIGHUP));
+                tell_to_reload(current);
                 wake_at(current.reload_until);
             } else if (current.has_reloaded >= place.reload_to) {
                 if (current.failed_reload >= place.reload_to) ++table_.reload_failed;
