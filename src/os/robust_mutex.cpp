@@ -69,7 +69,7 @@ bool is_in_own_list(const stored_mutex& m) noexcept {
         stored_mutex held;
         if (!read_own_memory(at - offsetof(stored_mutex, next), held)) return false;
         if (held.next == load_word(m.next) && held.previous == load_word(m.previous) &&
-            held.mark == load_word(m.mark) && held.word == load_word(m.word))
+            held.told == load_word(m.told) && held.word == load_word(m.word))
             return true;
         at = held.next & ~std::uint64_t{1};
     }
@@ -84,7 +84,7 @@ bool is_nobody(std::uint64_t word, const stored_mutex& m, const holder_judge& ju
     if (::syscall(SYS_tkill, thread, 0) != 0 && errno == ESRCH) return true;
     if (judge.is_gone == nullptr) return false;
     // acquire: pairs with the release of say_holder(). Of another acquisition it says nothing.
-    if (__atomic_load_n(&m.holder_count, __ATOMIC_ACQUIRE) != count_half(word)) return false;
+    if (holder_count(__atomic_load_n(&m.told, __ATOMIC_ACQUIRE)) != count_half(word)) return false;
     const thread_token holder = load_word(m.holder);
     return thread_of(holder) == thread && participant_of(holder) != 0 && judge.is_gone(judge.context, holder);
 }
@@ -104,7 +104,8 @@ void mark_if_held_by_nobody(stored_mutex& m, const holder_judge& judge) noexcept
 
 // Takes a lock that nobody alive holds, or says EBUSY. `waiters` is kept in the word: others may sleep.
 int take(stored_mutex& m, thread_token self, std::uint32_t waiters) noexcept {
-    announce(&m);
+    robust_list_words& list = *this_thread.robust_list;
+    announce(list, &m);
     int result = EBUSY;
     std::uint64_t word = load_word(m.word);
     while (can_be_taken(word)) {
@@ -113,13 +114,12 @@ int take(stored_mutex& m, thread_token self, std::uint32_t waiters) noexcept {
         // acquire: pairs with the release of unlock(), or comes after the owner's death
         if (!__atomic_compare_exchange_n(&m.word, &word, taken, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
-        link(m);
+        link(m, list);
         result = (word & FUTEX_OWNER_DIED) != 0 ? EOWNERDEAD : 0;
-        if (count_half(taken) == 0)
-            store_word(m.acquired_high, static_cast<std::uint16_t>(load_word(m.acquired_high) + 1));
+        if (count_half(taken) == 0) count_round(m);
         break;
     }
-    announce(nullptr);
+    announce(list, nullptr);
     if (result == 0) say_holder(m, self);  // of a dead one, it goes on to say who died
     return result;
 }
@@ -134,7 +134,7 @@ bool is_held_by_nobody(const stored_mutex& m, const holder_judge& judge) noexcep
 
 void initialize(stored_mutex& m) noexcept {
     // Word by word: a stale reader may look at the place where it is to be.
-    constexpr stored_mutex fresh = {0, 0, lock_mark, 0, 0, 0, 0};
+    constexpr stored_mutex fresh = {0, 0, lock_mark, 0, 0};
     copy_in_fixed<sizeof fresh>(&m, &fresh);
 }
 
@@ -142,6 +142,42 @@ int try_lock_of_dead(stored_mutex& m, thread_token self) noexcept {
     return take(m, self, 0);
 }
 
+void count_round(stored_mutex& m) noexcept {
+    const std::uint64_t told = load_word(m.told);
+    const std::uint64_t high = static_cast<std::uint16_t>(acquired_high(told) + 1);
+    store_word(m.told, (told & ~(std::uint64_t{0xffff} << 16)) | high << 16);
+}
+
+void record_only_lock() noexcept {
+    thread_state& thread = this_thread;
+    if (thread.held_count != only_lock) return;
+    thread.held[0] = {thread.few_held[0].entry, reinterpret_cast<std::uint64_t>(&thread.robust_list->first)};
+    order_stores();  // a handler of a signal finds either
+    thread.held_count = 1;
+}
+
+void link_behind(stored_mutex& m) noexcept {
+    record_only_lock();
+    thread_state& thread = this_thread;
+    std::uint64_t& head = thread.robust_list->first;
+    const auto self = reinterpret_cast<std::uint64_t>(&m.next);
+    const std::uint64_t next = head;
+    link_before(next) = self;
+    store_word(m.next, next);
+    store_word(m.previous, reinterpret_cast<std::uint64_t>(&head));
+    order_stores();  // whole before the kernel finds it
+    head = self;
+    const std::uint32_t count = thread.held_count++;
+    if (count < thread.held_room) {
+        // Another library's lock may go away meanwhile.
+        const bool is_sure = count != 0 && next == thread.held[count - 1].entry;
+        thread.held[count] = {self, is_sure ? next : 0};
+    }
+}
+
+namespace {
+
+// Not the one that was taken last, or one above a lock of another library.
 void unlink_by_stored(stored_mutex& m) noexcept {
     thread_state& thread = this_thread;
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
@@ -162,6 +198,23 @@ void unlink_by_stored(stored_mutex& m) noexcept {
             if (above->below == self) above->below = 0;
     }
     --thread.held_count;
+}
+
+}  // namespace
+
+void unlink_among(stored_mutex& m) noexcept {
+    record_only_lock();
+    thread_state& thread = this_thread;
+    std::uint64_t& head = thread.robust_list->first;
+    const auto self = reinterpret_cast<std::uint64_t>(&m.next);
+    const std::uint32_t count = thread.held_count - 1;
+    if (head != self || count >= thread.held_room || thread.held[count].entry != self ||
+        thread.held[count].below == 0)
+        return unlink_by_stored(m);
+    const std::uint64_t next = thread.held[count].below;
+    link_before(next) = reinterpret_cast<std::uint64_t>(&head);
+    head = next;
+    thread.held_count = count;
 }
 
 void wake_one(stored_mutex& m) noexcept {
@@ -227,13 +280,14 @@ int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit,
 }
 
 void unlock_unfinished(stored_mutex& m) noexcept {
-    announce(&m);
-    unlink(m);
+    robust_list_words& list = *this_thread.robust_list;
+    announce(list, &m);
+    unlink(m, list);
     order_stores();
     // release: as unlock(). Taken as a dead owner's, by whoever comes next.
     const std::uint64_t left = (load_word(m.word) & upper_half) | FUTEX_OWNER_DIED;
     if ((__atomic_exchange_n(&m.word, left, __ATOMIC_RELEASE) & FUTEX_WAITERS) != 0) wake_one(m);
-    announce(nullptr);
+    announce(list, nullptr);
 }
 
 lock_word inspect(const stored_mutex& m) noexcept {

@@ -25,6 +25,7 @@ public:
     room_for_locks() {
         require_usable_thread();
         thread_state& thread = this_thread;
+        record_only_lock();
         outer_ = thread.held;
         outer_room_ = thread.held_room;
         std::copy_n(outer_, std::min(thread.held_count, outer_room_), held_);
@@ -36,6 +37,7 @@ public:
     room_for_locks& operator=(const room_for_locks&) = delete;
     ~room_for_locks() {
         thread_state& thread = this_thread;
+        record_only_lock();
         thread.held_room = outer_room_;
         std::atomic_signal_fence(std::memory_order_seq_cst);
         std::copy_n(held_, std::min(thread.held_count, outer_room_), outer_);

@@ -79,7 +79,7 @@ void segment_access::set_name(segment& s, std::string name, bool anonymous) {
 }
 
 void segment_access::set_participant(segment& s, std::uint64_t number) noexcept {
-    store_word(s.participant_number_, number);
+    store_word(s.own_participant_, make_thread_token(number, 0));
 }
 
 void segment_access::forbid_writing(segment& s, const char* why) noexcept {

@@ -92,7 +92,7 @@ segment_ptr private_view(segment& s, const root_slot& slot) {
     // In the copy only: locks of living processes are theirs, but here nobody else can hold one. First the page becomes the
     // copy's own: as long as nothing is written to it, whoever takes the lock of the dead has it here, too.
     auto release = [](stored_mutex& m) {
-        store_word(m.mark, load_word(m.mark));
+        store_word(m.told, load_word(m.told));
         if (!inspect(m).owner_died) initialize(m);
     };
     release(view->control().lock);

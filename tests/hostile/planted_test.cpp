@@ -59,15 +59,15 @@ TEST_CASE("what is no lock is not locked, and says so") {
     const planted_lists in;
     for (const std::uint16_t mark : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{0xffff}}) {
         for (stored_mutex* lock : {&in.numbers.slot().lock, &in.numbers.in().control().lock}) {
-            const std::uint16_t sound = lock->mark;
-            lock->mark = mark;
+            const std::uint64_t sound = lock->told;
+            lock->told = (sound & ~std::uint64_t{0xffff}) | mark;
             CHECK_FALSE(is_initialized(*lock));
             if (lock == &in.numbers.slot().lock) {
                 CHECK_THROWS_AS(in.numbers.push_back(6), cairn::corrupt_segment);
             } else {
                 CHECK_THROWS_AS(static_cast<void>(in.m.contains("numbers")), cairn::corrupt_segment);
             }
-            lock->mark = sound;
+            lock->told = sound;
         }
     }
     CHECK(in.numbers == std::vector<long>{1, 2, 3, 4, 5});
@@ -91,10 +91,10 @@ TEST_CASE("the undo log of an object cannot name anything but the object's own m
         check_poisoned([](const auto& in) { return in.numbers.in().offset_of(&in.numbers.node_ref()); });
     }
     SUBCASE("its own lock") {
-        check_poisoned([](const auto& in) { return in.texts.in().offset_of(&in.texts.slot().lock.mark); });
+        check_poisoned([](const auto& in) { return in.texts.in().offset_of(&in.texts.slot().lock.told); });
     }
     SUBCASE("another object's lock") {
-        check_poisoned([](const auto& in) { return in.texts.in().offset_of(&in.numbers.slot().lock.mark); });
+        check_poisoned([](const auto& in) { return in.texts.in().offset_of(&in.numbers.slot().lock.told); });
     }
     SUBCASE("the directory") {
         check_poisoned([](const auto& in) { return in.texts.in().header().buckets_offset; });

@@ -62,9 +62,7 @@ TEST_CASE("a stored mutex has its size and its fields where format 4 has them") 
     check_layout<stored_mutex>(40, {
                                        AT(stored_mutex, word, 0),
                                        AT(stored_mutex, holder, 8),
-                                       AT(stored_mutex, mark, 16),
-                                       AT(stored_mutex, acquired_high, 18),
-                                       AT(stored_mutex, holder_count, 20),
+                                       AT(stored_mutex, told, 16),
                                        AT(stored_mutex, previous, 24),
                                        AT(stored_mutex, next, 32),
                                    });

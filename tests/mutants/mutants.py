@@ -322,7 +322,7 @@ MUTANTS = [
     {
         "name": "a holder that is judged by what belongs to another acquisition",
         "file": "src/os/robust_mutex.cpp",
-        "old": "    if (__atomic_load_n(&m.holder_count, __ATOMIC_ACQUIRE) != count_half(word)) return false;\n",
+        "old": "    if (holder_count(__atomic_load_n(&m.told, __ATOMIC_ACQUIRE)) != count_half(word)) return false;\n",
         "new": "",
         "program": "unit", "cases": "a holder of whom the participants know nothing any more is nobody*",
     },

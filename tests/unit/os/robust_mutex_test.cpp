@@ -387,6 +387,32 @@ TEST_CASE("what is stored in locks does not matter while they are held, as many 
     CHECK(this_thread.held_count == 0);
 }
 
+TEST_CASE("what is stored in a lock does not matter either when room for more is made while it is held") {
+    require_usable_thread();
+    const auto end = reinterpret_cast<std::uint64_t>(&this_thread.robust_list->first);
+    stored_mutex locks[2];
+    for (stored_mutex& m : locks) initialize(m);
+    REQUIRE(try_it(locks[0]) == 0);
+    {
+        const room_for_locks room;
+        CHECK(this_thread.held_count == 1);
+        REQUIRE(try_it(locks[1]) == 0);
+        for (stored_mutex& m : locks) m.previous = m.next = 0x6666'6666'6666'6660;
+        unlock(locks[1]);
+        CHECK(this_thread.robust_list->first == reinterpret_cast<std::uint64_t>(&locks[0].next));
+    }
+    CHECK(this_thread.held_count == 1);
+    unlock(locks[0]);
+    CHECK(this_thread.robust_list->first == end);
+    CHECK(this_thread.held_count == 0);
+    // And of one that is alone all the time.
+    REQUIRE(try_it(locks[0]) == 0);
+    locks[0].previous = locks[0].next = 0x6666'6666'6666'6660;
+    unlock(locks[0]);
+    CHECK(this_thread.robust_list->first == end);
+    CHECK(this_thread.held_count == 0);
+}
+
 TEST_CASE("a lock that this thread holds at another address is not taken from it") {
     // As two copies of the library do, each with a mapping of its own.
     const os::unique_fd fd(::memfd_create("lock", MFD_CLOEXEC));

@@ -364,7 +364,7 @@ TEST_CASE(
     refuses_with(parts[0]->next_slot, d.in().slot_number(*parts[0]) + 1);
     refuses_with(parts[3]->next_slot, d.in().control().first_slot);
     refuses_with(parts[1]->next_slot, 1U << 30);
-    refuses_with(parts[2]->lock.mark, 0);
+    refuses_with(parts[2]->lock.told, 0);
     CHECK(m.remove("d"));
 }
 

@@ -36,17 +36,17 @@ struct lock_limit;  // os/lock_limit.hpp
 
 /// The word, and the links where the kernel looks for them: futex_offset before the entry of the list.
 ///
-///   0                        8        16     18              20             24         32
+///   0                        8        16                                    24         32
 ///   | futex word | count     | holder | mark | acquired_high | holder_count | previous | next |
+///                                     told
 struct stored_mutex {
     // Lower half, the kernel's: thread id of the holder | FUTEX_WAITERS | FUTEX_OWNER_DIED. Upper half: how often it was taken,
     // modulo 2^32. Only the kernel stores one half alone.
     std::uint64_t word;
-    std::uint64_t holder;         // thread_token of who took it with holder_count; written by the holder
-    std::uint16_t mark;           // lock_mark
-    std::uint16_t acquired_high;  // of the number of acquisitions; written by the holder
-    std::uint32_t holder_count;   // the count that `holder` belongs to; written after it
-    std::uint64_t previous;       // addresses in the process that holds it
+    std::uint64_t holder;  // thread_token of who took it with holder_count; written by the holder
+    std::uint64_t
+        told;  // see lock_mark, acquired_high(), holder_count(); written by the holder, after `holder`
+    std::uint64_t previous;  // addresses in the process that holds it
     std::uint64_t next;
 };
 static_assert(sizeof(stored_mutex) == 40 && std::is_standard_layout_v<stored_mutex>);
@@ -54,7 +54,7 @@ static_assert(-static_cast<std::int64_t>(offsetof(stored_mutex, next)) == robust
 static_assert(offsetof(stored_mutex, previous) + sizeof(void*) == offsetof(stored_mutex, next));
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the kernel's half of the word is the first");
 
-/// What initialize() leaves, and zeros are not.
+/// The lowest 16 bits of `told`: what initialize() leaves, and zeros are not.
 constexpr std::uint16_t lock_mark = 0x6b63;
 constexpr std::uint64_t one_acquisition = std::uint64_t{1} << 32;
 
@@ -66,16 +66,28 @@ CAIRN_INLINE std::uint32_t count_half(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> 32);
 }
 
+/// The count that `holder` belongs to: the upper half of `told`.
+CAIRN_INLINE std::uint32_t holder_count(std::uint64_t told) noexcept {
+    return count_half(told);
+}
+/// Bits 32 to 47 of the number of acquisitions: bits 16 to 31 of `told`.
+CAIRN_INLINE std::uint16_t acquired_high(std::uint64_t told) noexcept {
+    return static_cast<std::uint16_t>(told >> 16);
+}
+CAIRN_INLINE bool has_mark(std::uint64_t told) noexcept {
+    return static_cast<std::uint16_t>(told) == lock_mark;
+}
+
 /// How often it was taken. While somebody takes it, of either moment.
 CAIRN_INLINE std::uint64_t acquired_count(const stored_mutex& m) noexcept {
-    return std::uint64_t{load_word(m.acquired_high)} << 32 | count_half(load_word(m.word));
+    return std::uint64_t{acquired_high(load_word(m.told))} << 32 | count_half(load_word(m.word));
 }
 
 CAIRN_API void initialize(stored_mutex& m) noexcept;
 
 /// Whether the bytes are those of a mutex that initialize() has made.
 CAIRN_INLINE bool is_initialized(const stored_mutex& m) noexcept {
-    return load_word(m.mark) == lock_mark;
+    return has_mark(load_word(m.told));
 }
 
 /// Who knows the participants: whether the thread of that token is none of a living one. Null: nobody knows.
@@ -86,11 +98,11 @@ struct holder_judge {
 
 /// By whom the lock was taken. The holder's, right after; and the new owner's, once what a dead one left is repaired.
 CAIRN_INLINE void say_holder(stored_mutex& m, thread_token self) noexcept {
-    const std::uint32_t count = count_half(load_word(m.word));
+    const std::uint64_t count = load_word(m.word) & ~(one_acquisition - 1);
     store_word(m.holder, self);
     // release: pairs with the acquire of whoever asks for the holder; it belongs to this count, or to a later one, whose word is
     // another
-    __atomic_store_n(&m.holder_count, count, __ATOMIC_RELEASE);
+    __atomic_store_n(&m.told, count | (load_word(m.told) & (one_acquisition - 1)), __ATOMIC_RELEASE);
 }
 
 /// Waits for the lock: a short spin, then sleeps of 100 ms at most. Returns 0 or EOWNERDEAD; EINVAL for what is no lock;
@@ -113,9 +125,9 @@ CAIRN_API CAIRN_COLD int try_lock_of_dead(stored_mutex& m, thread_token self) no
 CAIRN_API CAIRN_COLD void wake_one(stored_mutex& m) noexcept;
 
 // What the kernel does for us if we die from here on.
-CAIRN_INLINE void announce(stored_mutex* m) noexcept {
+CAIRN_INLINE void announce(robust_list_words& list, stored_mutex* m) noexcept {
     order_stores();
-    this_thread.robust_list->pending = m == nullptr ? 0 : reinterpret_cast<std::uint64_t>(&m->next);
+    list.pending = m == nullptr ? 0 : reinterpret_cast<std::uint64_t>(&m->next);
     order_stores();
 }
 
@@ -124,75 +136,75 @@ CAIRN_INLINE std::uint64_t& link_before(std::uint64_t entry) noexcept {
     return reinterpret_cast<std::uint64_t*>(entry & ~std::uint64_t{1})[-1];
 }
 
-CAIRN_INLINE void link(stored_mutex& m) noexcept {
-    thread_state& thread = this_thread;
-    std::uint64_t& head = thread.robust_list->first;
-    const auto end = reinterpret_cast<std::uint64_t>(&head);
+/// Behind another lock, of ours or of another library.
+CAIRN_API void link_behind(stored_mutex& m) noexcept;
+/// Not the only one.
+CAIRN_API void unlink_among(stored_mutex& m) noexcept;
+
+// What is stored in the lock may be overwritten while it is held, where a segment is damaged: so what follows is kept in the
+// thread, too. An empty list becomes one of one lock, mostly: that takes a few instructions, and the other cases are out of line.
+CAIRN_INLINE void link(stored_mutex& m, robust_list_words& list) noexcept {
+    const auto end = reinterpret_cast<std::uint64_t>(&list.first);
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
-    const std::uint64_t next = head;
-    link_before(next) = self;
-    store_word(m.next, next);
+    if (list.first != end) [[unlikely]]
+        return link_behind(m);
+    reinterpret_cast<std::uint64_t*>(end)[-1] = self;
+    store_word(m.next, end);
     store_word(m.previous, end);
     order_stores();  // whole before the kernel finds it
-    head = self;
-    // What is stored in the lock may be overwritten while it is held, where a segment is damaged: so what follows is kept
-    // here, too, unless it is another library's, which may go away meanwhile.
-    const std::uint32_t count = thread.held_count++;
-    if (count < thread.held_room) [[likely]] {
-        const bool is_sure = next == end || (count != 0 && next == thread.held[count - 1].entry);
-        thread.held[count] = {self, is_sure ? next : 0};
-    }
+    list.first = self;
+    this_thread.few_held[0].entry = self;
+    this_thread.held_count = only_lock;
 }
 
-/// Not the one that was taken last, or one above a lock of another library.
-CAIRN_API CAIRN_COLD void unlink_by_stored(stored_mutex& m) noexcept;
-
-CAIRN_INLINE void unlink(stored_mutex& m) noexcept {
-    thread_state& thread = this_thread;
-    std::uint64_t& head = thread.robust_list->first;
-    const auto self = reinterpret_cast<std::uint64_t>(&m.next);
-    const std::uint32_t count = thread.held_count - 1;
-    if (head != self || count >= thread.held_room || thread.held[count].entry != self ||
-        thread.held[count].below == 0) [[unlikely]]
-        return unlink_by_stored(m);
-    const std::uint64_t next = thread.held[count].below;
-    link_before(next) = reinterpret_cast<std::uint64_t>(&head);
-    head = next;
-    thread.held_count = count;
+CAIRN_INLINE void unlink(stored_mutex& m, robust_list_words& list) noexcept {
+    const auto end = reinterpret_cast<std::uint64_t>(&list.first);
+    // The first in the list, and the only one of ours, which was linked to the end.
+    if (list.first != reinterpret_cast<std::uint64_t>(&m.next) || this_thread.held_count != only_lock)
+        [[unlikely]]
+        return unlink_among(m);
+    reinterpret_cast<std::uint64_t*>(end)[-1] = end;
+    list.first = end;
+    this_thread.held_count = 0;
 }
 
-/// 0 or EOWNERDEAD: locked. EBUSY: not. EINVAL: no lock. After EOWNERDEAD `holder` says still who died; until the lock is
-/// given back, a death of the new owner is another EOWNERDEAD. Requires require_usable_thread().
+CAIRN_API CAIRN_COLD void count_round(stored_mutex& m) noexcept;
+
+/// 0 or EOWNERDEAD: locked. EBUSY: not. EINVAL: no lock. `self` is the calling thread's. After EOWNERDEAD `holder` says still who
+/// died; until the lock is given back, a death of the new owner is another EOWNERDEAD. Requires require_usable_thread().
 CAIRN_INLINE int try_lock(stored_mutex& m, thread_token self) noexcept {
-    if (!is_initialized(m)) [[unlikely]]
+    const std::uint64_t told = load_word(m.told);
+    if (!has_mark(told)) [[unlikely]]
         return EINVAL;
-    announce(&m);
+    robust_list_words& list = *this_thread.robust_list;
+    announce(list, &m);
     // What a free lock says whose last holder has told its count; where it has not, the slow way finds out.
-    const std::uint32_t count = load_word(m.holder_count);
-    std::uint64_t word = std::uint64_t{count} << 32;
+    const std::uint64_t free = told & ~(one_acquisition - 1);
+    std::uint64_t word = free;
     // acquire: pairs with the release of unlock()
-    if (!__atomic_compare_exchange_n(&m.word, &word, word + (one_acquisition + thread_of(self)), false,
+    if (!__atomic_compare_exchange_n(&m.word, &word, free + one_acquisition + this_thread.thread_id, false,
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) [[unlikely]]
         return try_lock_of_dead(m, self);
-    link(m);
-    announce(nullptr);
+    link(m, list);
+    announce(list, nullptr);
     store_word(m.holder, self);
     // release: as in say_holder()
-    __atomic_store_n(&m.holder_count, count + 1, __ATOMIC_RELEASE);
-    if (count + 1 == 0) [[unlikely]]
-        store_word(m.acquired_high, static_cast<std::uint16_t>(load_word(m.acquired_high) + 1));
+    __atomic_store_n(&m.told, told + one_acquisition, __ATOMIC_RELEASE);
+    if (told + one_acquisition < one_acquisition) [[unlikely]]
+        count_round(m);
     return 0;
 }
 
 CAIRN_INLINE void unlock(stored_mutex& m) noexcept {
-    announce(&m);
-    unlink(m);
+    robust_list_words& list = *this_thread.robust_list;
+    announce(list, &m);
+    unlink(m, list);
     order_stores();
     // The count is the holder's until then. release: the next owner sees all that this one has done
     const std::uint64_t free = load_word(m.word) & ~(one_acquisition - 1);
     if ((futex_half(__atomic_exchange_n(&m.word, free, __ATOMIC_RELEASE)) & FUTEX_WAITERS) != 0) [[unlikely]]
         wake_one(m);
-    announce(nullptr);
+    announce(list, nullptr);
 }
 
 /// unlock() with work left to be done: the next locker gets EOWNERDEAD. `holder` stays, and is 0 where nobody has died.

@@ -35,6 +35,8 @@ constexpr std::int64_t robust_futex_offset = -32;
 /// Most operations hold one lock or two: an object's, and its segment's inside. Two queues and their segment make three; one
 /// to spare. More need a room_for_locks, or only what is stored in them says what follows.
 constexpr std::uint32_t few_held_locks = 4;
+/// As held_count: one lock of ours, linked to the end of the list. few_held[0] names it, whatever `held` leads to.
+constexpr std::uint32_t only_lock = 0xffff'ffff;
 
 /// A thread of a participant of a segment, in one word. Thread ids are given again when a thread has ended, participants'
 /// numbers are not. Participant 0: not known.
@@ -64,7 +66,7 @@ struct thread_state {
     robust_list_words* robust_list = nullptr;  // of this thread; valid once checked
     held_lock* held = nullptr;                 // of locks of ours, oldest first; valid once checked
     std::uint32_t held_room = 0;               // in that
-    std::uint32_t held_count = 0;              // locks of ours, also those beyond it
+    std::uint32_t held_count = 0;              // locks of ours, also those beyond it; or only_lock
     std::uint32_t thread_id = 0;               // of the kernel; valid once checked
     bool in_segment_lock = false;              // holds or waits for a segment's own lock
     bool is_listed = false;                    // among the threads of this process that use Cairn
@@ -93,6 +95,9 @@ bool renew_process_mark() noexcept;
 
 /// In a forked child: what the forking thread had open stays its parent's. There is no other thread.
 void abandon_open_transactions() noexcept;
+
+/// Turns held_count from only_lock into 1, and enters that lock in `held`.
+void record_only_lock() noexcept;
 
 /// Before the first thread is checked, by one thread. An errno, or 0.
 int prepare_list_of_threads() noexcept;

@@ -90,11 +90,11 @@ public:
     [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
 
     /// This process's number among the participants; 0 in a read-only process.
-    [[nodiscard]] std::uint64_t participant_number() const noexcept { return load_word(participant_number_); }
+    [[nodiscard]] std::uint64_t participant_number() const noexcept { return participant_of(load_word(own_participant_)); }
 
     /// What the calling thread locks with. It has gone through require_usable_thread().
     [[nodiscard]] CAIRN_INLINE thread_token own_token() const noexcept {
-        return make_thread_token(participant_number(), this_thread.thread_id);
+        return load_word(own_participant_) | this_thread.thread_id;
     }
 
     [[nodiscard]] segment_internals& internals() const noexcept { return *internals_; }
@@ -117,7 +117,7 @@ private:
     bool anonymous_ = false;
     // Both atomic; not of std::atomic, whose header alone is a tenth of what list.hpp takes to compile.
     std::uint64_t references_ = 1;
-    std::uint64_t participant_number_ = 0;
+    thread_token own_participant_ = 0;  // of no thread
     std::string name_;
     segment_internals* internals_ = nullptr;  // owned
     segment_header header_{};

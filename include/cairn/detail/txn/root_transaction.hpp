@@ -266,9 +266,10 @@ CAIRN_INLINE root_transaction::root_transaction(segment& s, root_slot& slot, std
 }
 
 CAIRN_INLINE single_store::single_store(segment& s, root_slot& slot, std::uint64_t generation) : slot_(slot) {
+    const bool nested = this_thread.open != nullptr;  // callers have just looked: the compiler asks once
     require_usable_thread();
     int result = EDEADLK;
-    if (this_thread.open == nullptr) [[likely]] {
+    if (!nested) [[likely]] {
         this_thread.open = this;
         order_stores();
         result = try_lock(slot.lock, s.own_token());
