@@ -35,11 +35,10 @@ CAIRN_INLINE chunk_links links_of(list_node& node) noexcept {
 
 /// Address of an element, or null where there is none: links are checked, values may be torn. Every word that is
 /// followed is one inside the backed part; what it leads to is checked in turn.
-CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
-                                     std::uint64_t index) noexcept {
+CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links, std::uint64_t index,
+                                     const segment_bounds& inside) noexcept {
     const list_geometry& g = links.geometry;
     const list_geometry::position at = g.locate(index);
-    const segment_bounds inside(s);
     std::uint64_t link = 0;
     if (at.superblock < inline_superblocks) {
         link = load_word(links.chunks[at.superblock]);
@@ -58,6 +57,10 @@ CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
     }
     const std::uint64_t element = (link & ~std::uint64_t{7}) + at.within * g.stride;
     return inside.has(element, g.stride) ? s.at<std::byte>(element) : nullptr;
+}
+CAIRN_INLINE std::byte* find_element(const segment& s, const chunk_links& links,
+                                     std::uint64_t index) noexcept {
+    return find_element(s, links, index, segment_bounds(s));
 }
 
 /// The same for `count` elements that lie side by side.

@@ -344,12 +344,14 @@ CAIRN_THROWS_UNLOCKED
 template <typename T>
 CAIRN_INLINE T list<T>::at(size_type index) const {
     if constexpr (traits::in_place) {
-        const detail::quick_look look(in(), slot(), generation());
+        detail::segment& s = in();
+        const detail::quick_look look(s, slot(), generation());
         if (look.may_look()) [[likely]] {
-            detail::list_node& n = node_in(in());
+            detail::list_node& n = node_in(s);
             // acquire: pairs with the release of an append, which moves no version; the element is there
             if (index < __atomic_load_n(&n.size, __ATOMIC_ACQUIRE)) [[likely]] {
-                const std::byte* from = detail::find_element(in(), links_in(n), index);
+                const std::byte* from =
+                    detail::find_element(s, links_in(n), index, detail::segment_bounds::without_lock(s));
                 if (from != nullptr) [[likely]] {
                     const detail::in_place_copy<T> copy(from);
                     if (look.is_whole()) [[likely]]

@@ -62,10 +62,12 @@ public:
     template <typename T>
     [[nodiscard]] CAIRN_INLINE T* find(segment_offset offset,
                                        std::uint64_t bytes = sizeof(T)) const noexcept {
-        const std::uint64_t end = visible_bytes();
-        if (offset < data_offset_ || bytes > end || offset > end - bytes || offset % 8 != 0) [[unlikely]]
-            return nullptr;
-        return reinterpret_cast<T*>(base_ + offset);
+        return find_below<T>(visible_bytes(), offset, bytes);
+    }
+    /// The same for a thread that is in no operation, which need not be asked.
+    template <typename T>
+    [[nodiscard]] CAIRN_INLINE T* find_shown(segment_offset offset) const noexcept {
+        return find_below<T>(shown_bytes(), offset, sizeof(T));
     }
     [[nodiscard]] CAIRN_INLINE segment_offset offset_of(const void* address) const noexcept {
         return static_cast<segment_offset>(static_cast<const std::byte*>(address) - base_);
@@ -90,7 +92,9 @@ public:
     [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
 
     /// This process's number among the participants; 0 in a read-only process.
-    [[nodiscard]] std::uint64_t participant_number() const noexcept { return participant_of(load_word(own_participant_)); }
+    [[nodiscard]] std::uint64_t participant_number() const noexcept {
+        return participant_of(load_word(own_participant_));
+    }
 
     /// What the calling thread locks with. It has gone through require_usable_thread().
     [[nodiscard]] CAIRN_INLINE thread_token own_token() const noexcept {
@@ -108,6 +112,13 @@ private:
     friend struct segment_access;  // src/segment: builds, opens, closes
     segment();
     ~segment();
+    template <typename T>
+    [[nodiscard]] CAIRN_INLINE T* find_below(std::uint64_t end, segment_offset offset,
+                                             std::uint64_t bytes) const noexcept {
+        if (offset < data_offset_ || bytes > end || offset > end - bytes || offset % 8 != 0) [[unlikely]]
+            return nullptr;
+        return at<T>(offset);
+    }
 
     std::byte* base_ = nullptr;
     segment_control* control_ = nullptr;
@@ -130,6 +141,10 @@ public:
     /// For a thread that is inside an operation, which need not be asked.
     [[nodiscard]] CAIRN_INLINE static segment_bounds under_lock(const segment& s) noexcept {
         return {s, s.committed_bytes()};
+    }
+    /// For one that is in none.
+    [[nodiscard]] CAIRN_INLINE static segment_bounds without_lock(const segment& s) noexcept {
+        return {s, s.shown_bytes()};
     }
     /// Up to 256 bytes at `offset`; no segment has fewer than that.
     [[nodiscard]] CAIRN_INLINE bool has(segment_offset offset, std::uint64_t bytes) const noexcept {
