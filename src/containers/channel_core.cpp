@@ -25,17 +25,20 @@ namespace {
 constexpr std::uint64_t default_blob_words =
     8;  // for each item of the capacity; chosen freely: 56 bytes and their length
 
+[[noreturn]] CAIRN_COLD void throw_no_block(const channel_reference& c) {
+    const root_transaction tx(c.in, c.slot, c.generation);
+    throw_damaged(c.in, c.slot);
+}
+
 // Before anything is known of the root: it may have gone, and the node's memory be something else's.
-channel_block& block_in(const channel_reference& c) {
-    auto* block = c.in.find<channel_block>(load_word(c.node.ring));
-    if (block == nullptr) [[unlikely]] {
-        const root_transaction tx(c.in, c.slot, c.generation);
-        throw_damaged(c.in, c.slot);
-    }
+CAIRN_INLINE channel_block& block_in(const channel_reference& c) {
+    auto* block = c.in.find_shown<channel_block>(load_word(c.node.ring));
+    if (block == nullptr) [[unlikely]]
+        throw_no_block(c);
     return *block;
 }
 
-void require_whole(const channel_reference& c, bool holds) {
+CAIRN_INLINE void require_whole(const channel_reference& c, bool holds) {
     if (!holds) [[unlikely]]
         throw_damaged(c.in, c.slot);
 }
@@ -52,7 +55,7 @@ CAIRN_COLD void wake_sleeper(root_slot& slot, channel_event event) noexcept {
     disturb_sleepers(slot, event);
 }
 
-void wake_other_end(root_slot& slot, channel_event event) noexcept {
+CAIRN_INLINE void wake_other_end(root_slot& slot, channel_event event) noexcept {
     // Pairs with the fence of a sleeper: it sees the index that was just stored, or its flag is seen here.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (load_word(slot.events[event].waiters) != 0) [[unlikely]]
@@ -89,7 +92,7 @@ public:
     // The other end's index: until it moves on there is no room.
     [[nodiscard]] const std::uint64_t& watched() const noexcept { return block_.ring.read_word(); }
 
-    attempt_result operator()() {
+    CAIRN_INLINE attempt_result operator()() {
         const root_pin pin(c_.in, c_.slot, c_.generation, c_.slot.pins[end]);
         if (!pin.is_in()) [[unlikely]]
             return attempt_result::ask_first;
@@ -140,7 +143,7 @@ public:
 
     [[nodiscard]] const std::uint64_t& watched() const noexcept { return block_.ring.write_word(); }
 
-    attempt_result operator()() {
+    CAIRN_INLINE attempt_result operator()() {
         const root_pin pin(c_.in, c_.slot, c_.generation, c_.slot.pins[end]);
         if (!pin.is_in()) [[unlikely]]
             return attempt_result::ask_first;
@@ -173,7 +176,7 @@ void copy_words(const channel_reference& c, const item_in_ring& item, std::uint6
     const auto* buffer = c.in.at<std::uint64_t>(load_word(c.node.ring) + channel_block::words_at);
     const std::uint64_t first = std::min(item.count, item.limit - item.at);
     copy_out(to, buffer + item.at, first * sizeof(std::uint64_t));
-    copy_out(to + first, buffer, (item.count - first) * sizeof(std::uint64_t));
+    if (first != item.count) copy_out(to + first, buffer, (item.count - first) * sizeof(std::uint64_t));
 }
 
 [[noreturn]] void throw_too_large(const channel_reference& c) {
@@ -204,8 +207,8 @@ bool try_once(const channel_reference& c, Attempt& attempt) {
 
 // As attempt_until() of waiting.hpp, where attempts take no lock.
 template <typename Attempt>
-bool try_until(const channel_reference& c, Attempt attempt, steady_time deadline,
-               const std::stop_token& stop) {
+CAIRN_NOINLINE bool wait_until(const channel_reference& c, Attempt& attempt, steady_time deadline,
+                               const std::stop_token& stop) {
     const operation_limit limit = {deadline, &stop};
     const auto try_in_time = [&] {
         const limited_locks in_time(limit);
@@ -239,6 +242,21 @@ bool try_until(const channel_reference& c, Attempt attempt, steady_time deadline
     } catch (...) {
         throw;  // here the lock is given back: the program may end by it
     }
+}
+
+// The first attempt needs no limit: it waits for nothing.
+template <typename Attempt>
+CAIRN_INLINE bool try_until(const channel_reference& c, Attempt attempt, steady_time deadline,
+                            const std::stop_token& stop) {
+    try {
+        const attempt_result result = attempt();
+        if (result == attempt_result::done) [[likely]]
+            return true;
+        if (result == attempt_result::not_now && deadline <= already_over) return false;
+    } catch (...) {
+        throw;  // as in wait_until()
+    }
+    return wait_until(c, attempt, deadline, stop);
 }
 
 }  // namespace
@@ -340,9 +358,15 @@ bool get_item(const channel_reference& c, std::span<std::uint64_t> words, steady
 
 bool get_item(const channel_reference& c, item_receiver& to, steady_time deadline,
               const std::stop_token& stop) {
-    std::vector<std::uint64_t> words;
+    std::array<std::uint64_t, most_words_on_stack> small;
+    std::vector<std::uint64_t> large;
     const auto take = [&](const channel_reference& from, channel_block& block, const item_in_ring& item) {
-        words.resize(item.count);
+        std::span<std::uint64_t> words(small);
+        if (item.count > words.size()) [[unlikely]] {
+            large.resize(item.count);
+            words = large;
+        }
+        words = words.first(item.count);
         copy_words(from, item, words.data());
         std::size_t at = 0;
         const std::span<const std::byte> bytes = next_item(0, words, at);
@@ -428,10 +452,6 @@ std::span<const std::byte> next_item(std::size_t item_bytes, std::span<const std
     at += is_blob ? channel_blob_words(bytes) : channel_item_words(item_bytes);
     // Not null where an empty blob is the last item.
     return {item.data(), static_cast<std::size_t>(bytes)};
-}
-
-bool is_channel_closed(const channel_node& node) noexcept {
-    return load_enum(node.state) != channel_state::open;
 }
 
 namespace {

@@ -10,16 +10,6 @@ namespace {
 
 constexpr std::size_t block_words = sizeof(channel_block) / sizeof(std::uint64_t);
 
-// Where a block has words that are neither zero nor different from ring to ring.
-struct constant_words {
-    struct word_at {
-        std::size_t index;
-        std::uint64_t value;
-    };
-    std::array<word_at, 4> words{};
-    std::size_t count = 0;
-};
-
 using sample = std::array<std::uint64_t, channel_block::words_at / sizeof(std::uint64_t) + 4>;
 
 // A block with a ring of so many words, in private memory.
@@ -33,26 +23,22 @@ void make_sample(sample& memory, std::uint64_t ring_words) {
         channel_ring(memory.data() + channel_block::words_at / sizeof(std::uint64_t), ring_words);
 }
 
-constant_words find_constant_words() {
+ring_constants find_constant_words() {
     alignas(cache_line_bytes) sample one;
     alignas(cache_line_bytes) sample other;
     make_sample(one, 1);
     make_sample(other, 2);
-    constant_words found;
+    ring_constants found;
+    std::size_t count = 0;
     for (std::size_t i = 0; i < block_words; ++i)
-        if (one.at(i) != 0 && one.at(i) == other.at(i)) found.words.at(found.count++) = {i, one.at(i)};
+        if (one.at(i) != 0 && one.at(i) == other.at(i)) found.words.at(count++) = {i, one.at(i)};
+    found.has_more = count > found.few;
+    for (; count < found.words.size(); ++count) found.words.at(count) = found.words.front();
     return found;
 }
 
-const constant_words constants = find_constant_words();
-
 }  // namespace
 
-bool is_ring_in_place(const channel_block& block, std::uint64_t ring_words) noexcept {
-    const auto* words = reinterpret_cast<const std::uint64_t*>(&block);
-    for (std::size_t i = 0; i < constants.count; ++i)
-        if (load_word(words[constants.words[i].index]) != constants.words[i].value) return false;
-    return block.ring.index_limit() == ring_words + 1;
-}
+const ring_constants constants_of_rings = find_constant_words();
 
 }  // namespace cairn::inline CAIRN_ABI::detail

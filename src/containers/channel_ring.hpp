@@ -8,6 +8,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -101,9 +102,29 @@ inline channel_block& block_of(const segment& s, const channel_node& node) noexc
     return *s.at<channel_block>(load_word(node.ring));
 }
 
+/// Where a block has words that are neither zero nor different from ring to ring.
+struct ring_constants {
+    struct word_at {
+        std::size_t index;
+        std::uint64_t value;
+    };
+    static constexpr std::size_t few = 2;  // as many as Boost 1.74 has
+    std::array<word_at, 4> words{};        // the rest are the first one once more
+    bool has_more = false;                 // than few
+};
+extern const ring_constants constants_of_rings;
+
 /// The ring's own words, but for its indices, are those that it was made with: its size, and where its pointers lead. They are
 /// relative, so they are the same in all channels. Reads words only.
-bool is_ring_in_place(const channel_block& block, std::uint64_t ring_words) noexcept;
+CAIRN_INLINE bool is_ring_in_place(const channel_block& block, std::uint64_t ring_words) noexcept {
+    const auto* words = reinterpret_cast<const std::uint64_t*>(&block);
+    const ring_constants& expected = constants_of_rings;
+    std::uint64_t differences = block.ring.index_limit() ^ (ring_words + 1);
+    const std::size_t count = expected.has_more ? expected.words.size() : expected.few;
+    for (std::size_t i = 0; i < count; ++i)
+        differences |= load_word(words[expected.words[i].index]) ^ expected.words[i].value;
+    return differences == 0;
+}
 
 /// Empty, or what is wrong with a channel's node and the constant part of its ring, or its indices. Reads words only.
 std::string check_channel_node(const segment& s, const channel_node& node);

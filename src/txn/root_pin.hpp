@@ -46,30 +46,33 @@ public:
         const thread_token own = s.own_token();
         std::uint64_t nobody = 0;
         // seq_cst, and a fence where that is not one: the mark is seen by whoever has made the version odd before the look
-        is_in_ =
+        const bool is_holder =
             __atomic_compare_exchange_n(&pin.holder, &nobody, own, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 #if !defined(__x86_64__)
         std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
         // acquire: pairs with the release of the even version; what was changed under the lock is seen
-        const bool is_open = __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE) % 2 == 0 &&
-                             load_word(slot.generation) == generation && load_word(pin.owner) == own;
-        if (!is_in_ || !is_open) [[unlikely]]
-            leave();
+        is_in_ = is_holder && __atomic_load_n(&slot.version, __ATOMIC_ACQUIRE) % 2 == 0 &&
+                 load_word(slot.generation) == generation && load_word(pin.owner) == own;
+        if (!is_in_) [[unlikely]]
+            leave(is_holder);
     }
     root_pin(const root_pin&) = delete;
     root_pin& operator=(const root_pin&) = delete;
-    CAIRN_INLINE ~root_pin() { leave(); }
+    CAIRN_INLINE ~root_pin() {
+        if (is_in_) [[likely]]
+            leave(true);
+    }
 
     [[nodiscard]] CAIRN_INLINE bool is_in() const noexcept { return is_in_; }
 
 private:
-    CAIRN_INLINE void leave() noexcept {
-        if (open_transaction::is_inert) return;  // the parent's
+    CAIRN_INLINE void leave(bool is_holder) noexcept {
+        if (open_transaction::is_inert) [[unlikely]]
+            return;  // the parent's
         // release: pairs with the acquire of whoever waits for it; the work is done
-        if (is_in_) __atomic_store_n(&pin_.holder, 0, __ATOMIC_RELEASE);
-        is_in_ = false;
-        if (this_thread.open == this) this_thread.open = nullptr;
+        if (is_holder) __atomic_store_n(&pin_.holder, 0, __ATOMIC_RELEASE);
+        this_thread.open = nullptr;
     }
 
     stored_pin& pin_;

@@ -100,10 +100,15 @@ CAIRN_API std::vector<std::uint64_t> copy_of_items(const channel_reference& c);
 CAIRN_API std::span<const std::byte> next_item(std::size_t item_bytes, std::span<const std::uint64_t> words,
                                                std::size_t& at) noexcept;
 
-CAIRN_API bool is_channel_closed(const channel_node& node) noexcept;
+CAIRN_INLINE bool is_channel_closed(const channel_node& node) noexcept {
+    return load_word(node.state) != channel_state::open;
+}
 
 /// Throws type_mismatch when the channel was made with another capacity, or with other bytes if those matter.
 CAIRN_API void require_channel_shape(const channel_reference& c, const channel_shape& wanted, bool any_bytes);
+
+/// Of a blob that needs no memory on its way: 256 bytes and their length.
+constexpr std::size_t most_words_on_stack = 33;
 
 /// A blob as it lies in the ring.
 class blob_words {
@@ -125,7 +130,7 @@ public:
     [[nodiscard]] std::span<const std::uint64_t> get() const noexcept { return words_; }
 
 private:
-    std::array<std::uint64_t, 33> small_;  // 256 bytes and their length
+    std::array<std::uint64_t, most_words_on_stack> small_;
     std::vector<std::uint64_t> large_;
     std::span<const std::uint64_t> words_;
 };
