@@ -24,7 +24,6 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-constexpr std::uint32_t least_mapped_ahead_pages = 8;
 constexpr std::uint32_t least_spill_pages = 16;
 constexpr std::uint32_t most_spill_pages = 16384;  // 64 MiB a piece
 // The longest record that a log of one page has room for. What is longer is divided: a nearly full segment may have no larger piece.
@@ -334,9 +333,8 @@ std::uint32_t root_transaction::take_pages(std::uint32_t count, extent_purpose p
     const std::uint32_t page = take_run_of(count, purpose);
     // Nothing that is built is committed by its own log.
     if (role_ == role::building) show_up_to(segment_, segment_.page_offset(page + count));
-    // Growing lists are written from front to back soon: a fault for each page would be half of an append's time.
-    if (count >= least_mapped_ahead_pages)
-        os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);
+    // Written from front to back soon, as what is taken next to it: a fault for each page would be half of an append's time.
+    os::map_ahead(segment_.at<std::byte>(segment_.page_offset(page)), count * page_bytes);
     return page;
 }
 
