@@ -19,9 +19,10 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-priority_level& level_at(const segment& s, segment_offset offset) {
+CAIRN_INLINE priority_level& level_at(const segment& s, segment_offset offset) {
     auto* level = s.find<priority_level>(offset);
-    if (level == nullptr) throw_corrupt(s, "a pool's list of tasks lies outside");
+    if (level == nullptr) [[unlikely]]
+        throw_corrupt(s, "a pool's list of tasks lies outside");
     return *level;
 }
 
@@ -360,10 +361,8 @@ worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t in
     return *slot;
 }
 
-task_record& task_at(const segment& s, segment_offset task) {
-    auto* found = s.find<task_record>(task);
-    if (found == nullptr) throw_corrupt(s, "a task of a pool lies outside");
-    return *found;
+void throw_no_task(const segment& s) {
+    throw_corrupt(s, "a task of a pool lies outside");
 }
 
 std::span<const std::byte> input_of(const segment& s, const task_record& task) {
@@ -382,7 +381,6 @@ void push_task(root_transaction& tx, pool_node& node, const new_task& task, segm
     tx.begin_change();
     at = new_record(tx, node);
     auto& record = *s.at<task_record>(at);
-    zero_shared(&record.previous, offsetof(task_record, inline_input) - offsetof(task_record, previous));
     segment_offset input = 0;
     if (task.input.size() > inline_input_bytes) {
         input = allocate(tx, task.input.size());
@@ -390,17 +388,26 @@ void push_task(root_transaction& tx, pool_node& node, const new_task& task, segm
     } else {
         copy_in(record.inline_input, task.input.data(), task.input.size());
     }
+    // All of its words, each once; be_waiting() stores the links and the lane.
     store_word(record.id, node.last_task + 1);
     store_word(record.token, task.token);
     store_word(record.callee, task.callee);
     store_word(record.input, input);
     store_word(record.input_bytes, task.input.size());
+    store_word(record.result, 0);
+    store_word(record.result_bytes, 0);
     store_word(record.priority, task.priority);
     store_word(record.timeout, task.timeout);
     store_word(record.grace, task.grace);
-    store_word(record.submitted, monotonic_nanoseconds());
+    store_word(record.submitted, task.submitted);
+    store_word(record.started, 0);
+    store_word(record.ended, 0);
     store_word(record.item_count, task.item_count);
+    store_word(record.items_done, 0);
+    store_word(record.attempts, 0);
     store_word(record.retries, task.retries);
+    store_word(record.stop_asked, 0);
+    store_word(record.is_cut, 0);
     store_word(record.submitter_place, static_cast<std::uint16_t>(task.submitter_place));
     store_word(record.submitter, task.submitter);
     count_up(node.last_task);

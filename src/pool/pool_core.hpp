@@ -31,8 +31,14 @@ std::string check_pool_node(const segment& s, const pool_node& node);
 
 /// Throws corrupt_segment.
 worker_slot& worker_at(const segment& s, const pool_node& node, std::uint32_t index);
+[[noreturn]] CAIRN_COLD void throw_no_task(const segment& s);
 /// Throws corrupt_segment.
-task_record& task_at(const segment& s, segment_offset task);
+CAIRN_INLINE task_record& task_at(const segment& s, segment_offset task) {
+    auto* const found = s.find<task_record>(task);
+    if (found == nullptr) [[unlikely]]
+        throw_no_task(s);
+    return *found;
+}
 /// What its callee gets. Throws corrupt_segment.
 std::span<const std::byte> input_of(const segment& s, const task_record& task);
 
@@ -50,6 +56,7 @@ struct new_task {
     std::uint32_t submitter_place;  // of a worker
     std::uint64_t submitter;        // its incarnation; 0: the owner
     std::uint64_t thread;           // of that: who is served in turn with others
+    std::uint64_t submitted = 0;    // monotonic clock, nanoseconds
 };
 /// Throws segment_full. `at` gets its place.
 void push_task(root_transaction& tx, pool_node& node, const new_task& task, segment_offset& at);

@@ -135,7 +135,9 @@ private:
     [[nodiscard]] bool runs_in_caller();
     [[nodiscard]] std::int64_t backlog(std::int64_t more) const;
     void ask_check();
+    void enter(const task_ptr& task);
     void push(const task_ptr& task);
+    void wake_collector() noexcept;
     void call_for_workers() noexcept;
     void start_due(local_state& task) noexcept;
     void expire(local_state& task) noexcept;

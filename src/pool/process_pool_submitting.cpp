@@ -14,7 +14,6 @@
 #include "os/identity.hpp"
 #include "os/supervision.hpp"
 #include "os/thread.hpp"
-#include "os/ticks.hpp"
 #include "pool/frames.hpp"
 #include "pool/loaded_code.hpp"
 #include "pool/process_pool.hpp"
@@ -103,7 +102,6 @@ void process_pool::check_code(const remote_part& part) {
 void process_pool::prepare(local_state& task, const task_options* options, std::chrono::nanoseconds delay) {
     if (task_access::core(task) != this)
         task_access::core(task) = this;  // what follows has it, and others look
-    task_access::submitted(task) = os::ticks();
     if (!task_access::is_continuation(task)) task_access::submitter(task) = own_submitter();
     if (options == nullptr && delay.count() == 0) return;
     task_extras& extras = task_access::extras(task);
@@ -137,12 +135,17 @@ void process_pool::submit(task_ptr task, const task_options* options, std::chron
     }
     prepare(*task, options, delay);
     if (!is_owner()) need_collector();
+    // Nothing to ask before it goes to the workers: its entry is made with the first look.
+    const bool goes_at_once = delay.count() == 0 && settings_.max_pending < 0 && !settings_.check_and_reject;
+    bool was_parked = false;
     {
         const lock held(mutex_);
         if (is_closed_)
             throw invalid_state("submit to " + settings_.name +
                                 ": cannot schedule new futures after shutdown");
-        ++pending_;  // the pool stays open for it
+        if (goes_at_once) enter(task);
+        ++pending_;               // the pool stays open for it
+        was_parked = is_parked_;  // it does not park while anything is pending
         if (delay.count() != 0) later_.emplace(task.get(), task);
     }
     try {
@@ -151,7 +154,9 @@ void process_pool::submit(task_ptr task, const task_options* options, std::chron
         const steady_time expiry =
             expires ? deadline_after(extras->options.expires.nanoseconds()) : no_deadline;
         if (delay.count() != 0) set_timer(*extras->start, deadline_after(delay));
+        else if (goes_at_once) push(task);
         else submit_now(task);
+        if (was_parked && delay.count() == 0) wake_collector();
         // Now that there is something to be taken back: waiting for room may have taken longer.
         if (expires && !task->is_settled()) set_timer(*extras->expiry, expiry);
     } catch (...) {
@@ -186,6 +191,10 @@ void process_pool::submit_following(task_ptr task) {
 void process_pool::submit_now(const task_ptr& task) {
     if (runs_in_caller()) return run_in_caller(*task);
     if (settings_.check_and_reject && !task_access::is_continuation(*task)) ask_check();
+    {
+        const lock held(mutex_);
+        enter(task);
+    }
     push(task);
 }
 
@@ -243,27 +252,28 @@ void process_pool::ask_check() {
     }
 }
 
+// Under mutex_.
+void process_pool::enter(const task_ptr& task) {
+    if (free_entries_.empty()) {
+        // Room to free it is made here, where that may fail.
+        if (free_entries_.capacity() <= entries_.size() || to_free_.capacity() <= entries_.size()) {
+            free_entries_.reserve(2 * entries_.size() + 16);
+            to_free_.reserve(2 * entries_.size() + 16);
+        }
+        entries_.emplace_back();
+        free_entries_.push_back(static_cast<std::uint32_t>(entries_.size() - 1));
+    }
+    const std::uint32_t place = free_entries_.back();
+    free_entries_.pop_back();
+    entries_[place].task = task;
+    task_access::remote(*task)->token = place;
+}
+
+// A task that was entered.
 void process_pool::push(const task_ptr& task) {
     remote_part& part = *task_access::remote(*task);
     const task_extras* const extras = task_access::extras_if_any(*task);
-    std::uint32_t place = 0;
-    {
-        const lock held(mutex_);
-        if (free_entries_.empty()) {
-            // Room to free it is made here, where that may fail.
-            if (free_entries_.capacity() <= entries_.size() || to_free_.capacity() <= entries_.size()) {
-                free_entries_.reserve(2 * entries_.size() + 16);
-                to_free_.reserve(2 * entries_.size() + 16);
-            }
-            entries_.emplace_back();
-            place = static_cast<std::uint32_t>(entries_.size() - 1);
-        } else {
-            place = free_entries_.back();
-            free_entries_.pop_back();
-        }
-        entries_[place].task = task;
-        part.token = place;
-    }
+    const auto place = static_cast<std::uint32_t>(part.token);
     const auto let_go = [&] {
         const lock held(mutex_);
         entries_[place] = {};
@@ -292,7 +302,8 @@ void process_pool::push(const task_ptr& task) {
             extras == nullptr ? settings_.retries : extras->options.retries.value_or(settings_.retries)),
         .submitter_place = place_,
         .submitter = is_owner() ? 0 : self_->incarnation,
-        .thread = std::uint64_t{is_owner() ? 0 : 1 + place_} << 32 | task_access::submitter(*task)};
+        .thread = std::uint64_t{is_owner() ? 0 : 1 + place_} << 32 | task_access::submitter(*task),
+        .submitted = monotonic_nanoseconds()};
     segment_offset at = 0;
     std::uint64_t id = 0;
     bool is_broken = false;
@@ -321,6 +332,9 @@ void process_pool::push(const task_ptr& task) {
         std::rethrow_exception(why_broken(*task));
     }
     call_for_workers();
+}
+
+void process_pool::wake_collector() noexcept {
     const lock held(mutex_);
     if (is_parked_) wake_.notify_one();
 }
@@ -352,8 +366,13 @@ void process_pool::start_due(local_state& task) noexcept {
             }
             call_for_workers();
         } else {
+            {
+                const lock held(mutex_);
+                enter(due);
+            }
             push(due);
         }
+        wake_collector();
     } catch (...) {
         settle_as(task, caught_exception());
     }

@@ -154,8 +154,8 @@ private:
         bool leaves = false;
         std::uint64_t seen = 0;
         {
+            const std::uint64_t now = monotonic_nanoseconds();  // others do not wait for the clock
             root_transaction tx = begin();
-            const std::uint64_t now = monotonic_nanoseconds();
             if (self_.task != 0) finish_task(tx, node_, self_, now);
             const next_step step = may_stay ? take_task(tx, node_, self_, now) : next_step::leave;
             if (step == next_step::run) return true;
@@ -181,8 +181,9 @@ private:
                 wait->pause(node_.changes, seen, [] { return false; });
             }
             {
+                const std::uint64_t now = monotonic_nanoseconds();
                 root_transaction tx = begin();
-                const next_step step = take_task(tx, node_, self_, monotonic_nanoseconds());
+                const next_step step = take_task(tx, node_, self_, now);
                 if (step == next_step::run) return true;
                 seen = node_.changes;
                 leaves = step == next_step::leave || (!std::exchange(looks, false) && !wait->may_go_on(tx));
