@@ -35,6 +35,9 @@ constexpr milliseconds lock_patience{50};
 constexpr milliseconds longest_farewell_of_workers{1000};
 // How long workers that are not ready when nothing is left to do may go on with their initializer.
 constexpr milliseconds longest_start_in_vain{1000};
+// So many workers in a row that end before they are ready are no accident. Chosen freely.
+constexpr std::uint32_t failed_starts_of_initializer = 3;
+constexpr std::uint32_t failed_starts_of_others = 50;
 // So many nurseries that end within a moment of their start are no accident.
 constexpr int most_short_lives = 50;
 constexpr milliseconds short_life{200};
@@ -354,7 +357,10 @@ private:
 
     // Workers that never get ready would be forked for ever.
     bool give_up_if_hopeless() {
-        const std::uint32_t limit = std::max<std::uint32_t>(3, load_word(node_.target));
+        // Without an initializer nothing of the program's runs there: those that end were killed by somebody, who may go on for a while.
+        const std::uint32_t least =
+            family_.initializer ? failed_starts_of_initializer : failed_starts_of_others;
+        const std::uint32_t limit = std::max(least, load_word(node_.target));
         if (load_word(node_.failed_starts) < limit) return true;
         return try_step([&](root_transaction& tx) {
             for (const worker_slot& slot : family_.all_places())

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -217,6 +218,43 @@ TEST_CASE("guardian and nursery get no news of their children: they look for the
         CHECK_THROWS_AS(ex.submit([] { ::kill(::getpid(), SIGKILL); }).result(watchdog), cairn::worker_died);
     CHECK(std::chrono::steady_clock::now() - begin < watchdog);
     CHECK(ex.submit(same, 3L).result(watchdog) == 3);
+}
+
+namespace {
+
+// Workers that are still to be killed while they start; in memory that all processes share.
+std::atomic<int>* starts_to_end = nullptr;
+
+int end_at_start(const char* /*call*/) noexcept {
+    char name[17] = "";
+    ::prctl(PR_GET_NAME, name);
+    if (std::strncmp(name, "cairn-worker", 12) == 0 && starts_to_end->fetch_sub(1) > 0)
+        ::kill(::getpid(), SIGKILL);
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE("workers are killed while they start, one after the other: a pool without an initializer goes on") {
+    void* const shared =
+        ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(shared != MAP_FAILED);
+    starts_to_end = new (shared) std::atomic<int>(20);
+    cairn::detail::os::fault.store(&end_at_start);
+    {
+        cairn::process_pool_executor ex(2);
+        CHECK(ex.submit(same, 3L).result(watchdog) == 3);
+        CHECK(*starts_to_end <= 0);
+        // Where that never ends, tasks are told why there are no workers.
+        const auto until = std::chrono::steady_clock::now() + watchdog;
+        while (ex.num_workers() != 2 && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(1ms);
+        *starts_to_end = 1'000'000;
+        ex.kill();
+        CHECK_THROWS_AS(ex.submit(same, 3L).result(watchdog), cairn::worker_died);
+    }
+    cairn::detail::os::fault.store(nullptr);
+    ::munmap(shared, sizeof(std::atomic<int>));
 }
 
 TEST_CASE("guardian and nursery cannot fork for a while (RLIMIT_NPROC): workers come when they can") {
