@@ -449,4 +449,18 @@ MUTANTS = [
         "new": "        if (end_ > capacity()) {\n",
         "program": "process", "cases": "several items of one chunk*",
     },
+    {
+        "name": "a cancel that takes what has just come to its pool for what nobody has",
+        "file": "src/executors/local_state.cpp",
+        "old": "        if (!is_asked) continue;\n",
+        "new": "",
+        "program": "process", "cases": "cancel() is interrupted*",
+    },
+    {
+        "name": "what was cancelled is submitted all the same",
+        "file": "src/pool/process_pool_submitting.cpp",
+        "old": "        if (task_access::stage(*task) != word_stage::pending) return;\n        task_access::core(*task) = this;\n",
+        "new": "        task_access::core(*task) = this;\n",
+        "program": "process", "cases": "cancel() is interrupted*",
+    },
 ]
