@@ -90,6 +90,19 @@ void count_arrival() noexcept {
         if (family->word.compare_exchange_weak(word, word - 1)) return;
 }
 
+void forget_forks_of(pid_t forker) noexcept {
+    if (family == nullptr) return;
+    // Before the look: those that are given up meanwhile are not counted any more.
+    const std::uint64_t epoch = epoch_of(family->word.load());
+    for (std::atomic<pid_t>& each : family->forkers) {
+        pid_t is = forker;
+        if (!each.compare_exchange_strong(is, 0)) continue;
+        std::uint64_t word = family->word.load();
+        while (epoch_of(word) == epoch && on_their_way(word) != 0)
+            if (family->word.compare_exchange_weak(word, word - 1)) break;
+    }
+}
+
 bool has_forked() noexcept {
     return is_forker.load();
 }

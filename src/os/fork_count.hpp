@@ -11,6 +11,8 @@
 
 #include <chrono>
 
+#include <sys/types.h>
+
 #include <cairn/detail/base/export.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail::os {
@@ -22,6 +24,9 @@ bool begin_fork_count() noexcept;
 void count_fork() noexcept;
 /// In the child, once it is registered.
 void count_arrival() noexcept;
+
+/// Those that `forker` has forked, and that are on their way, will not arrive: all its children have ended, and it forks none meanwhile.
+void forget_forks_of(pid_t forker) noexcept;
 
 /// Whether this process has forked, or tried to, since it was forked itself.
 [[nodiscard]] bool has_forked() noexcept;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "os/child.hpp"
+#include "os/fork_count.hpp"
 #include "os/identity.hpp"
 #include "os/process_title.hpp"
 #include "os/signal_pipe.hpp"
@@ -103,7 +104,8 @@ public:
     }
 
     // After a nursery that was killed: its children are this process's. What it had reaped and not written down is nobody's child.
-    void take_over() {
+    void take_over(pid_t nursery) {
+        nursery_before_ = nursery;
         family_.log("the nursery was killed; its guardian goes on");
         now_ = service_clock();
         may_have_orphans_ = true;
@@ -190,6 +192,9 @@ private:
         }
         // A segment that a dead manager has left goes with the last of its family. One that lives is the last itself: not held up by this
         // process, which may be there for a moment longer.
+        // Workers that were killed before their first instruction: nobody who leaves a segment is to wait for them.
+        os::forget_forks_of(os::own_pid());
+        if (nursery_before_ != 0) os::forget_forks_of(nursery_before_);
         if (family_.set.in) {
             say_farewell();
             leave_other_segments(nullptr);
@@ -731,6 +736,7 @@ private:
     std::uint64_t now_ = 0;
     std::uint64_t wake_at_ = never;
     std::uint64_t planned_sleep_ = 0;
+    pid_t nursery_before_ = 0;  // that was killed
     bool is_manager_dead_ = false;
     bool may_have_orphans_ = false;
     bool has_said_no_fork_ = false;
@@ -767,7 +773,7 @@ void run_service_guardian(service_family& family) noexcept {
         break;
     }
     service_supervisor self(family);
-    if (nursery > 0) self.take_over();
+    if (nursery > 0) self.take_over(nursery);
     self.run();
 }
 

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <new>
 #include <string>
@@ -25,6 +26,7 @@
 #include <doctest/doctest.h>
 
 #include "os/fault.hpp"
+#include "os/fork_count.hpp"
 #include "support/managed.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
@@ -64,12 +66,19 @@ struct kill_plan {
 };
 kill_plan* plan = nullptr;
 
-// Of the calling process. A newborn has not yet said what it is.
+// Of the calling process. A newborn is called as its parent is: it has not yet said what it is.
 role own_role() noexcept {
+    static pid_t self = 0;
+    static char parents_name[17] = {};
     if (::getpid() == plan->manager) return role::manager;
     char name[17] = {};
     ::prctl(PR_GET_NAME, name);
+    if (self != ::getpid()) {
+        self = ::getpid();
+        std::memcpy(parents_name, name, sizeof name);
+    }
     const std::string_view called(name);
+    if (called == parents_name) return role::newborn;
     if (called == "cairn-guardian") return role::guardian;
     if (called == "cairn-nursery") return role::nursery;
     if (called.starts_with("printer(") || called.starts_with("reloader(")) return role::worker;
@@ -77,11 +86,22 @@ role own_role() noexcept {
 }
 
 int kill_at_call(const char* /*call*/) noexcept {
-    if (!plan->is_armed || own_role() != plan->victim) return 0;
+    // Asked at each call: the first one of a process tells whose child it is.
+    const role own = own_role();
+    if (!plan->is_armed || own != plan->victim) return 0;
     if (plan->left.fetch_sub(1) == 1) {
         plan->killed = ::getpid();
         ::kill(::getpid(), SIGKILL);
         for (;;) ::pause();
+    }
+    return 0;
+}
+
+// The nursery's second fork is counted as one whose child does not live to say that it is there.
+int lose_a_fork(const char* call) noexcept {
+    if (own_role() == role::nursery && std::string_view(call) == "fork" && plan->left.fetch_sub(1) == 1) {
+        cairn::detail::os::count_fork();
+        plan->killed = ::getpid();
     }
     return 0;
 }
@@ -234,6 +254,23 @@ private:
     std::vector<pid_t> before_;
 };
 
+// In memory that all processes have.
+class shared_plan {
+public:
+    shared_plan() {
+        void* const memory =
+            ::mmap(nullptr, sizeof(kill_plan), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        REQUIRE(memory != MAP_FAILED);
+        plan = new (memory) kill_plan{};
+    }
+    shared_plan(const shared_plan&) = delete;
+    shared_plan& operator=(const shared_plan&) = delete;
+    ~shared_plan() {
+        ::munmap(plan, sizeof(kill_plan));
+        plan = nullptr;
+    }
+};
+
 int number_from(const char* variable) {
     const char* const given = std::getenv(variable);
     return given == nullptr ? 0 : std::atoi(given);
@@ -245,10 +282,7 @@ TEST_CASE(
     "manager, guardian, nursery and workers are killed at any call to the system while services start, are "
     "scaled, "
     "reloaded, restarted and stopped: what was wanted comes true, or all is ended, and nothing is left") {
-    void* const memory =
-        ::mmap(nullptr, sizeof(kill_plan), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(memory != MAP_FAILED);
-    plan = new (memory) kill_plan{};
+    const shared_plan for_all;
     const int step = has_address_sanitizer || has_thread_sanitizer ? 7 : 1;
     const int seed =
         number_from("CAIRN_SEED") != 0 ? number_from("CAIRN_SEED") : static_cast<int>(::getpid());
@@ -274,8 +308,29 @@ TEST_CASE(
     }
     MESSAGE(kills << " kills");
     CHECK((row_wanted >= 0 || kills > 10));
-    ::munmap(memory, sizeof(kill_plan));
-    plan = nullptr;
+}
+
+TEST_CASE(
+    "a worker that is killed before its fork handler has run is waited for by nobody who leaves a segment") {
+    for (const bool is_nursery_killed : {false, true}) {
+        CAPTURE(is_nursery_killed);
+        const shared_plan for_all;
+        plan->left = 2;
+        CHECK(in_child([&] {
+                  plan->manager = ::getpid();
+                  const cairn::manager segment;
+                  cairn::service_manager sm({.quiet = true});
+                  sm.add<printer>(2);
+                  sm.register_hooks({.on_ready = [&] {
+                      if (is_nursery_killed) ::kill(find_descendant(::getpid(), "cairn-nursery"), SIGKILL);
+                      sm.shutdown();
+                  }});
+                  cairn::detail::os::fault.store(&lose_a_fork);
+                  CHILD_CHECK(sm.run() == 0);
+                  CHILD_CHECK(plan->killed != 0);
+                  CHILD_CHECK(!cairn::detail::os::has_forks_on_their_way());
+              }) == 0);
+    }
 }
 
 }  // namespace service_kills_test

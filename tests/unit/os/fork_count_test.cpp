@@ -69,6 +69,32 @@ TEST_CASE("a process waits until its child has arrived") {
           }) == 0);
 }
 
+TEST_CASE("forks of a process that has no child any more are forgotten, those of others are not") {
+    CHECK(in_a_family([] {
+              os::count_fork();  // two that fail
+              os::count_fork();
+              const gate has_forked;
+              const gate leave;
+              child other = bare_child([&] {
+                  os::count_fork();  // the same
+                  has_forked.open();
+                  leave.wait();
+              });
+              has_forked.wait();
+              os::forget_forks_of(::getpid());
+              CHILD_CHECK(os::has_forks_on_their_way());
+              os::forget_forks_of(::getpid());
+              CHILD_CHECK(os::has_forks_on_their_way());
+              os::forget_forks_of(other.pid());
+              CHILD_CHECK(!os::has_forks_on_their_way());
+              leave.open();
+              CHILD_CHECK(other.join() == 0);
+              // Counted as ever afterwards.
+              os::count_fork();
+              CHILD_CHECK(os::has_forks_on_their_way());
+          }) == 0);
+}
+
 TEST_CASE("a child that does not arrive is given up, and not waited for again") {
     CHECK(in_a_family([] {
               os::count_fork();  // one that fails
