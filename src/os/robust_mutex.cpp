@@ -28,6 +28,11 @@ constexpr int spin_looks = 32;
 constexpr int pauses_between_looks = 32;
 constexpr std::chrono::milliseconds tick{100};
 
+// As in the mutex of Go. A waiter that is woken once or twice in vain has waited for less.
+constexpr std::chrono::milliseconds starvation_threshold{1};
+// How long a newcomer leaves a free lock to the sleeper that was woken for it. Longer than a wake takes on a busy machine.
+constexpr std::chrono::milliseconds newcomer_sleep{3};
+
 constexpr int longest_list = 4096;  // chosen freely: what a damaged one ends at
 
 inline void pause_processor() noexcept {
@@ -243,11 +248,48 @@ void pass_wake_on(stored_mutex& m) noexcept {
 
 }  // namespace
 
-int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit,
-                   const holder_judge& judge) noexcept {
+namespace {
+
+// One waiter's part in the count of starving threads: see lock_contended().
+class starvation {
+public:
+    explicit starvation(std::uint32_t* count) noexcept : count_(count) {
+        if (count_ != nullptr) begin_ = std::chrono::steady_clock::now();
+    }
+    starvation(const starvation&) = delete;
+    starvation& operator=(const starvation&) = delete;
+    ~starvation() {
+        if (!is_counted_) return;
+        std::uint32_t before = load_word(*count_);
+        // Not below 0: somebody may have set it to that. relaxed: a hint, which orders nothing.
+        while (before != 0 && !__atomic_compare_exchange_n(count_, &before, before - 1, false,
+                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+    }
+    [[nodiscard]] bool is_any() const noexcept { return count_ != nullptr && load_word(*count_) != 0; }
+    // After a wake in vain.
+    void look() noexcept {
+        if (count_ == nullptr || std::chrono::steady_clock::now() - begin_ < starvation_threshold) return;
+        if (!is_counted_) __atomic_fetch_add(count_, 1, __ATOMIC_RELAXED);
+        else if (load_word(*count_) == 0) store_word(*count_, 1);
+        is_counted_ = true;
+    }
+    // A newcomer was not woken while the lock was free: the threads that were counted have gone.
+    void forget() noexcept { store_word(*count_, 0); }
+
+private:
+    std::uint32_t* count_;
+    std::chrono::steady_clock::time_point begin_;
+    bool is_counted_ = false;
+};
+
+}  // namespace
+
+int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit, const holder_judge& judge,
+                   std::uint32_t* starving) noexcept {
     if (!is_initialized(m)) return EINVAL;
     if (inspect(m).thread_id == thread_of(self) && is_in_own_list(m)) return EDEADLK;
-    for (int look = 0; look < spin_looks; ++look) {
+    starvation turn(starving);
+    for (int look = 0; look < spin_looks && !turn.is_any(); ++look) {
         for (int i = 0; i < pauses_between_looks; ++i) pause_processor();
         if (can_be_taken(load_word(m.word))) {
             const int result = take(m, self, 0);
@@ -262,12 +304,23 @@ int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit,
     for (;;) {
         // Before each sleep: whoever comes to a damaged lock finds out at once. What has to be asked of files waits for the first tick.
         mark_if_held_by_nobody(m, waiters == 0 ? holder_judge{} : judge);
-        if (const int result = take(m, self, waiters); result != EBUSY) return result;
+        const bool is_newcomer = waiters == 0 && turn.is_any();
+        if (!is_newcomer) {
+            if (const int result = take(m, self, waiters); result != EBUSY) return result;
+        }
         std::uint64_t word = load_word(m.word);
-        if (can_be_taken(word)) continue;
+        if (can_be_taken(word) && !is_newcomer) continue;
         if (const wait_end end = wait.is_over(); end != wait_end::none) {
             if (waiters != 0) pass_wake_on(m);
             return end == wait_end::limit ? ECANCELED : ETIMEDOUT;
+        }
+        if (waiters != 0) turn.look();
+        if (can_be_taken(word)) {
+            // Whoever takes it says that there are sleepers, or takes it out of turn, which ends with the sleep here.
+            os::futex_wait(futex_of(m), futex_half(word), wait.next_look(newcomer_sleep));
+            if (load_word(m.word) == word) turn.forget();
+            waiters = FUTEX_WAITERS;
+            continue;
         }
         // relaxed: it orders nothing; the holder's exchange sees it, or this fails
         if ((word & FUTEX_WAITERS) == 0 &&

@@ -601,6 +601,54 @@ TEST_CASE("a holder of whom the participants know nothing any more is nobody, un
     unlock(m);
 }
 
+TEST_CASE(
+    "while somebody starves, a newcomer takes a free lock after a sleep, and a count that is too high goes") {
+    const shared_lock shared;
+    stored_mutex& m = shared.mutex();
+    require_usable_thread();
+    const auto self = this_thread.thread_id;
+    std::uint32_t starving = 0;
+    CHECK(lock_contended(m, self, {}, {}, &starving) == 0);
+    unlock(m);
+    // Nobody comes to take it: the thread that was counted has been killed.
+    starving = 1;
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(lock_contended(m, self, {}, {}, &starving) == 0);
+    CHECK(std::chrono::steady_clock::now() - begin >= 3ms);
+    CHECK(starving == 0);
+    unlock(m);
+    // A limit is kept meanwhile.
+    starving = 1;
+    const lock_limit soon = {.deadline = std::chrono::steady_clock::now() + 1ms};
+    CHECK(lock_contended(m, self, soon, {}, &starving) != EBUSY);
+    if (inspect(m).thread_id != 0) unlock(m);
+}
+
+TEST_CASE(
+    "a thread that waits for long is counted as starving, and no more when it has the lock or gives up") {
+    const shared_lock shared;
+    stored_mutex& m = shared.mutex();
+    std::atomic<std::uint32_t> count{0};
+    auto* const starving = reinterpret_cast<std::uint32_t*>(&count);
+    CHECK(lock(m) == 0);
+    std::thread waiter([&] {
+        require_usable_thread();
+        const lock_limit later = {.deadline = std::chrono::steady_clock::now() + 300ms};
+        CHECK(lock_contended(m, this_thread.thread_id, later, {}, starving) == ECANCELED);
+        CHECK(lock_contended(m, this_thread.thread_id, {}, {}, starving) == 0);
+        unlock(m);
+    });
+    // After a tick it has waited for longer than the threshold.
+    const auto until = std::chrono::steady_clock::now() + watchdog;
+    while (count == 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
+    CHECK(count == 1);
+    while (count == 1 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
+    CHECK(count == 0);  // at its limit
+    unlock(m);
+    waiter.join();
+    CHECK(count == 0);
+}
+
 TEST_CASE("a lock that is given back unfinished is a dead owner's") {
     const shared_lock shared;
     CHECK(lock(shared.mutex()) == 0);

@@ -111,8 +111,14 @@ CAIRN_INLINE void say_holder(stored_mutex& m, thread_token self) noexcept {
 /// One that is held by nobody has lost its owner, too: the kernel cannot release what a thread held that called exec and
 /// was not its process's first. `judge` tells of participants; it is asked after the first sleep, and then at each tick. As with
 /// try_lock(), the thread was checked (require_usable_thread).
+///
+/// `starving`, if given, makes the lock fair to sleepers: it counts the threads that have waited for longer than
+/// starvation_threshold and were woken in vain. While it is not 0, a newcomer takes a free lock only after one sleep among the
+/// others, which the kernel wakes in the order in which they came. The caller looks at the word before it calls try_lock(). A
+/// starving thread that is killed leaves the word too high; the first newcomer that nobody wakes for newcomer_sleep sets it to 0.
 CAIRN_API CAIRN_COLD int lock_contended(stored_mutex& m, thread_token self, const lock_limit& limit,
-                                        const holder_judge& judge) noexcept;
+                                        const holder_judge& judge,
+                                        std::uint32_t* starving = nullptr) noexcept;
 
 /// Whether the lock says that it is held, and its holder is a thread that there is not, or the calling one, which does
 /// not hold it, or, as `judge` says, none of a living participant. Of a lock from another pid namespace the answer means
