@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "segment/farewell.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -33,6 +34,12 @@ bool may_end_mappings() noexcept {
     return !is_at_exit.load() && !is_raw_child() && !is_any_thread_in_operation();
 }
 
+// A user's mutex that is held while its last handle has gone: nobody can give it back, but the kernel releases it at its
+// thread's end, and reads the mapping for that.
+bool is_locked_here(const segment& s) noexcept {
+    return is_any_lock_held_in(s.base(), s.header().max_bytes);
+}
+
 void leave_and_delete(segment* s) noexcept {
     if (s->is_writable() && s->internals().participant.load() != nullptr) {
         unregister_participant(*s);
@@ -51,7 +58,7 @@ void leave_and_delete(segment* s) noexcept {
 }  // namespace
 
 void end_mapping(segment* s) noexcept {
-    if (may_end_mappings()) {
+    if (may_end_mappings() && !is_locked_here(*s)) {
         leave_and_delete(s);
         return end_waiting_mappings();
     }
@@ -69,9 +76,13 @@ void end_waiting_mappings() noexcept {
         segment* next = nullptr;
         {
             const registry::lock held;
-            if (waiting.get().empty() || !may_end_mappings()) return;
-            next = waiting.get().back();
-            waiting.get().pop_back();
+            if (!may_end_mappings()) return;
+            std::vector<segment*>& all = waiting.get();
+            const auto free =
+                std::find_if(all.begin(), all.end(), [](const segment* s) { return !is_locked_here(*s); });
+            if (free == all.end()) return;
+            next = *free;
+            all.erase(free);
         }
         leave_and_delete(next);
     }

@@ -13,7 +13,7 @@
 namespace cairn::inline CAIRN_ABI::detail {
 
 /// Of a segment without handles: the process is no participant any more, the segment loses its name if nobody uses it, and the
-/// mapping ends; at once, or when no thread is in an operation any more. During exit it stays.
+/// mapping ends; at once, or when no thread is in an operation or holds a mutex of it any more. During exit it stays.
 void end_mapping(segment* s) noexcept;
 
 /// Ends the mappings that had to wait, if they may. Called where others come and go.

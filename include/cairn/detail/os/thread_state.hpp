@@ -105,6 +105,9 @@ int prepare_list_of_threads() noexcept;
 /// Whether some thread of this process, the calling one too, is inside an operation. One may begin another right after.
 bool is_any_thread_in_operation() noexcept;
 
+/// Whether some thread of this process, the calling one too, holds a lock that lies there: a user's, since it is in no operation.
+bool is_any_lock_held_in(const void* begin, std::uint64_t bytes) noexcept;
+
 /// Whether this process was made by a raw clone or _Fork, so that its C library and Cairn believe that it is its parent.
 bool is_raw_child() noexcept;
 
