@@ -17,6 +17,7 @@
 #include <cairn/list.hpp>
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>
+#include <cairn/mutex.hpp>
 #include <cairn/nursery.hpp>
 #include <cairn/outcome.hpp>
 #include <cairn/periodic.hpp>

@@ -124,6 +124,7 @@ struct object_facts {
     std::string kind;                 // "list"; "?" when damaged
     std::optional<std::string> type;  // of the elements: "int64"
     std::string state;                // "live", "poisoned"
+    std::string status;               // of locks and the like: "held, taken 2 times"
     std::optional<std::uint64_t> items;
     std::uint32_t shard_count = 0;  // of a sharded_dict: bytes, counts and the like are sums over the shards
     std::uint64_t bytes = 0;        // of its extents

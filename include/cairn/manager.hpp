@@ -40,6 +40,7 @@
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/list.hpp>
+#include <cairn/mutex.hpp>
 #include <cairn/queue.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/set.hpp>
@@ -270,6 +271,13 @@ public:
         return channel<T>(generate_name("channel"), capacity);
     }
 
+    /// The lock of that name, created if there is none; without a name a new one. rlock(): one that its owner may take again.
+    /// @throws type_mismatch, segment_full, would_deadlock
+    [[nodiscard]] cairn::mutex lock(std::string_view name) const;
+    [[nodiscard]] cairn::mutex lock() const;
+    [[nodiscard]] cairn::recursive_mutex rlock(std::string_view name) const;
+    [[nodiscard]] cairn::recursive_mutex rlock() const;
+
     [[nodiscard]] bool contains(std::string_view name) const;
     /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
     /// @throws type_mismatch
@@ -386,6 +394,9 @@ private:
                                                      const object_plan& plan) const;
     [[nodiscard]] detail::root_reference create_in_parts(std::string_view name, const request& wanted,
                                                          object_plan plan) const;
+    /// Of kinds without elements or options.
+    template <typename Handle>
+    [[nodiscard]] Handle create_plain(std::string_view name) const;
     /// What both do: finds the root, or begins it, has it built, and publishes it.
     [[nodiscard]] detail::root_reference find_or_build(std::string_view name, const request& wanted,
                                                        const object_plan& plan) const;

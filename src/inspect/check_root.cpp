@@ -20,6 +20,7 @@
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/structure.hpp"
+#include "inspect/synchronisation.hpp"
 #include "pool/pool_core.hpp"
 #include "service/service_set.hpp"
 #include <cairn/detail/arena/arena.hpp>
@@ -160,6 +161,18 @@ std::uint64_t check_list_object(const segment& s, const root_slot& slot, const s
         check_elements(s, *node, type, who, problems);
     }
     return node->size;
+}
+
+// An object that is one node. Has no items.
+template <typename Node, typename Check>
+std::uint64_t check_plain_object(const segment& s, const root_slot& slot, const std::string& who,
+                                 arena_audit& audit, problem_list& problems, const Check& check) {
+    auto* node = s.find<Node>(slot.node);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem = check(*node);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) problems.add(who + problem);
+    return 0;
 }
 
 // A key or a value of one type, or what is wrong with it.
@@ -400,6 +413,8 @@ std::string check_operation(const segment& s, const root_slot& slot) {
     const stored_operation& op = slot.operation;
     if (is_keyed(slot)) return check_dict_operation(s, op);
     if (is_queue(slot)) return check_queue_operation(s, op);
+    if (is_synchronisation(static_cast<object_kind>(slot.kind)))
+        return "its unfinished operation is of no known kind";
     const auto* node = s.find<list_node>(op.node);
     if (node == nullptr) return "its unfinished operation has no list";
     if (std::string problem = check_list_node(s, *node); !problem.empty()) return problem;
@@ -426,7 +441,9 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         return 0;
     }
     const lock_word lock = inspect(slot.lock);
-    if (lock.owner_died || lock.thread_id != 0) problems.add(who + "its lock is not free");
+    const auto kind = static_cast<object_kind>(slot.kind);
+    if (lock.owner_died || (lock.thread_id != 0 && !is_users_lock(kind)))
+        problems.add(who + "its lock is not free");
     if (slot.log_head != 0) problems.add(who + "its undo log is not empty");
     if (slot.version % 2 != 0) problems.add(who + "its version is odd");
     if (slot.operation.kind != 0) problems.add(who + "an operation was not carried to its end");
@@ -446,7 +463,12 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         problems.add(who + problem);
         return 0;
     }
-    switch (static_cast<object_kind>(slot.kind)) {
+    switch (kind) {
+        case object_kind::mutex:
+        case object_kind::recursive_mutex:
+            return check_plain_object<mutex_node>(s, slot, who, audit, problems, [&](mutex_node& node) {
+                return check_mutex(s, node, kind, audit);
+            });
         case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
         case object_kind::dict:
         case object_kind::set: return check_dict_object(s, slot, who, deep, audit, problems);

@@ -10,6 +10,7 @@
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
+#include "inspect/synchronisation.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -70,6 +71,17 @@ struct contents_access {
         to.ends_.clear();
         to.missing_.clear();
         to.keys_.reset();
+    }
+
+    // A lock and the like: its state as the only element.
+    static void set_state(plain_state state, std::uint64_t first, std::uint64_t count, object_contents& to) {
+        to.type = state.type;
+        to.decoder_ = std::make_shared<const element_type>(to.type);
+        to.size = 1;
+        to.first = std::min<std::uint64_t>(first, 1);
+        to.count_ = std::min(count, 1 - to.first);
+        to.stride_ = state.bytes.size();
+        if (to.count_ != 0) to.data_ = std::move(state.bytes);
     }
 
     static void copy_keyed(image& in, const root_slot& slot, const dict_node& node, std::uint64_t first,
@@ -317,6 +329,12 @@ bool read_contents(const source& from, std::uint32_t link, std::uint64_t generat
         if (is_channel(seen)) {
             if (!contents_access::copy_channel(at, seen, first, count, contents))
                 problem = "its node makes no sense";
+            return;
+        }
+        if (is_synchronisation(static_cast<object_kind>(seen.kind))) {
+            if (auto state = state_in(at, seen))
+                contents_access::set_state(*std::move(state), first, count, contents);
+            else problem = "its node makes no sense";
             return;
         }
         if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {

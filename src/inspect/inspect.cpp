@@ -9,6 +9,7 @@
 #include "inspect/queued.hpp"
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
+#include "inspect/synchronisation.hpp"
 #include "os/identity.hpp"
 #include "pool/pool_core.hpp"
 #include "service/service_set.hpp"
@@ -129,6 +130,7 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         }
         return;
     }
+    if (is_synchronisation(static_cast<object_kind>(slot.kind))) return fill_synchronisation(facts, in, slot);
     if (slot.kind != static_cast<std::uint32_t>(object_kind::list)) return;
     const list_node* node = node_in(in, slot);
     if (node == nullptr) {

@@ -40,7 +40,7 @@ list_node* node_in(image& in, const root_slot& slot);
 /// The control block as it is in the file at this moment; false when it is not there any more.
 bool read_slot(const source& from, std::uint32_t link, root_slot& slot);
 
-/// Nobody is in the middle of anything, living or dead: a copy that begins and ends like this, with the same counts, is
+/// Nobody is in the middle of anything, living or dead, but for a user who holds a mutex: a copy that begins and ends like this, with the same counts, is
 /// of one moment.
 bool is_quiet(const root_slot& slot) noexcept;
 /// The words that tell whether anybody was there between two looks.

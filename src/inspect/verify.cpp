@@ -208,7 +208,8 @@ private:
             if (!is_visible(slot) || checked_.contains({link, slot.generation})) continue;
             const auto now = words_after.find(link);
             const bool stood_still = now != words_after.end() && is_same_moment(slot, now->second) &&
-                                     look_at(slot.lock, from_).state != lock_state::held;
+                                     (is_users_lock(static_cast<object_kind>(slot.kind)) ||
+                                      look_at(slot.lock, from_).state != lock_state::held);
             const root_slot* copied = slot_of(*s, link);
             if (!stood_still) waiting_.insert(describe_visible(slot));
             // Else it was being removed: it is gone once the next user comes.

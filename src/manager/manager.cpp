@@ -458,6 +458,27 @@ root_reference manager::create_in_parts(std::string_view name, const request& wa
     return create_root(name, wanted, plan);
 }
 
+template <typename Handle>
+Handle manager::create_plain(std::string_view name) const {
+    return Handle(create_root(name, request_for<Handle>(), {&Handle::create}));
+}
+
+mutex manager::lock(std::string_view name) const {
+    return create_plain<cairn::mutex>(name);
+}
+
+mutex manager::lock() const {
+    return lock(generate_name("lock"));
+}
+
+recursive_mutex manager::rlock(std::string_view name) const {
+    return create_plain<cairn::recursive_mutex>(name);
+}
+
+recursive_mutex manager::rlock() const {
+    return rlock(generate_name("rlock"));
+}
+
 std::string manager::describe_wanted(std::string_view name, object_kind kind) const {
     require_object_name(*segment_, name);
     return std::string(kind_name(kind)) + " '" + std::string(name) + "' in " + describe_segment(*segment_);

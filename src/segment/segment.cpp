@@ -136,6 +136,10 @@ const char* kind_name(object_kind kind) noexcept {
         case object_kind::barrier: return "barrier";
         case object_kind::record: return "object";
         case object_kind::sharded_dict: return "sharded_dict";
+        case object_kind::bounded_semaphore: return "bounded_semaphore";
+        case object_kind::latch: return "latch";
+        case object_kind::once: return "once";
+        case object_kind::shared_mutex: return "shared_mutex";
     }
     return "object";
 }

@@ -37,6 +37,9 @@ constexpr const char* inside_hint =
     "handler has interrupted) and would wait for itself; do it after that operation, or, if both are of this "
     "object, use `transaction`";
 
+constexpr const char* held_hint =
+    "this thread holds it, and would wait for itself; give it back with unlock() before";
+
 constexpr const char* other_copy_hint = "this thread is inside an operation on it that another copy of Cairn "
                                         "in this process has begun, and would wait for "
                                         "itself; do it after that operation";
@@ -105,7 +108,8 @@ void root_transaction::enter_slowly(int lock_result, std::uint64_t generation) {
             store_word(slot_.contended_count, load_word(slot_.contended_count) + 1);
         if (result == EDEADLK) {
             this_thread.open = outer;
-            throw_inside("use of", segment_, slot_, other_copy_hint);
+            const auto kind = static_cast<object_kind>(load_word(slot_.kind));
+            throw_inside("use of", segment_, slot_, is_users_lock(kind) ? held_hint : other_copy_hint);
         }
         if (result == ETIMEDOUT || result == ECANCELED) {
             this_thread.open = outer;

@@ -58,6 +58,7 @@ READS = {
     "sharded_dict": "at get count keys values items shard_count",
     **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed lost leased dead_letters"),
     "channel": "full capacity is_closed shape_of require_shape",
+    **dict.fromkeys(["mutex", "recursive_mutex"], "owner_died fence is_locked is_owned"),
     "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
@@ -95,6 +96,9 @@ SAME_AS = {
     "element_proxy::operator=": "list::set",
     **{f"element_proxy::operator{o}": "list::update" for o in "+= -= *= /= %= &= |= ^= <<= >>= ++ --".split()},
 }
+
+# What the manager calls the operation that makes one.
+MADE_BY = {"mutex": "lock", "recursive_mutex": "rlock"}
 
 OPENING, CLOSING = "([{", ")]}"
 TOKEN = re.compile(r"[A-Za-z_]\w*|::|->|<=>|<=|>=|\d[\w.']*|[^\sA-Za-z_0-9]")
@@ -362,7 +366,7 @@ def operations_in(include):
                 continue
             steps = {c.name, "create", "fill"} if is_handle(c) else {}
             for operation in all_of(c, {c.name}):
-                step_of = f"manager::{c.name}" if operation.name in steps else None
+                step_of = f"manager::{MADE_BY.get(c.name, c.name)}" if operation.name in steps else None
                 yield Operation(c.name, operation.name, header.stem, step_of)
 
 

@@ -13,6 +13,7 @@
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
 #include "crash/queue_experiment.hpp"
+#include "crash/sync_experiment.hpp"
 #include "crash/transaction_rows.hpp"
 #include "support/crash/laboratory.hpp"
 #include "support/crash/write_trap.hpp"
@@ -70,6 +71,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_queue_rows(table);
     add_transaction_rows(table);
     add_channel_rows(table);
+    add_sync_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);
     add_pool_rows(table);

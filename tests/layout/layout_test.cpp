@@ -23,6 +23,7 @@
 #include <cairn/detail/containers/queue_layout.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
+#include <cairn/detail/sync/sync_layout.hpp>
 
 namespace layout_test {
 
@@ -241,6 +242,17 @@ TEST_CASE("the node of an object in parts has its size and its fields where form
     CHECK(shard_of(0x123456789abcdef5, 16) == 5);
     CHECK(shard_of(0x123456789abcdef5, 64) == 0x35);
     CHECK(shard_of(0x123456789abcdef5, 1) == 0);
+}
+
+TEST_CASE("locks and the like have their nodes and their kinds where format 4 has them") {
+    check_layout<mutex_node>(16, {
+                                     AT(mutex_node, state, 0),
+                                     AT(mutex_node, depth, 4),
+                                     AT(mutex_node, reserved_, 8),
+                                 });
+    CHECK(static_cast<int>(hold_state::owner_died) == 2);
+    CHECK(static_cast<int>(object_kind::mutex) == 11);
+    CHECK(static_cast<int>(object_kind::recursive_mutex) == 12);
 }
 
 TEST_CASE("the node of a list has its size and its fields where format 4 has them") {

@@ -148,13 +148,14 @@ answer fetch(const cairn::inspection& look, const std::string& name, const targe
     answer result;
     result.segment = look.location().target;
     result.object = name;
-    const std::string kind = look.object(name).kind;
+    const cairn::object_facts facts = look.object(name);
+    const std::string& kind = facts.kind;
     if (wanted.key && has_keys_in(kind)) {
         if (kind == "set") throw failure(wrong_usage, "a set has no elements that are found by [...]");
         return fetch_value(look, name, *wanted.key);
     }
     if (wanted.key && !wanted.at) throw_subscript(wanted.text);
-    result.is_single = wanted.at && !wanted.at->is_slice;
+    result.is_single = (wanted.at && !wanted.at->is_slice) || !facts.status.empty();
     const std::string what = fmt::format("'{}/{}'", result.segment, name);
     range part;
     if (wanted.at) part = range_of(wanted, what, look.contents(name, 0, 0).size);

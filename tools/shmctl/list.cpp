@@ -105,7 +105,7 @@ table object_table(bool with_segment) {
 
 void add_object(table& to, const std::string& segment, const cairn::object_facts& object) {
     std::vector<cell> row{segment, object.name, object.kind};
-    row.push_back(known(object.type));
+    row.push_back(object.type == "" ? cell(nothing{}) : known(object.type));
     row.push_back(object.items || object.kind == "list" ? known(object.items) : cell(nothing{}));
     row.emplace_back(object.bytes);
     row.emplace_back(object.version);

@@ -213,7 +213,9 @@ std::string memory_words(const cairn::object_facts& object, const output_options
 
 details describe(const observed& seen, const std::string& segment, const output_options& options) {
     const cairn::object_facts& object = seen.object;
-    const std::string items = object.items ? counted(*object.items, "item") : "? items";
+    const std::string items = !object.status.empty() ? object.status
+                              : object.items         ? counted(*object.items, "item")
+                                                     : "? items";
     details about(printable(fmt::format("{}/{}: {}, {}{}", segment, object.name, full_type(object), items,
                                         object.state == "live" ? "" : ", " + object.state)));
     about.value("segment", printable(segment));
@@ -221,10 +223,13 @@ details describe(const observed& seen, const std::string& segment, const output_
     about.value("kind", object.kind);
     about.value("state", object.state);
     about.value("item_count", known(object.items));
-    about.row("type",
-              fmt::format("{}   fingerprint {:016x}", object.type ? printable(*object.type) : "?",
-                          object.fingerprint),
-              {{"type", known(object.type)}, {"fingerprint", fmt::format("{:016x}", object.fingerprint)}});
+    if (!object.status.empty()) about.value("status", object.status);
+    if (object.status.empty() || object.type != "")
+        about.row(
+            "type",
+            fmt::format("{}   fingerprint {:016x}", object.type ? printable(*object.type) : "?",
+                        object.fingerprint),
+            {{"type", known(object.type)}, {"fingerprint", fmt::format("{:016x}", object.fingerprint)}});
     if (object.kind == "sharded_dict")
         about.row("shards", std::to_string(object.shard_count),
                   {{"shard_count", std::uint64_t{object.shard_count}}});

@@ -16,6 +16,7 @@
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
+#include <cairn/detail/sync/sync_layout.hpp>
 
 namespace cairn_test {
 
@@ -253,6 +254,11 @@ private:
             case object_kind::service_set:
                 if (auto* node = s_.find<service_set_node>(slot.node))
                     return check_service_set(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::mutex:
+            case object_kind::recursive_mutex:
+                if (auto* node = s_.find<mutex_node>(slot.node))
+                    return check_mutex(s_, *node, static_cast<object_kind>(slot.kind), audit);
                 return "its node lies outside";
             case object_kind::queue:
             case object_kind::lifo_queue:

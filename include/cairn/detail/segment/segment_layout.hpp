@@ -189,9 +189,17 @@ enum class object_kind : std::uint32_t {
     record = 17,
     sharded_dict = 18,
     pool = 19,
-    // 20 to 22 are kept for latch, once and shared_mutex.
-    service_set = 23
+    latch = 20,
+    once = 21,
+    shared_mutex = 22,
+    service_set = 23,
+    bounded_semaphore = 24
 };
+
+/// Objects whose root's lock is the user's, who may hold it for any time; nothing else of the root changes meanwhile.
+constexpr bool is_users_lock(object_kind kind) noexcept {
+    return kind == object_kind::mutex || kind == object_kind::recursive_mutex;
+}
 
 /// An operation that was committed but whose work goes on in several small transactions (dropping a million strings,
 /// moving the tail of a list). Whoever gets the lock finishes it first. Logged, written under the root's lock.

@@ -129,6 +129,7 @@ public:
 private:
     friend class single_store;
     friend class user_transaction;
+    friend struct users_lock;
 
     enum class role : std::uint8_t { alone, building, joined };
     /// How far the log had come.

@@ -1,0 +1,133 @@
+// basic_mutex.hpp - what cairn::mutex and cairn::recursive_mutex have in common.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include <cairn/detail/base/deadline.hpp>
+#include <cairn/detail/base/standard.hpp>
+#include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/sync/sync_layout.hpp>
+
+namespace cairn::inline CAIRN_ABI {
+
+/// For lock(recover, fn).
+struct recover_t {
+    explicit recover_t() = default;
+};
+inline constexpr recover_t recover{};
+
+namespace detail {
+
+class CAIRN_API basic_mutex : public object_handle {
+public:
+    using is_cairn_handle = void;
+
+    /// Waits until the lock is free, and takes it.
+    /// @throws would_deadlock  this thread holds it already (a mutex), or is in a callback of another operation
+    /// @throws timeout_error   not within the manager's `.lock_timeout`; names the holder
+    /// @throws object_gone     it was removed before or meanwhile
+    void lock() const { static_cast<void>(lock_before(no_deadline, nullptr)); }
+    /// As lock(). False when a stop was requested first.
+    bool lock(const std::stop_token& stop) const { return lock_before(no_deadline, &stop); }
+    /// As lock(); when the last owner has died, calls fn() with the lock held, and then mark_consistent(). What fn throws
+    /// comes out with the lock free, and the next owner finds owner_died() again.
+    template <typename Fn>
+    void lock(recover_t /*how*/, Fn&& fn) const;
+    /// False when another thread holds it, or this one (a mutex). Does not wait for the lock; where a dead owner has left work, a second
+    /// at most for what that needs, and then throws timeout_error.
+    bool try_lock() const { return lock_before(at_once, nullptr); }
+    /// As lock(), waiting no longer than that. False when the time was up first; also where this thread holds it (a mutex).
+    template <typename Rep, typename Period>
+    bool try_lock_for(std::chrono::duration<Rep, Period> timeout, const std::stop_token& stop = {}) const {
+        return lock_before(wait_limit(timeout), &stop);
+    }
+    template <typename Clock, typename Duration>
+    bool try_lock_until(std::chrono::time_point<Clock, Duration> deadline,
+                        const std::stop_token& stop = {}) const {
+        return attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](steady_time until) { return lock_before(until, &stop); });
+    }
+    /// Gives it back. Does not throw where this thread is the owner.
+    /// @throws invalid_state  it is not: says who is
+    void unlock() const;
+
+    /// Whether the owner before was killed, or ended, while it held the lock: until mark_consistent() or unlock(). False where this
+    /// thread does not hold it.
+    [[nodiscard]] bool owner_died() const;
+    /// What the lock protects is in order again. @throws invalid_state  this thread is not the owner
+    void mark_consistent() const;
+    /// A number that grows with each acquisition, by anybody: what is written elsewhere together with it can be refused from an owner
+    /// that has lost the lock.
+    [[nodiscard]] std::uint64_t fence() const;
+    /// Whether a living thread holds it, at this moment.
+    [[nodiscard]] bool is_locked() const;
+    /// Whether this thread does.
+    [[nodiscard]] bool is_owned() const;
+
+    /// "lock(free)", "rlock(held by pid 4711)"
+    void append_repr_to(std::string& text) const;
+    friend std::ostream& operator<<(std::ostream& to, const basic_mutex& l) {
+        l.write_to(to);
+        return to;
+    }
+    friend bool operator==(const basic_mutex& a, const basic_mutex& b) noexcept { return a.same_object(b); }
+
+    /// For the manager. The type of an element: there is none.
+    static std::string type_name() { return {}; }
+    static void validate(const segment& s, segment_offset node);
+    static segment_offset create(root_transaction& tx);
+
+protected:
+    basic_mutex(root_reference root, bool is_recursive) noexcept
+        : object_handle(std::move(root)), is_recursive_(is_recursive) {}
+
+private:
+    class unlocks_unrepaired;
+
+    bool lock_before(steady_time deadline, const std::stop_token* stop) const;
+    bool lock_slowly(int result, steady_time deadline, const std::stop_token* stop) const;
+    [[nodiscard]] bool wait_in_vain(steady_time deadline, const std::stop_token* stop) const;
+    [[nodiscard]] mutex_node& node_ref() const noexcept { return *in().template at<mutex_node>(node()); }
+    [[nodiscard]] bool is_held_here() const noexcept;
+    void require_held(const char* operation) const;
+    /// One acquisition; `as` counts for the last one.
+    void give_back(hold_state as) const noexcept;
+    void write_to(std::ostream& to) const;
+
+    bool is_recursive_;
+};
+
+/// While fn of lock(recover, fn) runs: what it throws leaves the lock as that of a dead owner.
+class basic_mutex::unlocks_unrepaired {
+public:
+    explicit unlocks_unrepaired(const basic_mutex& of) noexcept : of_(&of) {}
+    unlocks_unrepaired(const unlocks_unrepaired&) = delete;
+    unlocks_unrepaired& operator=(const unlocks_unrepaired&) = delete;
+    ~unlocks_unrepaired() {
+        if (of_ != nullptr && of_->is_held_here()) of_->give_back(hold_state::owner_died);
+    }
+    void repaired() noexcept { of_ = nullptr; }
+
+private:
+    const basic_mutex* of_;
+};
+
+template <typename Fn>
+void basic_mutex::lock(recover_t /*how*/, Fn&& fn) const {
+    lock();
+    if (!owner_died()) return;
+    unlocks_unrepaired unless(*this);
+    call_with(std::forward<Fn>(fn));
+    mark_consistent();
+    unless.repaired();
+}
+
+}  // namespace detail
+
+}  // namespace cairn::inline CAIRN_ABI

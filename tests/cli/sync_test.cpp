@@ -1,0 +1,78 @@
+// sync_test.cpp - locks and the like, as shmctl shows them.
+// SPDX-License-Identifier: BSL-1.0
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "shelf.hpp"
+#include <cairn/detail/sync/sync_layout.hpp>
+
+namespace sync_test {
+
+using namespace cairn_test;
+
+namespace {
+
+/// A handle with its inside showing.
+template <typename Handle>
+class opened : public Handle {
+public:
+    explicit opened(Handle h) : Handle(std::move(h)) {}
+    using Handle::in;
+    using Handle::slot;
+    template <typename Node>
+    [[nodiscard]] Node& node_as() const {
+        return *this->in().template at<Node>(this->node());
+    }
+};
+
+}  // namespace
+
+TEST_CASE("locks are listed, shown, read and verified, free, held, and after their owner's death") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto l = m.lock("l");
+    const auto r = m.rlock("r");
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "rlock"));
+    CHECK(contains(s.run({"show", "jobs/l"}).out, "jobs/l: lock, free"));
+    CHECK(s.run({"get", "jobs/l"}).out == "False\n");
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    {
+        const std::scoped_lock held(l, r);
+        r.lock();
+        const std::string holder = "held by " + std::to_string(::getpid());
+        CHECK(contains(s.run({"ls", "jobs"}).out, holder));
+        const program_result shown = s.run({"show", "jobs/r"});
+        INFO(shown);
+        CHECK(contains(shown.out, "jobs/r: rlock, held, taken 2 times"));
+        CHECK(contains(shown.out, holder));
+        CHECK(s.json({"show", "jobs/r"})["status"] == "held, taken 2 times");
+        CHECK(s.run({"get", "jobs/l"}).out == "True\n");
+        // Held for as long as its owner likes: no reason to wait, and no problem.
+        const program_result verified = s.run({"verify", "jobs"});
+        INFO(verified);
+        CHECK(verified.code == 0);
+        r.unlock();
+    }
+    std::thread([&] { l.lock(); }).join();
+    CHECK(contains(s.run({"show", "jobs/l"}).out, "its owner died with it"));
+    CHECK(contains(s.run({"ls", "jobs"}).out, "DEAD owner"));
+    CHECK(s.run({"get", "jobs/l"}).out == "False\n");
+    CHECK(s.run({"verify", "jobs"}).code == 0);
+    l.lock();
+    CHECK(contains(s.run({"show", "jobs/l"}).out, "held; its owner before died with it"));
+    l.unlock();
+    cairn::detail::store_word(opened<cairn::mutex>(l).node_as<cairn::detail::mutex_node>().state, 7U);
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "its state is no known one"));
+    CHECK(s.run({"get", "jobs/l"}).code == 6);
+    CHECK(contains(s.run({"show", "jobs/l"}).out, "its node makes no sense"));
+}
+
+}  // namespace sync_test
