@@ -39,7 +39,7 @@ std::string status_of(const mutex_node& node, const root_slot& slot) {
     if (!is_held && state == hold_state::free) return "free";
     if (!is_held) return "free; its owner died with it";
     std::string text = "held";
-    if (node.depth > 1) text += ", taken " + std::to_string(node.depth) + " times";
+    if (node.depth != 0) text += ", taken " + std::to_string(std::uint64_t{node.depth} + 1) + " times";
     if (state == hold_state::owner_died) text += "; its owner before died with it";
     return text;
 }

@@ -21,14 +21,6 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// The event counts of a lock's root are nobody's to wait on. In the place where others say that there may be waiters stands how
-// many threads starve: a word of the slot, which may be wrong for a later object there, as that flag may.
-constexpr std::uint32_t starving_event = 0;
-
-std::uint32_t& starving_in(root_slot& slot) noexcept {
-    return slot.events[starving_event].waiters;
-}
-
 // The thread is inside an operation while it takes a lock or gives it back, so that a handler that interrupts it does not.
 class at_a_lock : private open_transaction {
 public:
@@ -44,8 +36,6 @@ public:
         order_stores();
         this_thread.open = outer;
     }
-    // After another one inside was handed over.
-    void again() noexcept { this_thread.open = this; }
 };
 
 }  // namespace
@@ -53,15 +43,17 @@ public:
 /// The part of a root_transaction that a user's lock has in common with it: what a dead owner has left is repaired.
 struct users_lock {
     static void enter(segment& s, root_slot& slot, std::uint64_t generation, int lock_result) {
+        open_transaction* const around = this_thread.open;
         root_transaction all(s, slot, generation, lock_result);
         all.hand_over();
+        this_thread.open = around;
     }
 };
 
 std::string check_mutex_node(const mutex_node& node, object_kind kind) {
     if (load_word(node.state) > static_cast<std::uint32_t>(hold_state::owner_died))
         return "lock: its state is no known one";
-    if (kind == object_kind::mutex && load_word(node.depth) > 1) return "lock: it was taken twice";
+    if (kind == object_kind::mutex && load_word(node.depth) != 0) return "lock: it was taken twice";
     return {};
 }
 
@@ -79,22 +71,16 @@ void basic_mutex::validate(const segment& s, segment_offset node) {
 segment_offset basic_mutex::create(root_transaction& tx) {
     const segment_offset offset = allocate(tx, sizeof(mutex_node));
     zero_shared(tx.in().at<mutex_node>(offset), sizeof(mutex_node));
-    // A stale count would make the first newcomer sleep for nothing.
-    store_word(starving_in(tx.slot()), 0);
+    // A stale count of starving threads would make the first newcomer sleep for nothing.
+    store_word(tx.slot().events[0].waiters, 0);
     return offset;
 }
 
-bool basic_mutex::is_held_here() const noexcept {
-    // In a forked child the thread's id is still its parent's until it has used Cairn.
-    if (this_thread.checked != *process_mark) return false;
-    const stored_mutex& m = slot().lock;
-    return (futex_half(load_word(m.word)) & FUTEX_TID_MASK) == this_thread.thread_id &&
-           load_word(m.holder) == in().own_token() && load_word(slot().generation) == generation();
+void basic_mutex::require_held(const char* operation) const {
+    if (!is_held_here()) throw_not_held(operation);
 }
 
-void basic_mutex::require_held(const char* operation) const {
-    if (is_held_here()) [[likely]]
-        return;
+void basic_mutex::throw_not_held(const char* operation) const {
     if (load_word(slot().generation) != generation() || !is_live(slot())) throw_gone(in(), slot());
     require_writable();
     require_usable_thread();
@@ -106,41 +92,36 @@ void basic_mutex::require_held(const char* operation) const {
                         ", this is " + describe_thread(in(), in().own_token()));
 }
 
-bool basic_mutex::lock_before(steady_time deadline, const std::stop_token* stop) const {
+bool basic_mutex::lock_slowly(int result, steady_time deadline, const std::stop_token* stop) const {
     require_writable();
     require_usable_thread();
-    if (this_thread.open != nullptr) [[unlikely]]
-        require_outside("lock of", in(), slot(), "");
-    mutex_node& n = node_ref();
+    if (this_thread.open != nullptr) require_outside("lock of", in(), slot(), "");
     root_slot& root = slot();
-    if (is_recursive_ && is_held_here()) {
+    // Not where it was taken just now, and only has to be repaired.
+    if (is_recursive_ && (result == EAGAIN || result == EBUSY) && is_held_here()) {
+        mutex_node& n = node_ref();
         const std::uint32_t depth = load_word(n.depth);
         if (depth == std::numeric_limits<std::uint32_t>::max())
             throw invalid_state("lock of " + describe_object(in(), root) + ": taken too often");
         store_word(n.depth, depth + 1);
         return true;
     }
-    at_a_lock here;
-    int result = EBUSY;
-    // A starving waiter comes first; try_lock() does not wait for it.
-    if (load_word(starving_in(root)) == 0 || deadline == at_once) [[likely]]
-        result = detail::try_lock(root.lock, in().own_token());
-    if (result != 0 || load_word(root.log_head) != 0 || load_word(root.generation) != generation() ||
-        !is_live(root)) [[unlikely]] {
-        // Its root_transaction is the outermost one, and ends the mark.
-        const bool is_taken = lock_slowly(result, deadline, stop);
-        here.again();
-        if (!is_taken) return false;
+    const at_a_lock here;
+    if (result == EAGAIN) {
+        // A starving waiter comes first; try_lock() does not wait for it.
+        result = EBUSY;
+        if (load_word(starving()) == 0 || deadline == at_once)
+            result = detail::try_lock(root.lock, in().own_token());
     }
-    // A death before the second store: the lock was not held yet. After it: it was.
-    store_word(n.depth, 1);
-    order_stores();
-    const bool is_in_order = load_word(n.state) == static_cast<std::uint32_t>(hold_state::free);
-    store_word(n.state, static_cast<std::uint32_t>(is_in_order ? hold_state::held : hold_state::owner_died));
+    if (result != 0 || load_word(root.log_head) != 0 || load_word(root.generation) != generation() ||
+        !is_live(root)) {
+        if (!enter(result, deadline, stop)) return false;
+    }
+    say_held();
     return true;
 }
 
-bool basic_mutex::lock_slowly(int result, steady_time deadline, const std::stop_token* stop) const {
+bool basic_mutex::enter(int result, steady_time deadline, const std::stop_token* stop) const {
     root_slot& root = slot();
     const operation_limit own = {deadline, stop != nullptr && stop->stop_possible() ? stop : nullptr};
     const limited_locks in_time(own);
@@ -149,8 +130,7 @@ bool basic_mutex::lock_slowly(int result, steady_time deadline, const std::stop_
         if (result == EBUSY && deadline == at_once && !is_held_by_nobody(root.lock, {})) return false;
         if (result == EBUSY) {
             const lock_watch watch(root.lock);
-            result = lock_contended(root.lock, in().own_token(), limit_in(in()), judge_of(in()),
-                                    &starving_in(root));
+            result = lock_contended(root.lock, in().own_token(), limit_in(in()), judge_of(in()), &starving());
             if (result == EDEADLK) return wait_in_vain(deadline, own.stop);
             if (result == ECANCELED) return false;
             if (result == ETIMEDOUT && deadline == at_once) return false;
@@ -182,23 +162,6 @@ bool basic_mutex::wait_in_vain(steady_time deadline, const std::stop_token* stop
         if (nap.count() > 0) os::sleep_for(nap);
     }
     return false;
-}
-
-void basic_mutex::give_back(hold_state as) const noexcept {
-    mutex_node& n = node_ref();
-    if (const std::uint32_t depth = load_word(n.depth); is_recursive_ && depth > 1) {
-        store_word(n.depth, depth - 1);
-        return;
-    }
-    const at_a_lock here;
-    store_word(n.state, static_cast<std::uint32_t>(as));
-    order_stores();  // a death after it: what the lock protects is in order
-    detail::unlock(slot().lock);
-}
-
-void basic_mutex::unlock() const {
-    require_held("unlock");
-    give_back(hold_state::free);
 }
 
 bool basic_mutex::owner_died() const {

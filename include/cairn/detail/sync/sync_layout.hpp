@@ -26,9 +26,10 @@ enum class hold_state : std::uint32_t {
 ///   0         4         8           16
 ///   | state   | depth   | reserved_ |
 struct mutex_node {
-    std::uint32_t
-        state;  // hold_state; written by the lock's owner: after it has taken the lock, and before it gives it back
-    std::uint32_t depth;  // how often the owner has taken it; written by the owner before `state`
+    // hold_state; written by the lock's owner: after it has taken the lock, and before it gives it back.
+    std::uint32_t state;
+    // How often the owner of a recursive_mutex has taken it beyond the first time; written by the owner.
+    std::uint32_t depth;
     std::uint64_t reserved_;
 };
 static_assert(std::is_standard_layout_v<mutex_node> && sizeof(mutex_node) == 16);
