@@ -9,6 +9,7 @@
 #include <cairn/descriptor.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/error.hpp>
+#include <cairn/event.hpp>
 #include <cairn/exception.hpp>
 #include <cairn/executor.hpp>
 #include <cairn/fields.hpp>
@@ -28,6 +29,7 @@
 #include <cairn/repr.hpp>
 #include <cairn/result.hpp>
 #include <cairn/segment.hpp>
+#include <cairn/semaphore.hpp>
 #include <cairn/service.hpp>
 #include <cairn/service_control.hpp>
 #include <cairn/service_manager.hpp>

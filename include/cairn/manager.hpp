@@ -39,10 +39,12 @@
 #include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
+#include <cairn/event.hpp>
 #include <cairn/list.hpp>
 #include <cairn/mutex.hpp>
 #include <cairn/queue.hpp>
 #include <cairn/segment.hpp>
+#include <cairn/semaphore.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
 
@@ -277,6 +279,17 @@ public:
     [[nodiscard]] cairn::mutex lock() const;
     [[nodiscard]] cairn::recursive_mutex rlock(std::string_view name) const;
     [[nodiscard]] cairn::recursive_mutex rlock() const;
+    /// The event of that name, created if there is none: it is not set then.
+    [[nodiscard]] cairn::event event(std::string_view name) const;
+    [[nodiscard]] cairn::event event() const;
+    /// The semaphore of that name, created with `value` permits if there is none. One that is there keeps what it has.
+    /// @throws invalid_argument  `value` is negative
+    /// @throws type_mismatch, segment_full, would_deadlock
+    [[nodiscard]] cairn::semaphore semaphore(std::string_view name, std::int64_t value = 1) const;
+    [[nodiscard]] cairn::semaphore semaphore(std::int64_t value = 1) const;
+    [[nodiscard]] cairn::bounded_semaphore bounded_semaphore(std::string_view name,
+                                                             std::int64_t value = 1) const;
+    [[nodiscard]] cairn::bounded_semaphore bounded_semaphore(std::int64_t value = 1) const;
 
     [[nodiscard]] bool contains(std::string_view name) const;
     /// The object of that name, if there is one: m.find<cairn::list<long>>("results"). Never creates.
@@ -397,6 +410,8 @@ private:
     /// Of kinds without elements or options.
     template <typename Handle>
     [[nodiscard]] Handle create_plain(std::string_view name) const;
+    template <typename Handle>
+    [[nodiscard]] Handle create_semaphore(std::string_view name, std::int64_t value, bool is_bounded) const;
     /// What both do: finds the root, or begins it, has it built, and publishes it.
     [[nodiscard]] detail::root_reference find_or_build(std::string_view name, const request& wanted,
                                                        const object_plan& plan) const;

@@ -469,6 +469,14 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
             return check_plain_object<mutex_node>(s, slot, who, audit, problems, [&](mutex_node& node) {
                 return check_mutex(s, node, kind, audit);
             });
+        case object_kind::event:
+            return check_plain_object<event_node>(
+                s, slot, who, audit, problems, [&](event_node& node) { return check_event(s, node, audit); });
+        case object_kind::semaphore:
+        case object_kind::bounded_semaphore:
+            return check_plain_object<semaphore_node>(
+                s, slot, who, audit, problems,
+                [&](semaphore_node& node) { return check_semaphore(s, node, kind, audit); });
         case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
         case object_kind::dict:
         case object_kind::set: return check_dict_object(s, slot, who, deep, audit, problems);

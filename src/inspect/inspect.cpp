@@ -150,6 +150,7 @@ std::optional<object_facts> facts_of(const source& from, std::uint32_t link, con
     const auto look = [&](image& at, root_slot& seen) {
         facts.notes.clear();
         facts.items.reset();
+        facts.holders.clear();
         facts.extent_count = 0;
         fill_from_memory(facts, at, seen);
     };

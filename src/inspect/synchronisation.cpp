@@ -14,18 +14,18 @@ object_kind kind_of(const root_slot& slot) noexcept {
 }
 
 template <typename Node>
-const Node* node_at(image& in, const root_slot& slot) {
+const Node* sync_node_at(image& in, const root_slot& slot) {
     if (slot.node < in.header().data_offset || slot.node % 8 != 0) return nullptr;
     return in.find<Node>(slot.node);
 }
 
 const mutex_node* mutex_in(image& in, const root_slot& slot) {
-    const auto* node = node_at<mutex_node>(in, slot);
+    const auto* node = sync_node_at<mutex_node>(in, slot);
     return node != nullptr && check_mutex_node(*node, kind_of(slot)).empty() ? node : nullptr;
 }
 
 template <typename T>
-plain_state state_of(const char* type, T value) {
+std::optional<plain_state> state_of(const char* type, T value) {
     plain_state state{type, std::vector<std::byte>(sizeof value)};
     std::memcpy(state.bytes.data(), &value, sizeof value);
     return state;
@@ -44,24 +44,84 @@ std::string status_of(const mutex_node& node, const root_slot& slot) {
     return text;
 }
 
+const semaphore_node* semaphore_in(image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<semaphore_node>(in, slot);
+    return node != nullptr && check_semaphore_node(*node, kind_of(slot)).empty() ? node : nullptr;
+}
+
+std::uint8_t as_bool(bool value) noexcept {
+    return value ? 1 : 0;
+}
+
+constexpr const char* senseless = "damaged: its node makes no sense";
+
+void fill_lock_status(object_facts& facts, image& in, const root_slot& slot) {
+    if (const mutex_node* node = mutex_in(in, slot)) facts.status = status_of(*node, slot);
+    else facts.notes.emplace_back(senseless);
+}
+
+void fill_event(object_facts& facts, image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<event_node>(in, slot);
+    if (node == nullptr) facts.notes.emplace_back(senseless);
+    else facts.status = (node->word & 1) != 0 ? "set" : "not set";
+}
+
+// "2 of 3 permits free", and who has the others.
+void fill_semaphore(object_facts& facts, image& in, const root_slot& slot) {
+    const semaphore_node* node = semaphore_in(in, slot);
+    if (node == nullptr) {
+        facts.notes.emplace_back(senseless);
+        return;
+    }
+    facts.items = node->available;
+    facts.status = std::to_string(node->available);
+    if (kind_of(slot) == object_kind::bounded_semaphore)
+        facts.status += " of " + std::to_string(node->bound) + " permits free";
+    else facts.status += node->available == 1 ? " permit free" : " permits free";
+    const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+    if (!s) return;
+    for (const permit_holder& each : find_permit_holders(*s, *node))
+        if (each.count != 0) facts.holders.push_back({each.participant, each.count});
+}
+
 }  // namespace
 
 bool is_synchronisation(object_kind kind) noexcept {
-    return is_users_lock(kind);
+    switch (kind) {
+        case object_kind::mutex:
+        case object_kind::recursive_mutex:
+        case object_kind::event:
+        case object_kind::semaphore:
+        case object_kind::bounded_semaphore: return true;
+        default: return false;
+    }
 }
 
 void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot) {
-    if (const mutex_node* node = mutex_in(in, slot)) {
-        facts.status = status_of(*node, slot);
-        return;
+    switch (kind_of(slot)) {
+        case object_kind::event: return fill_event(facts, in, slot);
+        case object_kind::semaphore:
+        case object_kind::bounded_semaphore: return fill_semaphore(facts, in, slot);
+        default: return fill_lock_status(facts, in, slot);
     }
-    facts.notes.emplace_back("damaged: its node makes no sense");
 }
 
 std::optional<plain_state> state_in(image& in, const root_slot& slot) {
+    switch (kind_of(slot)) {
+        case object_kind::event:
+            if (const auto* node = sync_node_at<event_node>(in, slot))
+                return state_of("bool", as_bool((node->word & 1) != 0));
+            return std::nullopt;
+        case object_kind::semaphore:
+        case object_kind::bounded_semaphore:
+            if (const semaphore_node* node = semaphore_in(in, slot))
+                return state_of("uint64", node->available);
+            return std::nullopt;
+        default: break;
+    }
     if (mutex_in(in, slot) == nullptr) return std::nullopt;
     const lock_word word = inspect(slot.lock);
-    return state_of("bool", static_cast<std::uint8_t>(word.thread_id != 0 && !word.owner_died ? 1 : 0));
+    return state_of("bool", as_bool(word.thread_id != 0 && !word.owner_died));
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail::inspecting

@@ -479,6 +479,42 @@ recursive_mutex manager::rlock() const {
     return rlock(generate_name("rlock"));
 }
 
+event manager::event(std::string_view name) const {
+    return create_plain<cairn::event>(name);
+}
+
+event manager::event() const {
+    return event(generate_name("event"));
+}
+
+template <typename Handle>
+Handle manager::create_semaphore(std::string_view name, std::int64_t value, bool is_bounded) const {
+    if (value < 0) {
+        throw invalid_argument("create " + describe_wanted(name, Handle::kind) + ": value is " +
+                               std::to_string(value) + ", expected 0 or more");
+    }
+    const auto build = [=](root_transaction& tx) {
+        return Handle::create(tx, static_cast<std::uint64_t>(value), is_bounded);
+    };
+    return Handle(create_root(name, request_for<Handle>(), {build}));
+}
+
+semaphore manager::semaphore(std::string_view name, std::int64_t value) const {
+    return create_semaphore<cairn::semaphore>(name, value, false);
+}
+
+semaphore manager::semaphore(std::int64_t value) const {
+    return semaphore(generate_name("semaphore"), value);
+}
+
+bounded_semaphore manager::bounded_semaphore(std::string_view name, std::int64_t value) const {
+    return create_semaphore<cairn::bounded_semaphore>(name, value, true);
+}
+
+bounded_semaphore manager::bounded_semaphore(std::int64_t value) const {
+    return bounded_semaphore(generate_name("bounded_semaphore"), value);
+}
+
 std::string manager::describe_wanted(std::string_view name, object_kind kind) const {
     require_object_name(*segment_, name);
     return std::string(kind_name(kind)) + " '" + std::string(name) + "' in " + describe_segment(*segment_);

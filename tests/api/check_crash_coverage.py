@@ -59,6 +59,9 @@ READS = {
     **dict.fromkeys(["queue", "lifo_queue", "priority_queue"], "full maxsize is_closed lost leased dead_letters"),
     "channel": "full capacity is_closed shape_of require_shape",
     **dict.fromkeys(["mutex", "recursive_mutex"], "owner_died fence is_locked is_owned"),
+    "event": "is_set",
+    **dict.fromkeys(["semaphore", "bounded_semaphore"], "value"),
+    "semaphore_permit": "is_held operator=",
     "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
@@ -75,6 +78,8 @@ READS = {
 SAME_AS = {
     # A step of the queue's operation of that name.
     "item_lease::item_lease": "queue::lease",
+    "semaphore_permit::semaphore_permit": "semaphore::permit",
+    "semaphore_permit::~semaphore_permit": "semaphore_permit::release",
     # Another name for the same.
     **{
         f"{q}::{other}": f"{q}::{name}"

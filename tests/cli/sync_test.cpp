@@ -75,4 +75,48 @@ TEST_CASE("locks are listed, shown, read and verified, free, held, and after the
     CHECK(contains(s.run({"show", "jobs/l"}).out, "its node makes no sense"));
 }
 
+TEST_CASE("events are listed, shown, read and verified") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto e = m.event("ready");
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "event"));
+    CHECK(contains(s.run({"show", "jobs/ready"}).out, "jobs/ready: event, not set"));
+    CHECK(s.run({"get", "jobs/ready"}).out == "False\n");
+    e.set();
+    CHECK(contains(s.run({"show", "jobs/ready"}).out, "jobs/ready: event, set"));
+    CHECK(s.run({"get", "jobs/ready"}).out == "True\n");
+    CHECK(s.json({"get", "jobs/ready"})["items"][0] == true);
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+}
+
+TEST_CASE("semaphores are listed, shown, read and verified, with who holds their permits") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto sem = m.semaphore("s", 1);
+    const auto b = m.bounded_semaphore("b", 4);
+    b.acquire();
+    b.acquire();
+    CHECK(in_child([&] {
+              b.acquire();
+              ::_exit(0);
+          }) == 0);
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "bounded_semaphore"));
+    CHECK(contains(s.run({"show", "jobs/s"}).out, "jobs/s: semaphore, 1 permit free"));
+    const program_result shown = s.run({"show", "jobs/b"});
+    INFO(shown);
+    CHECK(contains(shown.out, "jobs/b: bounded_semaphore, 1 of 4 permits free"));
+    CHECK(contains(shown.out, std::to_string(::getpid())));
+    CHECK(contains(shown.out, " (2)"));
+    CHECK(contains(shown.out, "DEAD (1)"));
+    CHECK(s.json({"show", "jobs/b"})["holders"].size() == 2);
+    CHECK(s.run({"get", "jobs/b"}).out == "1\n");
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    auto& node = opened<cairn::bounded_semaphore>(b).node_as<cairn::detail::semaphore_node>();
+    cairn::detail::store_word(node.available, std::uint64_t{3});
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "more permits are held than it has"));
+}
+
 }  // namespace sync_test

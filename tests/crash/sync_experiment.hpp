@@ -20,6 +20,8 @@ struct sync_row {
     std::function<void(const cairn::manager&)> operation;
     /// Takes every lock, repairs what its owner has left, and says what is there: again and again the same.
     std::function<std::string(const cairn::manager&)> read;
+    /// The first use after a death, which may be killed as well: takes every lock, and changes nothing that read() says. Null: read().
+    std::function<void(const cairn::manager&)> touch;
     /// A change of the neighbour's, which waits for the victim where that is in its way; and what it changes in the text.
     std::function<void(const cairn::manager&)> neighbour;
     std::function<std::string(std::string)> with_neighbour;

@@ -1,6 +1,8 @@
-// sync_rows.cpp - locks: what their owner does with them, and the next owner after its death.
+// sync_rows.cpp - locks, events, semaphores: what is done with them, and what those find who come after a death.
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +15,7 @@
 #include "crash/list_rows.hpp"
 #include "crash/sync_experiment.hpp"
 #include <cairn/cairn.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
 
 namespace cairn_test {
 
@@ -26,7 +29,8 @@ public:
     void operate() override { row_->operation(manager_); }
     std::optional<outcome> touch(approach how) override {
         if (how == approach::manager_first) static_cast<void>(manager_.contains("nobody"));
-        static_cast<void>(row_->read(manager_));
+        if (row_->touch) row_->touch(manager_);
+        else static_cast<void>(row_->read(manager_));
         return std::nullopt;
     }
     outcome look() override { return compare(row_->read(manager_), row_->before, row_->after); }
@@ -202,6 +206,245 @@ void add_lock_rows(experiment_table& table, const std::string& type, const std::
     add_sync_row(table, std::move(made));
 }
 
+// ---- events ------------------------------------------------------------------------------------------------------------
+
+cairn::event event_in(const cairn::manager& m) {
+    return m.event("event");
+}
+
+// As text: whether it is set. Takes its lock, too: an event that is waited for is looked at under it.
+std::string read_event(const cairn::manager& m) {
+    const auto e = event_in(m);
+    static_cast<void>(e.wait_for(std::chrono::seconds(0)));
+    if (e.is_set()) {
+        e.set();
+        return "set";
+    }
+    e.clear();
+    return "not set";
+}
+
+void add_event_rows(experiment_table& table) {
+    using operation = std::function<void(const cairn::event&)>;
+    const auto add = [&](const std::string& member, const std::string& state, const std::string& before,
+                         const std::string& after, const operation& what, const operation& shape = {}) {
+        sync_row row;
+        row.name = "event " + member + ", " + state;
+        row.covers = {"event::" + member};
+        row.before = before;
+        row.after = after;
+        row.prepare = [shape](const cairn::manager& m) {
+            const auto e = event_in(m);
+            if (shape) shape(e);
+        };
+        row.operation = [what](const cairn::manager& m) { what(event_in(m)); };
+        row.read = read_event;
+        row.neighbour = [](const cairn::manager& m) { event_in(m).set(); };
+        row.with_neighbour = [](const std::string&) { return std::string("set"); };
+        row.go_on = [](const cairn::manager& m) {
+            const auto e = event_in(m);
+            for (int i = 0; i < 3; ++i) {
+                e.clear();
+                if (e.is_set() || e.wait_for(std::chrono::seconds(0)))
+                    throw lab_failure("going on: a cleared event is set");
+                e.set();
+                e.wait();
+                if (!e.is_set()) throw lab_failure("going on: an event that was set is not");
+            }
+        };
+        add_sync_row(table, std::move(row));
+    };
+    const auto set = [](const cairn::event& e) { e.set(); };
+    const auto hour = std::chrono::hours(1);
+    // A flag of a sleeper that there is none of: the wake is a system call.
+    const auto with_sleeper = [](const cairn::event& e) {
+        std::thread([&] { static_cast<void>(e.wait_for(std::chrono::milliseconds(5))); }).join();
+    };
+    add("set", "nobody waits", "not set", "set", set);
+    add("set", "somebody slept", "not set", "set", set, with_sleeper);
+    add("set", "set already", "set", "set", set, set);
+    add(
+        "clear", "set", "set", "not set", [](const cairn::event& e) { e.clear(); }, set);
+    add("clear", "not set", "not set", "not set", [](const cairn::event& e) { e.clear(); });
+    add(
+        "wait", "set", "set", "set", [](const cairn::event& e) { e.wait(); }, set);
+    add(
+        "wait_for", "set", "set", "set", [=](const cairn::event& e) { static_cast<void>(e.wait_for(hour)); },
+        set);
+    add("wait_for", "not set, until its limit", "not set", "not set",
+        [](const cairn::event& e) { static_cast<void>(e.wait_for(std::chrono::milliseconds(5))); });
+    add("wait_until", "not set, until its limit", "not set", "not set", [](const cairn::event& e) {
+        static_cast<void>(e.wait_until(std::chrono::steady_clock::now() + std::chrono::milliseconds(5)));
+    });
+
+    sync_row made;
+    made.name = "manager event";
+    made.covers = {"manager::event"};
+    made.before = "none";
+    made.after = "not set";
+    made.operation = [](const cairn::manager& m) { static_cast<void>(event_in(m)); };
+    made.read = [](const cairn::manager& m) {
+        return m.contains("event") ? read_event(m) : std::string("none");
+    };
+    made.neighbour = [](const cairn::manager& m) { event_in(m).clear(); };
+    made.with_neighbour = [](const std::string&) { return std::string("not set"); };
+    made.go_on = [](const cairn::manager& m) { event_in(m).set(); };
+    add_sync_row(table, std::move(made));
+}
+
+// ---- semaphores --------------------------------------------------------------------------------------------------------
+
+template <typename Semaphore>
+Semaphore open_semaphore(const cairn::manager& m, std::int64_t value = 3) {
+    if constexpr (std::is_same_v<Semaphore, cairn::semaphore>) return m.semaphore("semaphore", value);
+    else return m.bounded_semaphore("semaphore", value);
+}
+
+template <typename Semaphore>
+struct opened_semaphore : Semaphore {
+    explicit opened_semaphore(Semaphore s) : Semaphore(std::move(s)) {}
+    using Semaphore::generation;
+    using Semaphore::in;
+    using Semaphore::node;
+    using Semaphore::slot;
+};
+
+template <typename Semaphore>
+void lock_semaphore(const cairn::manager& m) {
+    const auto found = m.find<Semaphore>("semaphore");
+    if (!found) return;
+    const opened_semaphore<Semaphore> open(*found);
+    const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+}
+
+// Takes all that there are, those of the dead too, and gives them back.
+template <typename Semaphore>
+std::string count_permits(const cairn::manager& m) {
+    const auto s = open_semaphore<Semaphore>(m);
+    std::int64_t count = 0;
+    while (s.try_acquire()) ++count;
+    if (count != 0) s.release(count);
+    if (s.value() != static_cast<std::uint64_t>(count)) throw lab_failure("value() says something else");
+    return std::to_string(count) + " permits";
+}
+
+template <typename Semaphore>
+void add_semaphore_rows(experiment_table& table, const std::string& kind) {
+    using operation = std::function<void(const Semaphore&)>;
+    constexpr bool is_bounded = std::is_same_v<Semaphore, cairn::bounded_semaphore>;
+    const auto add = [&](const std::string& covers, const std::string& state, int before, int after,
+                         const operation& what, const operation& shape = {}) {
+        sync_row row;
+        row.name = kind + " " + covers.substr(covers.rfind(':') + 1) + ", " + state;
+        row.covers = {covers};
+        row.before = std::to_string(before) + " permits";
+        row.after = std::to_string(after) + " permits";
+        row.prepare = [shape](const cairn::manager& m) {
+            const auto s = open_semaphore<Semaphore>(m);
+            if (shape) shape(s);
+        };
+        row.operation = [what](const cairn::manager& m) { what(open_semaphore<Semaphore>(m)); };
+        row.read = count_permits<Semaphore>;
+        row.touch = lock_semaphore<Semaphore>;
+        row.neighbour = [](const cairn::manager& m) {
+            const auto s = open_semaphore<Semaphore>(m);
+            if (s.try_acquire()) s.release();
+            if constexpr (!is_bounded) s.release();
+        };
+        row.with_neighbour = [](const std::string& text) {
+            return std::to_string(std::stoi(text) + (is_bounded ? 0 : 1)) + " permits";
+        };
+        row.go_on = [](const cairn::manager& m) {
+            const auto s = open_semaphore<Semaphore>(m);
+            const std::string found = count_permits<Semaphore>(m);
+            for (int i = 0; i < 3; ++i) {
+                if constexpr (!is_bounded) s.release();
+                s.acquire();
+            }
+            if constexpr (is_bounded) s.release(3);
+            if (count_permits<Semaphore>(m) != found) throw lab_failure("going on: permits are lost");
+        };
+        add_sync_row(table, std::move(row));
+    };
+    const auto of = [&](const char* member) { return kind + "::" + member; };
+    const auto hour = std::chrono::hours(1);
+    // Of a bounded one everything comes back.
+    constexpr int taken = is_bounded ? 3 : 2;
+    const auto take = [](const Semaphore& s) { s.acquire(); };
+    add(of("acquire"), "the first of its process", 3, taken, take);
+    add(of("try_acquire"), "the first of its process", 3, taken,
+        [](const Semaphore& s) { static_cast<void>(s.try_acquire()); });
+    add(
+        of("try_acquire"), "none left", is_bounded ? 3 : 0, is_bounded ? 3 : 0,
+        [](const Semaphore& s) {
+            for (int i = 0; i < 4; ++i) static_cast<void>(s.try_acquire());
+        },
+        [](const Semaphore& s) {
+            if constexpr (!is_bounded) {
+                for (int i = 0; i < 3; ++i) s.acquire();
+            }
+        });
+    add(of("try_acquire_for"), "the first of its process", 3, taken,
+        [=](const Semaphore& s) { static_cast<void>(s.try_acquire_for(hour)); });
+    add(of("try_acquire_until"), "the first of its process", 3, taken, [=](const Semaphore& s) {
+        static_cast<void>(s.try_acquire_until(std::chrono::steady_clock::now() + hour));
+    });
+    if constexpr (is_bounded) {
+        add(of("release"), "of one and of two", 3, 3, [](const Semaphore& s) {
+            for (int i = 0; i < 3; ++i) s.acquire();
+            s.release();
+            s.release(2);
+        });
+        // They come back, one transaction for all that one has had.
+        add(of("acquire"), "all are dead processes'", 3, 3, take, [](const Semaphore& s) {
+            for (int i = 0; i < 3; ++i) s.acquire();
+            const opened_semaphore<Semaphore> open(s);
+            const auto holders = cairn::detail::find_permit_holders(
+                open.in(), *open.in().template at<cairn::detail::semaphore_node>(open.node()));
+            holders[0] = {1'000'000, 1};
+            holders[1] = {1'000'001, 2};
+        });
+    } else {
+        add(of("release"), "one", 3, 4, [](const Semaphore& s) { s.release(); });
+        add(
+            of("release"), "several, and somebody slept", 0, 5, [](const Semaphore& s) { s.release(5); },
+            [](const Semaphore& s) {
+                for (int i = 0; i < 3; ++i) s.acquire();
+                std::thread([&] {
+                    static_cast<void>(s.try_acquire_for(std::chrono::milliseconds(5)));
+                }).join();
+            });
+        add(of("permit"), "and its end", 3, 3, [](const Semaphore& s) { const auto permit = s.permit(); });
+        add(of("permit_for"), "and its end", 3, 3,
+            [=](const Semaphore& s) { const auto permit = s.permit_for(hour); });
+        add(of("try_permit"), "and its end", 3, 3,
+            [](const Semaphore& s) { const auto permit = s.try_permit(); });
+        add("semaphore_permit::release", "a permit", 3, 3, [](const Semaphore& s) {
+            auto permit = s.permit();
+            permit.release();
+        });
+    }
+
+    sync_row made;
+    made.name = "manager " + kind;
+    made.covers = {"manager::" + kind};
+    made.before = "none";
+    made.after = "3 permits";
+    made.operation = [](const cairn::manager& m) { static_cast<void>(open_semaphore<Semaphore>(m)); };
+    made.read = [](const cairn::manager& m) {
+        return m.contains("semaphore") ? count_permits<Semaphore>(m) : std::string("none");
+    };
+    made.touch = lock_semaphore<Semaphore>;
+    made.neighbour = [](const cairn::manager& m) {
+        const auto s = open_semaphore<Semaphore>(m);
+        s.acquire();
+        s.release();
+    };
+    made.with_neighbour = [](const std::string&) { return std::string("3 permits"); };
+    made.go_on = [](const cairn::manager& m) { open_semaphore<Semaphore>(m).acquire(); };
+    add_sync_row(table, std::move(made));
+}
+
 }  // namespace
 
 void add_sync_row(experiment_table& table, sync_row row) {
@@ -220,6 +463,9 @@ void add_sync_row(experiment_table& table, sync_row row) {
 void add_sync_rows(experiment_table& table) {
     add_lock_rows<cairn::mutex>(table, "mutex", "lock");
     add_lock_rows<cairn::recursive_mutex>(table, "recursive_mutex", "rlock");
+    add_event_rows(table);
+    add_semaphore_rows<cairn::semaphore>(table, "semaphore");
+    add_semaphore_rows<cairn::bounded_semaphore>(table, "bounded_semaphore");
 }
 
 }  // namespace cairn_test

@@ -4,8 +4,12 @@
 #include <span>
 #include <sstream>
 #include <thread>
+#include <type_traits>
+
+#include <unistd.h>
 
 #include "subjects.hpp"
+#include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
 namespace cairn_test {
@@ -60,7 +64,73 @@ constexpr subject lock_of(const char* name) {
     return {name, &build_lock<Lock>, &open_as<Lock, &read_lock<Lock>, &write_lock<Lock>>};
 }
 
+void build_event(const cairn::manager& in, const char* name) {
+    const auto e = in.event(name);
+    e.set();
+    e.clear();
+}
+
+void read_event(const cairn::event& e, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(e.name()); });
+    attempt("is_set", [&] { static_cast<void>(e.is_set()); });
+    attempt("operator<<", [&] { std::ostringstream() << e; });
+}
+
+void write_event(const cairn::event& e, attempts& attempt) {
+    attempt("wait_for", [&] { static_cast<void>(e.wait_for(soon)); });
+    attempt("set", [&] { e.set(); });
+    attempt("wait_for", [&] { static_cast<void>(e.wait_for(soon)); });
+    attempt("clear", [&] { e.clear(); });
+}
+
+// Permits of living and of dead processes.
+template <typename Semaphore>
+void build_semaphore(const cairn::manager& in, const char* name) {
+    const Semaphore s = [&] {
+        if constexpr (std::is_same_v<Semaphore, cairn::semaphore>) return in.semaphore(name, 8);
+        else return in.bounded_semaphore(name, 8);
+    }();
+    s.acquire();
+    for (int i = 0; i < 2; ++i) {
+        child holder([&] {
+            s.acquire();
+            ::_exit(0);
+        });
+        static_cast<void>(holder.join());
+    }
+}
+
+template <typename Semaphore>
+void read_semaphore(const Semaphore& s, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(s.name()); });
+    attempt("value", [&] { static_cast<void>(s.value()); });
+    attempt("operator<<", [&] { std::ostringstream() << s; });
+}
+
+template <typename Semaphore>
+void write_semaphore(const Semaphore& s, attempts& attempt) {
+    for (int i = 0; i < 12; ++i) attempt("try_acquire", [&] { static_cast<void>(s.try_acquire()); });
+    attempt("try_acquire_for", [&] { static_cast<void>(s.try_acquire_for(soon)); });
+    for (int i = 0; i < 4; ++i) attempt("release", [&] { s.release(); });
+    attempt("release", [&] { s.release(3); });
+    if constexpr (std::is_same_v<Semaphore, cairn::semaphore>) {
+        attempt("permit", [&] {
+            if (auto permit = s.permit_for(soon)) permit->release();
+        });
+        attempt("the end of a permit", [&] { const auto permit = s.try_permit(); });
+    }
+}
+
+template <typename Semaphore>
+constexpr subject semaphore_of(const char* name) {
+    return {name, &build_semaphore<Semaphore>,
+            &open_as<Semaphore, &read_semaphore<Semaphore>, &write_semaphore<Semaphore>>};
+}
+
 constexpr subject all[] = {
+    {"event", &build_event, &open_as<cairn::event, &read_event, &write_event>},
+    semaphore_of<cairn::semaphore>("semaphore"),
+    semaphore_of<cairn::bounded_semaphore>("bounded semaphore"),
     lock_of<cairn::mutex>("lock"),
     lock_of<cairn::recursive_mutex>("rlock"),
 };

@@ -250,9 +250,24 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
                                      AT(mutex_node, depth, 4),
                                      AT(mutex_node, reserved_, 8),
                                  });
+    check_layout<event_node>(8, {AT(event_node, word, 0)});
+    check_layout<semaphore_node>(32, {
+                                         AT(semaphore_node, available, 0),
+                                         AT(semaphore_node, bound, 8),
+                                         AT(semaphore_node, holders, 16),
+                                         AT(semaphore_node, holder_count, 24),
+                                         AT(semaphore_node, reserved_, 28),
+                                     });
+    check_layout<permit_holder>(16, {
+                                        AT(permit_holder, participant, 0),
+                                        AT(permit_holder, count, 8),
+                                    });
     CHECK(static_cast<int>(hold_state::owner_died) == 2);
     CHECK(static_cast<int>(object_kind::mutex) == 11);
     CHECK(static_cast<int>(object_kind::recursive_mutex) == 12);
+    CHECK(static_cast<int>(object_kind::semaphore) == 13);
+    CHECK(static_cast<int>(object_kind::event) == 15);
+    CHECK(static_cast<int>(object_kind::bounded_semaphore) == 24);
 }
 
 TEST_CASE("the node of a list has its size and its fields where format 4 has them") {

@@ -163,15 +163,34 @@ void show_segment(const cairn::segment_location& where, const arguments& given, 
 // An object, and how long its lock has been held. Nobody reads a clock when locking, so that is what two looks see.
 struct observed {
     cairn::object_facts object;
+    std::vector<std::string> holders;  // of permits: "4711 worker-3 (2)"
     std::string holder_program;
     std::optional<std::uint64_t> held_milliseconds;  // at least so long
 };
+
+// By name, and whether they live.
+std::vector<std::string> holders_of(const cairn::inspection& look, const cairn::object_facts& object) {
+    std::vector<std::string> all;
+    if (object.holders.empty()) return all;
+    const std::vector<cairn::participant_facts> participants = look.participants();
+    for (const cairn::permit_holder_facts& each : object.holders) {
+        std::string who = "a process that has gone";
+        for (const cairn::participant_facts& one : participants) {
+            if (one.number != each.participant) continue;
+            who = fmt::format("{} {}{}", one.pid, printable(one.program),
+                              one.state == cairn::presence::dead ? ", DEAD" : "");
+        }
+        all.push_back(fmt::format("{} ({})", who, each.count));
+    }
+    return all;
+}
 
 observed observe(const cairn::inspection& look, const std::string& name) {
     using clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds between_looks(2);
     observed seen;
     const cairn::object_facts first = look.object(name);
+    seen.holders = holders_of(look, first);
     const clock::time_point since = clock::now();
     if (first.lock != cairn::lock_state::held || look.location().is_image) {
         seen.object = first;
@@ -230,6 +249,8 @@ details describe(const observed& seen, const std::string& segment, const output_
             fmt::format("{}   fingerprint {:016x}", object.type ? printable(*object.type) : "?",
                         object.fingerprint),
             {{"type", known(object.type)}, {"fingerprint", fmt::format("{:016x}", object.fingerprint)}});
+    for (const std::string& holder : seen.holders) about.row("held by", holder, {});
+    if (!seen.holders.empty()) about.value("holders", seen.holders);
     if (object.kind == "sharded_dict")
         about.row("shards", std::to_string(object.shard_count),
                   {{"shard_count", std::uint64_t{object.shard_count}}});

@@ -260,6 +260,14 @@ private:
                 if (auto* node = s_.find<mutex_node>(slot.node))
                     return check_mutex(s_, *node, static_cast<object_kind>(slot.kind), audit);
                 return "its node lies outside";
+            case object_kind::event:
+                if (auto* node = s_.find<event_node>(slot.node)) return check_event(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::semaphore:
+            case object_kind::bounded_semaphore:
+                if (auto* node = s_.find<semaphore_node>(slot.node))
+                    return check_semaphore(s_, *node, static_cast<object_kind>(slot.kind), audit);
+                return "its node lies outside";
             case object_kind::queue:
             case object_kind::lifo_queue:
             case object_kind::priority_queue:

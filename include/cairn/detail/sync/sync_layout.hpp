@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -37,5 +38,47 @@ static_assert(std::is_standard_layout_v<mutex_node> && sizeof(mutex_node) == 16)
 /// What must hold of the node of a lock of that kind; empty, or what does not.
 std::string check_mutex_node(const mutex_node& node, object_kind kind);
 std::string check_mutex(const segment& s, const mutex_node& node, object_kind kind, arena_audit& audit);
+
+/// An event.
+///
+///   0               8
+///   | set   | count |
+struct event_node {
+    // Bit 0: it is set. Above: how often it was, so that who waits sees it also when it was cleared again. Stored under the lock.
+    std::uint64_t word;
+};
+static_assert(std::is_standard_layout_v<event_node> && sizeof(event_node) == 8);
+
+std::string check_event(const segment& s, const event_node& node, arena_audit& audit);
+
+/// A semaphore or a bounded_semaphore.
+///
+///   0           8       16        24             28          32
+///   | available | bound | holders | holder_count | reserved_ |
+struct semaphore_node {
+    std::uint64_t available;     // permits that are free; logged, or stored as the whole change
+    std::uint64_t bound;         // of a bounded_semaphore: how many there are. Constant
+    std::uint64_t holders;       // offset of permit_holder[holder_count]; 0: none yet. Logged
+    std::uint32_t holder_count;  // places in the array, free ones too; logged
+    std::uint32_t reserved_;
+};
+static_assert(std::is_standard_layout_v<semaphore_node> && sizeof(semaphore_node) == 32);
+
+/// How many permits a process has that come back when it dies.
+struct permit_holder {
+    std::uint64_t participant;  // number, never used again; logged
+    std::uint64_t count;        // 0: the place is free; logged
+};
+static_assert(sizeof(permit_holder) == 16);
+
+/// As many as there can be participants, and as many dead ones that nobody has looked for yet.
+constexpr std::uint32_t most_permit_holders = 2 * most_participant_slots;
+
+/// The array; empty where there is none, or the words that lead there are damaged.
+std::span<permit_holder> find_permit_holders(const segment& s, const semaphore_node& node) noexcept;
+/// As far as each word can be judged alone: also where a writer is in the middle of a change.
+std::string check_semaphore_node(const semaphore_node& node, object_kind kind);
+std::string check_semaphore(const segment& s, const semaphore_node& node, object_kind kind,
+                            arena_audit& audit);
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -1,0 +1,83 @@
+// semaphore.hpp - cairn::semaphore and cairn::bounded_semaphore (Python: Manager().Semaphore, BoundedSemaphore).
+//
+//   auto s = m.semaphore("s", 3);             // counts signals: anybody releases, nothing comes back by itself
+//   auto b = m.bounded_semaphore("b", 3);     // three permits, which belong to the processes that have them
+//   b.acquire();  b.release();
+//   { auto permit = s.permit(); ... }         // a guard, whose permit comes back: at its end, or with its process's death
+//
+// Stored        one semaphore_node, and an array of who holds how many permits (detail/sync/sync_layout.hpp).
+// Handle        a semaphore is a pointer: copies refer to the same one, and keep the mapping alive; it holds no permit.
+// Protected by  the root's lock.
+// Commit        acquire() of a semaphore, and release(): one store. Where it is written down who has the permit: the root's log.
+// Death         permits that belong to a process come back when it dies: to whoever finds none, before it sleeps, and to a
+//               sleeper at its tick, 150 ms at most. A killed waiter takes no permit along.
+//
+// When to use   a bounded_semaphore for places that processes occupy; a semaphore for signals that one gives and another takes.
+// Cost          one lock each; no system call unless somebody waits. Of a bounded_semaphore also a look through the holders.
+// Safety        every operation is thread-safe, process-shared, crash-atomic and fork-safe; none is signal-safe. All but value()
+//               throw would_deadlock in callbacks of other operations, and object_gone when it is removed, also where it is
+//               waited for. A permit belongs to the process: another thread of it may give it back.
+//
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cairn/detail/base/language.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+#include <cairn/detail/base/deadline.hpp>
+#include <cairn/detail/base/standard.hpp>
+#include <cairn/detail/sync/basic_semaphore.hpp>
+
+namespace cairn::inline CAIRN_ABI {
+
+/// Counts signals.
+class CAIRN_API semaphore : public detail::basic_semaphore {
+public:
+    static constexpr detail::object_kind kind = detail::object_kind::semaphore;
+
+    /// As acquire(); the permit belongs to this process, and to the guard.
+    [[nodiscard]] semaphore_permit permit() const {
+        static_cast<void>(take_for_guard(detail::no_deadline, {}));
+        return semaphore_permit(*this);
+    }
+    /// Nothing when a stop was requested first.
+    [[nodiscard]] std::optional<semaphore_permit> permit(const std::stop_token& stop) const {
+        return permit_before(detail::no_deadline, stop);
+    }
+    /// Nothing when the time was up first.
+    template <typename Rep, typename Period>
+    [[nodiscard]] std::optional<semaphore_permit> permit_for(std::chrono::duration<Rep, Period> timeout,
+                                                             const std::stop_token& stop = {}) const {
+        return permit_before(detail::wait_limit(timeout), stop);
+    }
+    /// Nothing when there is none.
+    [[nodiscard]] std::optional<semaphore_permit> try_permit() const {
+        return permit_before(detail::at_once, {});
+    }
+
+    /// For the manager.
+    explicit semaphore(detail::root_reference root) noexcept : basic_semaphore(std::move(root), false) {}
+
+private:
+    [[nodiscard]] std::optional<semaphore_permit> permit_before(detail::steady_time deadline,
+                                                                const std::stop_token& stop) const {
+        if (!take_for_guard(deadline, stop)) return std::nullopt;
+        return semaphore_permit(*this);
+    }
+};
+
+/// Permits that belong to processes: only a holder gives them back, and those of the dead come back.
+class CAIRN_API bounded_semaphore : public detail::basic_semaphore {
+public:
+    static constexpr detail::object_kind kind = detail::object_kind::bounded_semaphore;
+
+    /// For the manager.
+    explicit bounded_semaphore(detail::root_reference root) noexcept
+        : basic_semaphore(std::move(root), true) {}
+};
+
+}  // namespace cairn::inline CAIRN_ABI

@@ -1,0 +1,139 @@
+// event_process_test.cpp - events of several processes: waiters and setters that are killed or stopped.
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <deque>
+#include <thread>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "shared_round.hpp"
+#include "support/patience.hpp"
+#include "support/scratch.hpp"
+#include <cairn/cairn.hpp>
+#include <cairn/detail/txn/root_transaction.hpp>
+
+namespace event_process_test {
+
+using namespace cairn_test;
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+
+namespace {
+
+constexpr auto watchdog = 20s;
+
+struct opened_event : cairn::event {
+    explicit opened_event(cairn::event e) : event(std::move(e)) {}
+    using event::generation;
+    using event::in;
+    using event::slot;
+};
+
+}  // namespace
+
+TEST_CASE("an event that one process sets wakes those who wait in others") {
+    const cairn::manager m;
+    const auto e = m.event("e");
+    const gate about_to_wait;
+    std::deque<child> waiters;
+    for (int i = 0; i < 4; ++i) {
+        waiters.emplace_back([&] {
+            about_to_wait.open();
+            e.wait();
+            CHILD_CHECK(e.is_set());
+        });
+    }
+    for (int i = 0; i < 4; ++i) REQUIRE(about_to_wait.wait());
+    std::this_thread::sleep_for(20ms);
+    CHECK(in_child([&] { e.set(); }) == 0);
+    for (child& each : waiters) CHECK(each.join() == 0);
+}
+
+TEST_CASE(
+    "waiters of an event are killed at random while others set and clear it; nobody misses one for good") {
+    const cairn::manager m;
+    const auto e = m.event("e");
+    const shared_with_children<std::atomic<bool>> stop;
+    const shared_with_children<std::atomic<std::uint64_t>> woken;
+    std::deque<child> waiters;
+    const auto start = [&] {
+        return child([&] {
+            while (!*stop) {
+                if (e.wait_for(50ms)) ++*woken;
+            }
+        });
+    };
+    for (int i = 0; i < 3; ++i) waiters.push_back(start());
+    child setter([&] {
+        while (!*stop) {
+            e.set();
+            e.clear();
+        }
+    });
+    for (int i = 0; i < 25; ++i) {
+        const std::uint64_t before = *woken;
+        const auto until = steady::now() + patiently(watchdog);
+        while (*woken < before + 20 && steady::now() < until) std::this_thread::sleep_for(100us);
+        CHECK(*woken >= before + 20);
+        waiters.front().kill();
+        CHECK(waiters.front().join() == -SIGKILL);
+        waiters.pop_front();
+        waiters.push_back(start());
+    }
+    *stop = true;
+    CHECK(setter.join() == 0);
+    for (child& each : waiters) CHECK(each.join() == 0);
+    e.set();
+    CHECK(e.is_set());
+}
+
+TEST_CASE("a setter that is killed in the middle leaves the event as it was, and the next set is seen by "
+          "sleepers") {
+    const cairn::manager m;
+    const auto e = m.event("e");
+    const opened_event open(e);
+    child waiter([&] { e.wait(); });
+    std::this_thread::sleep_for(30ms);
+    child setter([&] {
+        // With the lock, where set() would wake those who sleep.
+        cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+        ::kill(::getpid(), SIGKILL);
+    });
+    CHECK(setter.join() == -SIGKILL);
+    CHECK_FALSE(e.is_set());
+    e.set();
+    CHECK(waiter.join() == 0);
+}
+
+TEST_CASE("a wait for an event keeps its limit while whoever sets it is stopped with its lock") {
+    const cairn::manager m;
+    const auto e = m.event("e");
+    const opened_event open(e);
+    child holder([&] {
+        cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+        std::raise(SIGSTOP);
+    });
+    holder.wait_until_stopped();
+    const auto begin = steady::now();
+    CHECK_FALSE(e.wait_for(100ms));
+    CHECK(steady::now() - begin >= 100ms);
+    std::stop_source source;
+    std::thread stopper([&] {
+        std::this_thread::sleep_for(50ms);
+        source.request_stop();
+    });
+    CHECK_FALSE(e.wait(source.get_token()));
+    stopper.join();
+    CHECK_FALSE(e.is_set());  // needs no lock
+    CHECK(steady::now() - begin < patiently(watchdog));
+    holder.resume();
+    CHECK(holder.join() == 0);
+    e.set();
+    e.wait();
+}
+
+}  // namespace event_process_test
