@@ -198,6 +198,8 @@ void unlink_by_stored(stored_mutex& m) noexcept {
     if (at != end) {
         if (is_known) at[1].below = next;
         std::copy(at + 1, end, at);
+        // The last place is now that of one that was taken when there was no room: which one, nobody knows.
+        if (thread.held_count > thread.held_room) end[-1] = {};
         // What was above it has another one below now.
         for (held_lock* above = at; above != end - 1; ++above)
             if (above->below == self) above->below = 0;

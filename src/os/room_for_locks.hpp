@@ -28,7 +28,10 @@ public:
         record_only_lock();
         outer_ = thread.held;
         outer_room_ = thread.held_room;
-        std::copy_n(outer_, std::min(thread.held_count, outer_room_), held_);
+        const std::uint32_t known = std::min(thread.held_count, outer_room_);
+        std::copy_n(outer_, known, held_);
+        // Of locks that were taken when there was no room nobody knows which they are.
+        std::fill(held_ + known, held_ + std::min(thread.held_count, most_held_locks), held_lock{});
         thread.held = held_;
         std::atomic_signal_fence(std::memory_order_seq_cst);
         thread.held_room = most_held_locks;

@@ -1,8 +1,11 @@
 // mutex_test.cpp - cairn::mutex and cairn::recursive_mutex in one process. With several: tests/process/mutex_process_test.cpp.
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <stop_token>
@@ -14,6 +17,7 @@
 
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
+#include <cairn/detail/os/robust_mutex.hpp>
 
 namespace mutex_test {
 
@@ -332,6 +336,50 @@ TEST_CASE("many locks are held at once, and given back in any order") {
         if (i % 2 == 1) all[i].unlock();
     for (const auto& each : all) CHECK_FALSE(each.is_locked());
     CHECK(list.size() == 2);
+}
+
+TEST_CASE("the kernel's list of what a thread holds is right after each lock and unlock, in any order") {
+    using cairn::detail::this_thread;
+    const cairn::manager m;
+    std::vector<cairn::mutex> all;
+    for (int i = 0; i < 9; ++i) all.push_back(m.lock());
+    const auto list = m.list<long>("list");
+    const auto held_in_list = [] {
+        const auto end = reinterpret_cast<std::uint64_t>(&this_thread.robust_list->first);
+        std::size_t count = 0;
+        std::uint64_t before = end;
+        for (std::uint64_t at = this_thread.robust_list->first; at != end && count < 100; ++count) {
+            if (cairn::detail::link_before(at) != before) return std::size_t{1000};
+            before = at;
+            at = *reinterpret_cast<const std::uint64_t*>(at);
+        }
+        return count;
+    };
+    all.front().lock();
+    all.front().unlock();
+    const std::size_t others = held_in_list();
+    std::vector<bool> is_held(all.size());
+    std::size_t count = 0;
+    std::size_t wrong = 0;
+    std::mt19937 random(20240611);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same each time
+    for (int step = 0; step < 20000; ++step) {
+        const std::size_t i = random() % all.size();
+        if (is_held[i]) all[i].unlock();
+        else all[i].lock();
+        count = is_held[i] ? count - 1 : count + 1;
+        is_held[i] = !is_held[i];
+        if (held_in_list() != others + count) ++wrong;
+        if (step % 97 == 0) list.push_back(1);
+        if (step % 999 == 0) {
+            static_cast<void>(m.list<long>("short", {1}));
+            CHECK(m.remove("short"));  // which makes room for locks
+        }
+    }
+    CHECK(wrong == 0);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (is_held[i]) all[i].unlock();
+    CHECK(held_in_list() == others);
+    for (const auto& each : all) CHECK_FALSE(each.is_locked());
 }
 
 TEST_CASE("a lock that is held keeps its mapping until it is given back, or its thread has ended") {
