@@ -198,6 +198,7 @@ namespace {
 CAIRN_UNCHECKED_BY_TSAN bool holds_any_in(const thread_state& thread, std::uint64_t begin,
                                           std::uint64_t bytes) noexcept {
     const std::uint32_t count = thread.held_count;
+    if (count == only_lock) return thread.few_held[0].entry - begin < bytes;
     if (count > thread.held_room) return true;  // not all of them are known
     for (std::uint32_t i = 0; i < count; ++i)
         if (thread.held[i].entry - begin < bytes) return true;
