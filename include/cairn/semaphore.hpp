@@ -34,6 +34,35 @@
 
 namespace cairn::inline CAIRN_ABI {
 
+/// A permit of a semaphore, until its end or release(); it comes back also when the process is killed. In a forked child it is its
+/// parent's, and nothing here.
+class CAIRN_API semaphore_permit {
+public:
+    semaphore_permit(semaphore_permit&& other) noexcept
+        : of_(other.of_), participant_(std::exchange(other.participant_, 0)) {}
+    semaphore_permit& operator=(semaphore_permit&& other) noexcept {
+        std::swap(of_, other.of_);
+        std::swap(participant_, other.participant_);
+        return *this;
+    }
+    semaphore_permit(const semaphore_permit&) = delete;
+    semaphore_permit& operator=(const semaphore_permit&) = delete;
+    /// Where it cannot be given back here (in a callback of an operation, or the semaphore is removed) it stays this process's
+    /// until that ends.
+    ~semaphore_permit();
+
+    /// Gives it back now. @throws invalid_state  it was before, or is the parent's of this forked process
+    void release();
+    [[nodiscard]] bool is_held() const noexcept;
+
+private:
+    friend class semaphore;
+    explicit semaphore_permit(const detail::basic_semaphore& of) noexcept;
+
+    detail::basic_semaphore of_;
+    std::uint64_t participant_;  // 0: given back, or moved from
+};
+
 /// Counts signals.
 class CAIRN_API semaphore : public detail::basic_semaphore {
 public:

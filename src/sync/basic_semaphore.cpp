@@ -14,6 +14,7 @@
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
+#include <cairn/semaphore.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 
