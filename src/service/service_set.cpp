@@ -55,9 +55,12 @@ void make_room(root_transaction& tx, service_entry& service, std::uint32_t index
         std::max<std::uint64_t>({index + std::uint64_t{1}, 2 * std::uint64_t{before}, 4}),
         most_service_workers));
     const segment& s = tx.in();
+    const auto* const old =
+        before == 0 ? nullptr : s.find<service_place_entry>(service.places, bytes_of_places(before));
+    if (before != 0 && old == nullptr) throw_corrupt(s, "the workers of a service lie outside");
     const segment_offset at = allocate(tx, bytes_of_places(wanted));
     auto* const places = s.at<service_place_entry>(at);
-    if (before != 0) copy_in(places, &place_at(s, service, 0), bytes_of_places(before));
+    if (before != 0) copy_in(places, old, bytes_of_places(before));
     zero_shared(places + before, bytes_of_places(wanted - before));
     free_places(tx, service);
     tx.store(service.places, at);

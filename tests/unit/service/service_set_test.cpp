@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/scratch.hpp"
 #include "support/service_sets.hpp"
 #include <cairn/inspect.hpp>
 #include <cairn/manager.hpp>
@@ -118,6 +119,20 @@ TEST_CASE_FIXTURE(fixture, "what is stored already is not stored again; a beat i
     CHECK(stored::is_stored(set.in(), set.service(0), 1, {}));
     CHECK(stored::is_stored(set.in(), set.service(0), 100, {}));
     CHECK_FALSE(stored::is_stored(set.in(), set.service(0), 100, same));
+}
+
+TEST_CASE("workers that lie outside in part are not copied to a larger place") {
+    const scratch_name name;
+    // With room for that place, so that what lies outside stays outside.
+    const auto m = cairn::manager::create(name.get(), {.initial_size = 4 << 20});
+    const bare_set set(m);
+    set.run(1, 1);
+    set.start(0, 0, 50);
+    stored::service_entry& of = set.service(0);
+    // The last entries of the segment, and said to be the first of many.
+    of.places = set.in().committed_bytes() - 2 * sizeof(stored::service_place_entry);
+    of.place_capacity = stored::most_service_workers / 2;
+    CHECK_THROWS_AS(set.start(0, stored::most_service_workers / 2, 51), cairn::corrupt_segment);
 }
 
 TEST_CASE_FIXTURE(fixture,
