@@ -328,7 +328,8 @@ public:
     [[nodiscard]] object_facts object(std::string_view name) const;
     /// The pools of the segment, sorted by name. Those whose node makes no sense have a note, and nothing else.
     [[nodiscard]] std::vector<pool_facts> pools() const;
-    /// The sets of services of the segment, sorted by name. As pools().
+    /// The sets of services of the segment, sorted by name. As pools(); where one of its services makes no sense, a set has a note, and
+    /// those before that one.
     [[nodiscard]] std::vector<service_set_facts> service_sets() const;
     /// Elements first, first + 1 ... of the object, `count` at most.
     /// @throws no_such_object, corrupt_segment  its node makes no sense, so that nothing can be said of its elements

@@ -39,6 +39,15 @@ public:
             facts.services.push_back(service(service_at(s_, node_, i)));
     }
 
+    /// The same, as far as the services and their workers make sense.
+    void fill_as_far(service_set_facts& facts) {
+        try {
+            fill(facts);
+        } catch (const corrupt_segment&) {
+            facts.notes.emplace_back("damaged: its services make no sense; what is left of them");
+        }
+    }
+
 private:
     [[nodiscard]] presence presence_of(os::process_identity identity) const {
         if (from_.where.is_image || !from_.is_of_this_boot) return presence::dead;
@@ -125,7 +134,7 @@ std::vector<service_set_facts> inspection::service_sets() const {
             const auto* const node = s ? s->find<service_set_node>(seen.node) : nullptr;
             if (node == nullptr || !check_service_set_node(*s, *node).empty())
                 facts.notes.emplace_back("damaged: its node makes no sense");
-            else set_reader(from, *s, *node).fill(facts);
+            else set_reader(from, *s, *node).fill_as_far(facts);
         });
         if (!is_there) continue;  // removed meanwhile
         facts.notes.insert(facts.notes.end(), notes.begin(), notes.end());

@@ -135,6 +135,20 @@ TEST_CASE("workers that lie outside in part are not copied to a larger place") {
     CHECK_THROWS_AS(set.start(0, stored::most_service_workers / 2, 51), cairn::corrupt_segment);
 }
 
+TEST_CASE_FIXTURE(fixture, "an inspection of a set says which services make sense, and that one does not") {
+    set.run(cairn::detail::os::own_identity(), 3);
+    set.start(1, 0, cairn::detail::os::own_identity());
+    std::uint32_t& capacity = set.service(2).place_capacity;
+    capacity = stored::most_service_workers + 1;
+    const auto all = cairn::inspection("pid:" + std::to_string(::getpid()) + "/" + m.name()).service_sets();
+    capacity = 0;
+    REQUIRE(all.size() == 1);
+    CHECK(all.front().manager == ::getpid());
+    CHECK(all.front().services.size() == 2);
+    REQUIRE(all.front().notes.size() == 1);
+    CHECK(all.front().notes.front().starts_with("damaged: "));
+}
+
 TEST_CASE_FIXTURE(fixture,
                   "an inspection shows a set: its processes, who waits, and what nobody has obeyed yet") {
     set.run(cairn::detail::os::own_identity(), 3);
