@@ -41,4 +41,15 @@ ring_constants find_constant_words() {
 
 const ring_constants constants_of_rings = find_constant_words();
 
+bool is_ring_in_place_by_another(const channel_block& block, std::uint64_t ring_words) noexcept {
+    alignas(cache_line_bytes) sample one;
+    alignas(cache_line_bytes) sample other;
+    make_sample(one, 1);
+    make_sample(other, 2);
+    const auto* words = reinterpret_cast<const std::uint64_t*>(&block);
+    for (std::size_t i = 0; i < block_words; ++i)
+        if (one.at(i) != 0 && one.at(i) == other.at(i) && load_word(words[i]) != one.at(i)) return false;
+    return block.ring.index_limit() == ring_words + 1;
+}
+
 }  // namespace cairn::inline CAIRN_ABI::detail

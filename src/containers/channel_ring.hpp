@@ -112,18 +112,24 @@ struct ring_constants {
     std::array<word_at, 4> words{};        // the rest are the first one once more
     bool has_more = false;                 // than few
 };
+/// Zeros before the library's own static objects are made: static objects of a program that it is a part of (libcairn.a) may come before.
 extern const ring_constants constants_of_rings;
+
+/// is_ring_in_place() by a ring that is made for it.
+CAIRN_COLD bool is_ring_in_place_by_another(const channel_block& block, std::uint64_t ring_words) noexcept;
 
 /// The ring's own words, but for its indices, are those that it was made with: its size, and where its pointers lead. They are
 /// relative, so they are the same in all channels. Reads words only.
-CAIRN_INLINE bool is_ring_in_place(const channel_block& block, std::uint64_t ring_words) noexcept {
+CAIRN_INLINE bool is_ring_in_place(const channel_block& block, std::uint64_t ring_words,
+                                   const ring_constants& expected = constants_of_rings) noexcept {
     const auto* words = reinterpret_cast<const std::uint64_t*>(&block);
-    const ring_constants& expected = constants_of_rings;
     std::uint64_t differences = block.ring.index_limit() ^ (ring_words + 1);
     const std::size_t count = expected.has_more ? expected.words.size() : expected.few;
     for (std::size_t i = 0; i < count; ++i)
         differences |= load_word(words[expected.words[i].index]) ^ expected.words[i].value;
-    return differences == 0;
+    if (differences == 0) [[likely]]
+        return true;
+    return is_ring_in_place_by_another(block, ring_words);
 }
 
 /// Empty, or what is wrong with a channel's node and the constant part of its ring, or its indices. Reads words only.

@@ -577,6 +577,19 @@ TEST_CASE(
     CHECK(broken_channel(c) == "");
 }
 
+TEST_CASE("a ring is found in place also before the library's static objects are made, and only there") {
+    const cairn::manager m;
+    const opened_channel<long> open(m.channel<long>("c", 4));
+    open.put(1);  // so that no word of the block is 0 by chance
+    cairn::detail::channel_block& block = cairn::detail::block_of(open.in(), open.node_ref());
+    const std::uint64_t words = open.node_ref().ring_words;
+    const cairn::detail::ring_constants none_yet{};
+    CHECK(cairn::detail::is_ring_in_place(block, words));
+    CHECK(cairn::detail::is_ring_in_place(block, words, none_yet));
+    CHECK_FALSE(cairn::detail::is_ring_in_place(block, words + 1));
+    CHECK_FALSE(cairn::detail::is_ring_in_place(block, words + 1, none_yet));
+}
+
 TEST_CASE("a damaged count of a channel's items is no reason to show more than its words can be") {
     const scratch_name name("channel");
     const cairn::manager m = cairn::manager::create(name, {});
