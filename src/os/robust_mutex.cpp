@@ -121,7 +121,7 @@ int take(stored_mutex& m, thread_token self, std::uint32_t waiters) noexcept {
             continue;
         link(m, list);
         result = (word & FUTEX_OWNER_DIED) != 0 ? EOWNERDEAD : 0;
-        if (count_half(taken) == 0) count_round(m);
+        if (count_half(taken) == 0) store_word(m.told, with_another_round(load_word(m.told)));
         break;
     }
     announce(list, nullptr);
@@ -145,12 +145,6 @@ void initialize(stored_mutex& m) noexcept {
 
 int try_lock_of_dead(stored_mutex& m, thread_token self) noexcept {
     return take(m, self, 0);
-}
-
-void count_round(stored_mutex& m) noexcept {
-    const std::uint64_t told = load_word(m.told);
-    const std::uint64_t high = static_cast<std::uint16_t>(acquired_high(told) + 1);
-    store_word(m.told, (told & ~(std::uint64_t{0xffff} << 16)) | high << 16);
 }
 
 void record_only_lock() noexcept {

@@ -174,7 +174,11 @@ CAIRN_INLINE void unlink(stored_mutex& m, robust_list_words& list) noexcept {
     this_thread.held_count = 0;
 }
 
-CAIRN_API CAIRN_COLD void count_round(stored_mutex& m) noexcept;
+/// `told`, with acquired_high() one more.
+constexpr std::uint64_t with_another_round(std::uint64_t told) noexcept {
+    constexpr std::uint64_t high = std::uint64_t{0xffff} << 16;
+    return (told & ~high) | ((told + 0x1'0000) & high);
+}
 
 /// 0 or EOWNERDEAD: locked. EBUSY: not. EINVAL: no lock. `self` is the calling thread's. After EOWNERDEAD `holder` says still who
 /// died; until the lock is given back, a death of the new owner is another EOWNERDEAD. Requires require_usable_thread().
@@ -194,10 +198,12 @@ CAIRN_INLINE int try_lock(stored_mutex& m, thread_token self) noexcept {
     link(m, list);
     announce(list, nullptr);
     store_word(m.holder, self);
+    std::uint64_t next = told + one_acquisition;
+    if (next < one_acquisition) [[unlikely]]
+        next = with_another_round(
+            next);  // with the count: whoever looks in between would store the old rounds again
     // release: as in say_holder()
-    __atomic_store_n(&m.told, told + one_acquisition, __ATOMIC_RELEASE);
-    if (told + one_acquisition < one_acquisition) [[unlikely]]
-        count_round(m);
+    __atomic_store_n(&m.told, next, __ATOMIC_RELEASE);
     return 0;
 }
 
