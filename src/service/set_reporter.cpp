@@ -156,9 +156,10 @@ bool set_reporter::report(std::uint64_t now) {
                 set_generation(tx, locked, generation);
             }))
             return false;
+        // Who did not get the lock for one would not get it for the next: workers are looked after meanwhile.
         bool is_done = true;
         for (service_family::member& each : family_.services)
-            if (is_on_) is_done = report_service(each, node) && is_done;
+            if (is_on_ && is_done) is_done = report_service(each, node);
         return is_done;
     } catch (const std::exception& e) {
         give_up(e.what());
