@@ -15,6 +15,8 @@ namespace {
 
 // Longer than a step of somebody who runs; shorter than what a dead worker's successor may wait.
 constexpr std::chrono::milliseconds set_lock_patience{20};
+// In a full segment, for workers that it has no place for yet. Chosen freely.
+constexpr std::uint64_t between_looks_for_room = 2'000'000'000;
 
 service_process_entry entry_of(const worker_record& record) noexcept {
     const service_stage stage = record.stage;
@@ -70,6 +72,7 @@ bool set_reporter::try_step(const Step& step) {
     } catch (const segment_full& e) {
         if (!has_said_full_) family_.log(std::string("what services do is not shown in full: ") + e.what());
         has_said_full_ = true;
+        room_again_at_ = service_clock() + between_looks_for_room;
         return true;
     } catch (const timeout_error&) {
         return false;
@@ -118,7 +121,7 @@ bool set_reporter::report_service(service_family::member& of, const service_set_
             }
             continue;
         }
-        if (has_said_full_ && i >= load_word(service.place_capacity)) continue;
+        if (service_clock() < room_again_at_ && i >= load_word(service.place_capacity)) continue;
         if (!try_step([&](root_transaction& tx, service_set_node& locked) {
                 service_entry& to = service_at(tx.in(), locked, of.index);
                 store_place(tx, to, i, place, facts_now(of, locked, to));

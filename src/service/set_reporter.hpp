@@ -50,6 +50,7 @@ private:
     service_family& family_;
     bool is_on_;
     bool has_said_full_ = false;
+    std::uint64_t room_again_at_ = 0;  // not looked for before
     bool is_supervisor_known_ = false;
 };
 

@@ -429,6 +429,7 @@ TEST_CASE("in a full segment services run as ever; what they do is shown as far 
                is_ready(set.services[0].workers[0]);
     }));
     CHECK(own.remove("ballast"));
+    CHECK(set_is(m, name, [](const auto& set) { return is_up(set); }));
     CHECK(cairn::inspection(name.get()).verify().problems.empty());
     CHECK(m.end() == 0);
 }
