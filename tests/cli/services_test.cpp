@@ -142,9 +142,16 @@ TEST_CASE("shmctl svc says what is wrong with an order, and what was dead alread
                 "no service 'prnter' in 'web' (did you mean 'printer'?)", "");
     check_error(of_own.run({"svc", "stop", "web", "printer", "--kill"}), 2,
                 "--kill is for `svc stop NAME` alone", "");
-    const program_result too_many = of_own.run({"svc", "scale", "web", "printer=5000"});
+    // Nothing of it is ordered.
+    const program_result too_many = of_own.run({"svc", "scale", "web", "logger=3", "printer=5000"});
     CHECK(too_many.code == 2);
     CHECK(contains(too_many.err, "workers is 5000, expected 0 to 4096"));
+    CHECK(of_own.json({"svc", "status"})
+              .at("service_sets")
+              .at(0)
+              .at("services")
+              .at(1)
+              .at("wanted_worker_count") == 1);
     // A segment of its own keeps what the dead have left.
     const cairn::manager kept = cairn::manager::open("web");
     const std::vector<pid_t> all = m.everybody();

@@ -200,6 +200,8 @@ struct order {
     std::vector<std::string> services;  // none: all
 };
 
+constexpr int most_workers = 4096;  // service_control.hpp
+
 // "printer=4"
 std::pair<std::string, int> parse_scale(const std::string& text) {
     const std::size_t at = text.rfind('=');
@@ -209,6 +211,9 @@ std::pair<std::string, int> parse_scale(const std::string& text) {
     const auto [last, error] = std::from_chars(number, end, workers);
     if (at == std::string::npos || number == end || error != std::errc{} || last != end)
         throw failure(wrong_usage, "scale what: '" + text + "'", "expected SERVICE=N, as printer=4");
+    if (workers < 0 || workers > most_workers)
+        throw failure(wrong_usage, fmt::format("scale '{}': workers is {}, expected 0 to {}",
+                                               text.substr(0, at), workers, most_workers));
     return {text.substr(0, at), workers};
 }
 
