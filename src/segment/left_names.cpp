@@ -66,7 +66,9 @@ os::process_identity find_child_in(const segment& s) {
 bool look_again(left_name& each) noexcept {
     if (os::is_alive(each.living)) return true;
     try {
-        each.living = clear_away(path_of(each.name.data()), each.file);
+        const auto living = clear_away(path_of(each.name.data()), each.file);
+        if (!living) return true;
+        each.living = *living;
         return each.living != 0;
     } catch (const limit_reached&) {
         return true;

@@ -447,7 +447,7 @@ void remove_if_unused(segment& s) {
     }
 }
 
-os::process_identity clear_away(const std::string& path, const os::file_facts& file) {
+std::optional<os::process_identity> clear_away(const std::string& path, const os::file_facts& file) {
     const operation_limit limit{.deadline = deadline_after(longest_farewell)};
     const limited_locks in_time(limit);
     os::unique_fd fd;
@@ -456,7 +456,11 @@ os::process_identity clear_away(const std::string& path, const os::file_facts& f
         return 0;
     const segment_ptr used = attach_for(purpose::clear_away, std::move(fd), path, {});
     // Where this process has it again, it will look when it leaves.
-    return !used || used->participant_number() != 0 ? 0 : any_living_participant(*used);
+    if (!used || used->participant_number() != 0) return 0;
+    const os::process_identity living = any_living_participant(*used);
+    // It was kept for somebody who has ended meanwhile, or for a forked child that is on its way.
+    if (living == 0) return std::nullopt;
+    return living;
 }
 
 collected collect_if_unused(segment& s) {

@@ -23,6 +23,7 @@
 
 #include <doctest/doctest.h>
 
+#include "os/fork_count.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
@@ -381,6 +382,28 @@ TEST_CASE(
             CHECK_FALSE(name.exists());
         }
     }
+}
+
+TEST_CASE(
+    "a name that was left to a forked child is looked at again where another child is on its way meanwhile") {
+    const scratch_name name;
+    child parent([&] {
+        std::optional<child> last;
+        const gate may_end;
+        {
+            const auto m = cairn::manager::create(name.get());
+            last.emplace([&] { CHILD_CHECK(may_end.wait()); });
+        }
+        may_end.open();
+        CHILD_CHECK(last->join() == 0);
+        cairn::detail::os::count_fork();
+        static_cast<void>(cairn::find_segments(false));
+        CHILD_CHECK(name.exists());  // it might have the segment
+        cairn::detail::os::count_arrival();
+        static_cast<void>(cairn::find_segments(false));
+        CHILD_CHECK(!name.exists());
+    });
+    CHECK(parent.join() == 0);
 }
 
 TEST_CASE(
