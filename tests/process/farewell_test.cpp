@@ -391,7 +391,7 @@ TEST_CASE(
         std::optional<child> last;
         const gate may_end;
         {
-            const auto m = cairn::manager::create(name.get());
+            const auto m = cairn::manager::open_or_create(name.get());
             last.emplace([&] { CHILD_CHECK(may_end.wait()); });
         }
         may_end.open();
