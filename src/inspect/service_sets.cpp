@@ -29,9 +29,11 @@ public:
         facts.supervisor = os::pid_of(node_.supervisor);
         if (node_.manager != 0) facts.manager_alive = presence_of(node_.manager);
         if (node_.supervisor != 0) facts.supervisor_alive = presence_of(node_.supervisor);
-        facts.state = node_.manager == 0                                                      ? "over"
-                      : node_.stop != set_stop::none || facts.manager_alive == presence::dead ? "stopping"
-                                                                                              : "running";
+        // What a killed manager has left ends with who looks after its workers.
+        const bool is_left = node_.manager != 0 && facts.manager_alive == presence::dead;
+        const bool is_over = node_.manager == 0 ||
+                             (is_left && (node_.supervisor == 0 || facts.supervisor_alive == presence::dead));
+        facts.state = is_over ? "over" : is_left || node_.stop != set_stop::none ? "stopping" : "running";
         facts.looked_seconds = since(node_.looked_at);
         facts.generation = node_.generation;
         facts.waiting_orders = node_.orders - std::min(node_.orders, node_.obeyed);

@@ -31,6 +31,7 @@
 #include "os/thread.hpp"
 #include "process/describe_exception.hpp"
 #include "process/stdio.hpp"
+#include "segment/lock_timeout.hpp"
 #include "segment/registry.hpp"
 #include "service/service_set.hpp"
 #include "service/service_table.hpp"
@@ -57,6 +58,8 @@ constexpr std::size_t longest_service_name = 200;
 static_assert(longest_service_name == service_name_room);
 // For the last word in a segment whose lock somebody holds.
 constexpr milliseconds last_lock_patience{1000};
+// For the set's lock when run() begins: it is held for microseconds, unless its holder is stopped.
+constexpr milliseconds first_lock_patience{2000};
 
 std::atomic<std::uint64_t> managers_made = 0;
 std::atomic<pid_t> running_in = 0;  // run() is under way in this process
@@ -543,17 +546,14 @@ public:
             static_cast<std::uint32_t>(std::min<std::uint64_t>(2 * workers + 1024, 65536));
         segment_ = manager::open_or_create(name, {.max_participants = participants});
         family.set = service_set_access::make(*segment_);
-        root_transaction tx(*family.set.in, *family.set.slot, family.set.generation);
-        service_set_node& node = service_set_at(tx.in(), family.set.node);
-        if (const os::process_identity other = running_manager(node))
-            throw segment_exists("run services '" + name + "': a manager runs under that name, process " +
-                                 std::to_string(os::pid_of(other)) + " (" +
-                                 std::string(program_of_manager(node)) +
-                                 "); end that one first, or give this one another name");
-        std::array<char, 32> program{};
-        const os::process_identity own = os::own_identity(program);
-        begin_set(tx, node, own, {program.data(), ::strnlen(program.data(), program.size())}, all);
-        family.incarnation = node.incarnation;
+        const lock_watch watch(family.set.slot->lock);
+        try {
+            const operation_limit limit{.deadline = deadline_after(first_lock_patience)};
+            const limited_locks in_time(limit);
+            take_set(all);
+        } catch (const limit_reached&) {
+            watch.throw_timeout("run services '" + name + "'");
+        }
     }
     registered_set(const registered_set&) = delete;
     registered_set& operator=(const registered_set&) = delete;
@@ -567,12 +567,28 @@ public:
             if (node.incarnation == family_.incarnation) end_set(tx, node);
         } catch (const limit_reached&) {
             // Whoever looks finds a manager that does not run any more, once this process has ended.
+        } catch (const std::bad_alloc&) {
+            // The same.
         } catch (const error&) {
             // The same.
         }
     }
 
 private:
+    void take_set(const std::vector<service_description>& all) {
+        root_transaction tx(*family_.set.in, *family_.set.slot, family_.set.generation);
+        service_set_node& node = service_set_at(tx.in(), family_.set.node);
+        if (const os::process_identity other = running_manager(node))
+            throw segment_exists(
+                "run services '" + segment_->name() + "': a manager runs under that name, process " +
+                std::to_string(os::pid_of(other)) + " (" + std::string(program_of_manager(node)) +
+                "); end that one first, or give this one another name");
+        std::array<char, 32> program{};
+        const os::process_identity own = os::own_identity(program);
+        begin_set(tx, node, own, {program.data(), ::strnlen(program.data(), program.size())}, all);
+        family_.incarnation = node.incarnation;
+    }
+
     service_family& family_;
     std::optional<manager> segment_;
 };

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <string>
+#include <utility>
 
 #include <cairn/detail/os/lock_limit.hpp>
 #include <cairn/error.hpp>
@@ -43,13 +45,17 @@ service_facts_to_store facts_of(const service_record& record) noexcept {
 
 }  // namespace
 
-void set_reporter::give_up(const char* why) noexcept {
-    is_on_ = false;
+void set_reporter::log(const char* what, const char* why) noexcept {
     try {
-        family_.log(std::string("services can no longer be looked at or ordered about: ") + why);
+        family_.log(std::string(what) + why);
     } catch (const std::bad_alloc&) {
         // Then without words.
     }
+}
+
+void set_reporter::give_up(const char* why) noexcept {
+    is_on_ = false;
+    log("services can no longer be looked at or ordered about: ", why);
 }
 
 // True where there is nothing to try again.
@@ -70,11 +76,12 @@ bool set_reporter::try_step(const Step& step) {
     } catch (const limit_reached&) {
         return false;
     } catch (const segment_full& e) {
-        if (!has_said_full_) family_.log(std::string("what services do is not shown in full: ") + e.what());
-        has_said_full_ = true;
+        if (!std::exchange(has_said_full_, true)) log("what services do is not shown in full: ", e.what());
         room_again_at_ = service_clock() + between_looks_for_room;
         return true;
     } catch (const timeout_error&) {
+        return false;
+    } catch (const std::bad_alloc&) {
         return false;
     } catch (const std::exception& e) {
         give_up(e.what());

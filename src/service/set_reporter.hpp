@@ -45,6 +45,7 @@ private:
                                                    const service_set_node& node,
                                                    const service_entry& service) const noexcept;
     bool report_service(service_family::member& of, const service_set_node& node);
+    void log(const char* what, const char* why) noexcept;
     void give_up(const char* why) noexcept;
 
     service_family& family_;

@@ -482,7 +482,7 @@ private:
         place.is_done = 0;
         place.failures = 0;
         place.not_before = 0;
-        place.reload_to = 0;
+        forget_reload(place);
         for (worker_record& each : place.records) {
             if (table_.stop == stop_order::kill) kill(each, service_stage::killed);
             else stop(of, each);
@@ -492,7 +492,7 @@ private:
     void keep_up(service_family::member& of, int id, service_place& place) {
         worker_record& current = place.current();
         if (!current.is_there() && !place.other().is_there()) {
-            place.reload_to = 0;
+            forget_reload(place);
             if (place.is_done != 0 || of.record->has_given_up != 0) return;
             if (now_ < place.not_before) wake_at(place.not_before);
             else if (place.failures != 0 && is_manager_told_to_end()) wake_at(now_ + soon);
@@ -647,16 +647,18 @@ private:
         wake_at(now_);  // another one may have been asked for
     }
 
+    static void forget_reload(service_place& place) noexcept {
+        place.reload_to = 0;
+        place.is_ousted = 0;
+    }
+
     void reload(service_family::member& of, int id, service_place& place) {
-        if (place.reload_to == 0) {
-            place.is_ousted = 0;
-            return;
-        }
+        if (place.reload_to == 0) return;
         worker_record& current = place.current();
         // One that was started since then has read it all anyway. One that is leaving is going to be replaced.
         if (!current.is_there() || current.generation >= place.reload_to ||
             (current.is_leaving() && !place.other().is_there())) {
-            place.reload_to = 0;
+            forget_reload(place);
             return;
         }
         if (of.kind.reloads_in_place && place.is_ousted == 0) {
@@ -667,7 +669,7 @@ private:
                 wake_at(current.reload_until);
             } else if (current.has_reloaded >= place.reload_to) {
                 if (current.failed_reload >= place.reload_to) ++table_.reload_failed;
-                place.reload_to = 0;
+                forget_reload(place);
                 wake_at(now_);
             } else if (now_ >= current.reload_until) {
                 give_up_reload(of, id, "its reload() does not return");
@@ -688,7 +690,7 @@ private:
             start(of, id, place, next);
         } else if (next.stage == service_stage::ready) {
             // It is the worker from here on; the other one is on its way.
-            place.reload_to = 0;
+            forget_reload(place);
             place.failures = 0;
             place.active = (place.active & 1) ^ 1;
             stop(of, current);
@@ -698,7 +700,7 @@ private:
     void give_up_reload(service_family::member& of, int id, const std::string& why) {
         family_.log("reload of " + of.kind.name + '(' + std::to_string(id) + ") is given up: " + why);
         ++table_.reload_failed;
-        for (std::size_t i = 0; i < of.record->used_places; ++i) of.places[i].reload_to = 0;
+        for (std::size_t i = 0; i < of.record->used_places; ++i) forget_reload(of.places[i]);
     }
 
     // -- sleep ------------------------------------------------------------------------------------------------------

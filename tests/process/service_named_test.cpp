@@ -355,6 +355,9 @@ TEST_CASE("whoever is stopped or killed in the middle of an order holds up no wo
         REQUIRE(victim != 0);
     }
     CHECK(m.says("runs 0", 3));
+    managed second([](cairn::service_manager& sm) { sm.add<worker>(1); }, {.name = name});
+    CHECK(second.says("thrown: run services '" + std::string(name) + "': its lock was not free within"));
+    CHECK(second.join() == 99);
     holder.kill();
     CHECK(set_is(m, name, [](const auto& set) {
         return is_up(set) && set.services[0].restarts == 2 && set.services[0].wanted_worker_count == 2;
