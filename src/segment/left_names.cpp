@@ -33,12 +33,12 @@ struct left_name {
 
 // Chosen freely, and in an array: a forked child must be able to forget them without giving memory back. Under the registry's lock.
 constexpr std::size_t most_left_names = 32;
-constinit std::array<left_name, most_left_names> left;
+constinit std::array<left_name, most_left_names> names_left;
 constinit std::atomic<std::size_t> left_count = 0;
 
 // Under the registry's lock; the order stays, oldest first.
 void forget(const os::file_facts& file) noexcept {
-    const auto begin = left.begin();
+    const auto begin = names_left.begin();
     const auto end = begin + static_cast<std::ptrdiff_t>(left_count.load());
     const auto is_it = [&](const left_name& each) { return each.file.same_file(file); };
     left_count.store(static_cast<std::size_t>(std::remove_if(begin, end, is_it) - begin));
@@ -47,8 +47,8 @@ void forget(const os::file_facts& file) noexcept {
 void remember(const left_name& added) noexcept {
     const registry::lock held;
     forget(added.file);
-    if (left_count.load() == most_left_names) forget(left.front().file);
-    left[left_count.fetch_add(1)] = added;
+    if (left_count.load() == most_left_names) forget(names_left.front().file);
+    names_left[left_count.fetch_add(1)] = added;
 }
 
 // Of this process, and a participant. 0 where there is none, or /proc does not tell.
@@ -105,14 +105,15 @@ void settle_left_names() noexcept {
         {
             const registry::lock held;
             if (i >= left_count.load()) return;
-            each = left[i];
+            each = names_left[i];
         }
         // Without the registry's lock: it may wait for the segment's.
         const bool stays = look_again(each);
         const registry::lock held;
-        if (i >= left_count.load() || !left[i].file.same_file(each.file)) return;  // another thread is at it
+        if (i >= left_count.load() || !names_left[i].file.same_file(each.file))
+            return;  // another thread is at it
         if (stays) {
-            left[i] = each;
+            names_left[i] = each;
         } else {
             forget(each.file);
             --i;
