@@ -121,7 +121,8 @@ enum class lock_state { free, held, owner_died };
 
 /// A process that has permits of a semaphore, which come back when it dies.
 struct permit_holder_facts {
-    std::uint64_t participant = 0;  // participant_facts::number; none of that number is there when it has died
+    std::uint64_t participant =
+        0;  // participant_facts::number; none of that number is there when it has died
     std::uint64_t count = 0;
 };
 
@@ -224,7 +225,7 @@ struct service_facts {
 /// The services of a manager that has a name.
 struct service_set_facts {
     std::string name;   // of the object
-    std::string state;  // "running", "stopping", "over": run() has returned
+    std::string state;  // "running", "stopping", "over": run() has returned, or its processes were killed
     std::string program;
     pid_t manager = 0;
     presence manager_alive = presence::unknown;

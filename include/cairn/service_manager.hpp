@@ -244,6 +244,7 @@ public:
     /// @throws invalid_argument  there are more than 4096 services of a manager that has a name
     /// @throws segment_exists  a living manager runs under that name: says which process; and as manager::open_or_create. One that was
     ///                         killed is taken over, while its workers are still on their way out
+    /// @throws timeout_error   somebody who is stopped has had the lock of the services of that name for two seconds: names the holder
     /// @throws system_failure  no process, descriptor or memory left; nothing was started
     /// Cost    three forks, and one for each worker
     int run();
