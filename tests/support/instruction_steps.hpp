@@ -1,7 +1,7 @@
 // instruction_steps.hpp - a call that is interrupted before its n-th instruction, so that a race is tried at each of them.
 //
 // How    the processor's single-step flag: each instruction ends in a SIGTRAP. It is set by the handler of a first one.
-// Where  x86-64, and not under ThreadSanitizer, whose own work would be most of the steps.
+// Where  x86-64, and not under a sanitizer, whose own work would be most of the steps.
 //
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
@@ -16,7 +16,7 @@
 namespace cairn_test {
 
 #if defined(__x86_64__)
-inline constexpr bool can_step = !has_thread_sanitizer;
+inline constexpr bool can_step = !has_thread_sanitizer && !has_address_sanitizer;
 #else
 inline constexpr bool can_step = false;
 #endif
