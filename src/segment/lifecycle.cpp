@@ -448,19 +448,22 @@ void remove_if_unused(segment& s) {
 }
 
 std::optional<os::process_identity> clear_away(const std::string& path, const os::file_facts& file) {
-    const operation_limit limit{.deadline = deadline_after(longest_farewell)};
-    const limited_locks in_time(limit);
-    os::unique_fd fd;
-    os::file_facts named;
-    if (os::open_existing(path, true, fd) || os::describe(fd.get(), named) || !named.same_file(file))
-        return 0;
-    const segment_ptr used = attach_for(purpose::clear_away, std::move(fd), path, {});
-    // Where this process has it again, it will look when it leaves.
-    if (!used || used->participant_number() != 0) return 0;
-    const os::process_identity living = any_living_participant(*used);
-    // It was kept for somebody who has ended meanwhile, or for a forked child that is on its way.
-    if (living == 0) return std::nullopt;
-    return living;
+    // As remove_if_unused().
+    for (bool has_waited = false;; has_waited = true) {
+        const operation_limit limit{.deadline = deadline_after(longest_farewell)};
+        const limited_locks in_time(limit);
+        os::unique_fd fd;
+        os::file_facts named;
+        if (os::open_existing(path, true, fd) || os::describe(fd.get(), named) || !named.same_file(file))
+            return 0;
+        const segment_ptr used = attach_for(purpose::clear_away, std::move(fd), path, {});
+        // Where this process has it again, it will look when it leaves.
+        if (!used || used->participant_number() != 0) return 0;
+        if (const os::process_identity living = any_living_participant(*used); living != 0) return living;
+        // It was kept for somebody who has ended meanwhile, or for a forked child that is on its way.
+        if (has_waited) return std::nullopt;
+        os::wait_for_arrivals(longest_arrival, may_child_arrive, used.get());
+    }
 }
 
 collected collect_if_unused(segment& s) {

@@ -40,7 +40,7 @@ void remove_if_unused(segment& s);
 
 /// The segment that `path` leads to, if it is `file`, loses its name where only the dead have it, unless persistent; this process
 /// is not attached for that. Returns somebody who lives and has it, or 0 when there is nothing left to do; nothing when that is to be asked
-/// again: a forked child is on its way, which may have it. Throws as attach(), and limit_reached when the segment's lock is not had within a second.
+/// again. Waits a second at most for forked children that are on their way, and may have it. Throws as attach(), and limit_reached when the segment's lock is not had within a second.
 std::optional<os::process_identity> clear_away(const std::string& path, const os::file_facts& file);
 
 /// When this process ends: as the end of its last manager and of its last handle would, as far as the name goes. It stays a
