@@ -161,7 +161,7 @@ void link_behind(stored_mutex& m) noexcept {
     std::uint64_t& head = thread.robust_list->first;
     const auto self = reinterpret_cast<std::uint64_t>(&m.next);
     const std::uint64_t next = head;
-    link_before(next) = self;
+    store_word(link_before(next), self);
     store_word(m.next, next);
     store_word(m.previous, reinterpret_cast<std::uint64_t>(&head));
     order_stores();  // whole before the kernel finds it
@@ -187,7 +187,7 @@ void unlink_by_stored(stored_mutex& m) noexcept {
     const bool is_known = end - at > 1 && at->below != 0 && at[1].below == self;
     const std::uint64_t next = is_known ? at->below : load_word(m.next);
     const std::uint64_t previous = is_known ? at[1].entry : load_word(m.previous);
-    link_before(next) = previous;
+    store_word(link_before(next), previous);
     *reinterpret_cast<std::uint64_t*>(previous) = next;
     if (at != end) {
         if (is_known) at[1].below = next;
@@ -213,7 +213,7 @@ void unlink_among(stored_mutex& m) noexcept {
         thread.held[count].below == 0)
         return unlink_by_stored(m);
     const std::uint64_t next = thread.held[count].below;
-    link_before(next) = reinterpret_cast<std::uint64_t>(&head);
+    store_word(link_before(next), reinterpret_cast<std::uint64_t>(&head));
     head = next;
     thread.held_count = count;
 }
