@@ -280,9 +280,8 @@ int number_from(const char* variable) {
 
 TEST_CASE(
     "manager, guardian, nursery and workers are killed at any call to the system while services start, are "
-    "scaled, "
-    "reloaded, restarted and stopped: what was wanted comes true, or all is ended, and nothing is left" *
-    doctest::skip(has_address_sanitizer)) {  // minutes there: each of its processes begins anew
+    "scaled, reloaded, restarted and stopped: what was wanted comes true, or all is ended, and nothing is "
+    "left") {
     const shared_plan for_all;
     const int step = has_address_sanitizer || has_thread_sanitizer ? 7 : 1;
     const int seed =
