@@ -16,6 +16,7 @@
 
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
+#include "crash/pictures.hpp"
 #include "pool/frames.hpp"
 #include "pool/pool_core.hpp"
 #include "pool/pool_root.hpp"
@@ -54,14 +55,7 @@ public:
 
     outcome look() override {
         if (!manager_.contains(bare_pool::name)) throw lab_failure("the pool is gone");
-        const std::string found = pool_.picture(neighbours_token);
-        const bool before = found == row_->before;
-        const bool after = found == row_->after;
-        if (before && after) return outcome::unchanged;
-        if (before) return outcome::before;
-        if (after) return outcome::after;
-        throw lab_failure("neither before nor after:\n" + found + "before:\n" + row_->before + "after:\n" +
-                          row_->after);
+        return outcome_by(pool_.picture(neighbours_token), row_->before, row_->after);
     }
 
     // All that is there is brought to its end, and then some more.

@@ -12,6 +12,7 @@
 
 #include "crash/list_rows.hpp"
 #include "crash/manager_rows.hpp"
+#include "crash/pictures.hpp"
 #include "support/crash/experiment.hpp"
 #include "support/service_sets.hpp"
 
@@ -46,14 +47,7 @@ public:
 
     outcome look() override {
         if (!manager_.contains(bare_set::name)) throw lab_failure("the set is gone");
-        const std::string found = set_.picture(neighbours_stride);
-        const bool before = found == row_->before;
-        const bool after = found == row_->after;
-        if (before && after) return outcome::unchanged;
-        if (before) return outcome::before;
-        if (after) return outcome::after;
-        throw lab_failure("neither before nor after:\n" + found + "before:\n" + row_->before + "after:\n" +
-                          row_->after);
+        return outcome_by(set_.picture(neighbours_stride), row_->before, row_->after);
     }
 
     // Another manager takes it over, and runs through everything.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crash/list_rows.hpp"
+#include "crash/pictures.hpp"
 #include "crash/sync_experiment.hpp"
 #include <cairn/cairn.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
@@ -33,7 +34,7 @@ public:
         else static_cast<void>(row_->read(manager_));
         return std::nullopt;
     }
-    outcome look() override { return compare(row_->read(manager_), row_->before, row_->after); }
+    outcome look() override { return outcome_by(row_->read(manager_), row_->before, row_->after); }
     void go_on() override { row_->go_on(manager_); }
     void remove_all() override {
         for (const cairn::object_info& object : manager_.objects())
@@ -42,18 +43,11 @@ public:
     }
     void neighbour() override { row_->neighbour(manager_); }
     outcome look_after_neighbour() override {
-        return compare(row_->read(manager_), row_->with_neighbour(row_->before),
-                       row_->with_neighbour(row_->after));
+        return outcome_by(row_->read(manager_), row_->with_neighbour(row_->before),
+                          row_->with_neighbour(row_->after));
     }
 
 private:
-    static outcome compare(const std::string& found, const std::string& before, const std::string& after) {
-        if (found == before && found == after) return outcome::unchanged;
-        if (found == before) return outcome::before;
-        if (found == after) return outcome::after;
-        throw lab_failure("neither before (" + before + ") nor after (" + after + "): " + found);
-    }
-
     cairn::manager manager_;
     std::shared_ptr<const sync_row> row_;
 };

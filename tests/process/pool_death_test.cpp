@@ -18,6 +18,7 @@
 #include <doctest/doctest.h>
 
 #include "support/patience.hpp"
+#include "support/pool_tasks.hpp"
 #include "support/process_tree.hpp"
 #include <cairn/pool.hpp>
 
@@ -30,49 +31,15 @@ namespace {
 
 const auto watchdog = patiently(20s);
 
-void kill_own() {
-    ::kill(::getpid(), SIGKILL);
-}
-int own_pid() {
-    return static_cast<int>(::getpid());
-}
-int identity(int x) {
-    return x;
-}
-
-// Of a task that died.
-template <typename Future>
-cairn::worker_died death_of(const Future& f) {
-    try {
-        f.result(watchdog);
-    } catch (const cairn::worker_died& e) {
-        return e;
-    } catch (const std::exception& e) {
-        FAIL("not worker_died: " << e.what());
-    }
-    FAIL("it ended well");
-    return cairn::worker_died("");
-}
-
-template <typename Condition>
-bool comes_true(const Condition& condition) {
-    for (const auto until = std::chrono::steady_clock::now() + watchdog;
-         std::chrono::steady_clock::now() < until;) {
-        if (condition()) return true;
-        std::this_thread::sleep_for(1ms);
-    }
-    return false;
-}
-
 }  // namespace
 
 TEST_CASE("a worker that is killed in a task costs that task, and nothing else") {
     cairn::process_pool_executor ex(2);
     std::vector<cairn::future<int>> before;
-    for (int i = 0; i < 20; ++i) before.push_back(ex.submit(identity, i));
+    for (int i = 0; i < 20; ++i) before.push_back(ex.submit(same, i));
     const auto dead = ex.submit(kill_own);
     std::vector<cairn::future<int>> after;
-    for (int i = 0; i < 20; ++i) after.push_back(ex.submit(identity, i));
+    for (int i = 0; i < 20; ++i) after.push_back(ex.submit(same, i));
     const cairn::worker_died death = death_of(dead);
     CHECK(death.signal() == SIGKILL);
     CHECK(death.exitcode() == -SIGKILL);
@@ -98,7 +65,7 @@ TEST_CASE("exit, abort, a signal and the end of the thread are deaths of the wor
           })).signal() == SIGABRT);
     CHECK(death_of(ex.submit([] { ::raise(SIGTERM); })).signal() == SIGTERM);
     CHECK(death_of(ex.submit([] { ::pthread_exit(nullptr); })).signal() == 0);
-    CHECK(ex.submit(identity, 5).result(watchdog) == 5);
+    CHECK(ex.submit(same, 5).result(watchdog) == 5);
 }
 
 TEST_CASE("one of eight items of a map kills its worker: the others' results are there, and map ends "
@@ -129,7 +96,7 @@ TEST_CASE("a worker that is stopped is waited for, not taken for dead (celery#59
         std::this_thread::sleep_for(1s);
         return own_pid();
     });
-    REQUIRE(comes_true([&] { return f.running(); }));
+    REQUIRE(eventually([&] { return f.running(); }));
     ::kill(worker, SIGSTOP);
     std::this_thread::sleep_for(1500ms);
     CHECK_FALSE(f.done());
@@ -174,7 +141,7 @@ TEST_CASE("the nursery is killed while tasks run and wait: all have their result
             i));
     for (int round = 0; round < 3; ++round) {
         pid_t nursery = 0;
-        REQUIRE(comes_true([&] { return (nursery = find_descendant(::getpid(), "cairn-nursery")) != 0; }));
+        REQUIRE(eventually([&] { return (nursery = find_descendant(::getpid(), "cairn-nursery")) != 0; }));
         ::kill(nursery, SIGKILL);
         CHECK(have_ended({nursery}, watchdog));
     }
@@ -182,16 +149,16 @@ TEST_CASE("the nursery is killed while tasks run and wait: all have their result
     // Workers of a dead nursery are replaced, too.
     static_cast<void>(death_of(ex.submit(kill_own)));
     static_cast<void>(death_of(ex.submit(kill_own)));
-    CHECK(ex.submit(identity, 9).result(watchdog) == 9);
+    CHECK(ex.submit(same, 9).result(watchdog) == 9);
 }
 
 TEST_CASE("the guardian is killed: the pool goes on; guardian and nursery are: what runs is finished, the "
           "rest is told") {
     cairn::process_pool_executor ex(2);
-    CHECK(ex.submit(identity, 1).result(watchdog) == 1);
+    CHECK(ex.submit(same, 1).result(watchdog) == 1);
     pid_t guardian = 0;
     pid_t nursery = 0;
-    REQUIRE(comes_true([&] {
+    REQUIRE(eventually([&] {
         guardian = find_descendant(::getpid(), "cairn-guardian");
         nursery = find_descendant(::getpid(), "cairn-nursery");
         return guardian != 0 && nursery != 0;
@@ -199,7 +166,7 @@ TEST_CASE("the guardian is killed: the pool goes on; guardian and nursery are: w
     const std::vector<pid_t> family = pool_processes();
     ::kill(guardian, SIGKILL);
     static_cast<void>(death_of(ex.submit(kill_own)));
-    CHECK(ex.submit(identity, 2).result(watchdog) == 2);
+    CHECK(ex.submit(same, 2).result(watchdog) == 2);
     const auto runs = ex.submit([] {
         std::this_thread::sleep_for(200ms);
         return 3;
@@ -209,8 +176,8 @@ TEST_CASE("the guardian is killed: the pool goes on; guardian and nursery are: w
         kill_own();
     });
     std::vector<cairn::future<int>> waiting;
-    REQUIRE(comes_true([&] { return runs.running() && dies.running(); }));
-    for (int i = 0; i < 5; ++i) waiting.push_back(ex.submit(identity, i));
+    REQUIRE(eventually([&] { return runs.running() && dies.running(); }));
+    for (int i = 0; i < 5; ++i) waiting.push_back(ex.submit(same, i));
     ::kill(nursery, SIGKILL);
     CHECK(runs.result(watchdog) == 3);
     CHECK_THROWS_AS(dies.result(watchdog), cairn::worker_died);
@@ -222,8 +189,8 @@ TEST_CASE("the guardian is killed: the pool goes on; guardian and nursery are: w
         }
     }
     // Looked at every now and then.
-    CHECK(comes_true([&] { return !ex.alive(); }));
-    CHECK_THROWS_AS(ex.submit(identity, 1), cairn::worker_died);
+    CHECK(eventually([&] { return !ex.alive(); }));
+    CHECK_THROWS_AS(ex.submit(same, 1), cairn::worker_died);
     ex.shutdown();
     CHECK(have_ended(family, watchdog));
 }
@@ -237,15 +204,15 @@ TEST_CASE("guardian or nursery is stopped: tasks go on, and deaths are settled w
             static_cast<void>(death_of(ex.submit(kill_own)));
         }
         pid_t stopped = 0;
-        REQUIRE(comes_true([&] { return (stopped = find_descendant(::getpid(), each)) != 0; }));
-        REQUIRE(comes_true([&] { return ex.num_workers() == 2; }));
+        REQUIRE(eventually([&] { return (stopped = find_descendant(::getpid(), each)) != 0; }));
+        REQUIRE(eventually([&] { return ex.num_workers() == 2; }));
         ::kill(stopped, SIGSTOP);
-        for (int i = 0; i < 20; ++i) CHECK(ex.submit(identity, i).result(watchdog) == i);
+        for (int i = 0; i < 20; ++i) CHECK(ex.submit(same, i).result(watchdog) == i);
         const auto dies = ex.submit(kill_own);
-        for (int i = 0; i < 20; ++i) CHECK(ex.submit(identity, i).result(watchdog) == i);
+        for (int i = 0; i < 20; ++i) CHECK(ex.submit(same, i).result(watchdog) == i);
         ::kill(stopped, SIGCONT);
         CHECK(death_of(dies).signal() == SIGKILL);
-        CHECK(ex.submit(identity, 5).result(watchdog) == 5);
+        CHECK(ex.submit(same, 5).result(watchdog) == 5);
     }
 }
 
@@ -304,7 +271,7 @@ TEST_CASE("children that tasks leave behind go also when their worker is replace
         return static_cast<int>(child);
     };
     const pid_t orphan = ex.submit(leaves_one).result(watchdog);
-    CHECK(ex.submit(identity, 1).result(watchdog) == 1);
+    CHECK(ex.submit(same, 1).result(watchdog) == 1);
     CHECK(have_ended({orphan}, watchdog));
 }
 
@@ -327,7 +294,7 @@ TEST_CASE("a worker that becomes another program is dead, and so is that") {
     });
     CHECK(death_of(other).pid() == pid);
     CHECK(have_ended({pid}, watchdog));
-    CHECK(ex.submit(identity, 3).result(watchdog) == 3);
+    CHECK(ex.submit(same, 3).result(watchdog) == 3);
 }
 
 }  // namespace pool_death_test

@@ -23,6 +23,7 @@
 
 #include "support/instruction_steps.hpp"
 #include "support/patience.hpp"
+#include "support/pool_tasks.hpp"
 #include "support/process_tree.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
@@ -38,36 +39,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const auto watchdog = patiently(20s);
-int own_pid() {
-    return static_cast<int>(::getpid());
-}
-int identity(int x) {
-    return x;
-}
-
-// Of a task that died.
-template <typename Future>
-cairn::worker_died death_of(const Future& f) {
-    try {
-        f.result(watchdog);
-    } catch (const cairn::worker_died& e) {
-        return e;
-    } catch (const std::exception& e) {
-        FAIL("not worker_died: " << e.what());
-    }
-    FAIL("it ended well");
-    return cairn::worker_died("");
-}
-
-template <typename Condition>
-bool comes_true(const Condition& condition) {
-    for (const auto until = std::chrono::steady_clock::now() + watchdog;
-         std::chrono::steady_clock::now() < until;) {
-        if (condition()) return true;
-        std::this_thread::sleep_for(1ms);
-    }
-    return false;
-}
 
 }  // namespace
 
@@ -76,17 +47,17 @@ TEST_CASE("terminate and kill end the workers now; the executor stays usable") {
         CAPTURE(kills);
         cairn::process_pool_executor ex(1);
         const auto runs = ex.submit([] { std::this_thread::sleep_for(100s); });
-        const auto waits = ex.submit(identity, 1);
-        REQUIRE(comes_true([&] { return runs.running(); }));
+        const auto waits = ex.submit(same, 1);
+        REQUIRE(eventually([&] { return runs.running(); }));
         if (kills) ex.kill();
         else ex.terminate();
         CHECK(waits.cancelled());
         CHECK(death_of(runs).signal() == (kills ? SIGKILL : SIGTERM));
-        CHECK(ex.submit(identity, 2).result(watchdog) == 2);
+        CHECK(ex.submit(same, 2).result(watchdog) == 2);
     }
     cairn::pool pool(1);
     const auto runs = pool.apply_async([] { std::this_thread::sleep_for(100s); });
-    REQUIRE(comes_true([&] { return runs.running(); }));
+    REQUIRE(eventually([&] { return runs.running(); }));
     pool.terminate();
     pool.join();
     CHECK_THROWS_AS(runs.result(watchdog), cairn::worker_died);
@@ -121,13 +92,13 @@ TEST_CASE("a worker is stopped at any instruction, also where it has the pool's 
             ex.kill();
             has_returned = true;
         });
-        const bool is_in_time = comes_true([&] { return has_returned.load(); });
+        const bool is_in_time = eventually([&] { return has_returned.load(); });
         CHECK(is_in_time);
         if (!is_in_time) ::kill(worker, SIGCONT);
         ends.join();
     }
     CHECK(stopped > 5);
-    CHECK(ex.submit(identity, 3).result(watchdog) == 3);
+    CHECK(ex.submit(same, 3).result(watchdog) == 3);
 }
 
 TEST_CASE("shutdown without waiting, and then a worker is killed: its future settles, nothing is left "
@@ -138,7 +109,7 @@ TEST_CASE("shutdown without waiting, and then a worker is killed: its future set
         auto ex = std::make_unique<cairn::process_pool_executor>(1);
         const pid_t worker = ex->submit(own_pid).result(watchdog);
         runs = ex->submit([] { std::this_thread::sleep_for(100s); });
-        REQUIRE(comes_true([&] { return runs.running(); }));
+        REQUIRE(eventually([&] { return runs.running(); }));
         family = pool_processes();
         ex->shutdown({.wait = false});
         CHECK_FALSE(runs.done());
@@ -154,7 +125,7 @@ TEST_CASE("when the last handle goes, what was accepted is done, and no process 
     {
         const cairn::process_pool_executor ex(2);
         cairn::process_pool_executor copy = ex;
-        for (int i = 0; i < 30; ++i) all.push_back(copy.submit(identity, i));
+        for (int i = 0; i < 30; ++i) all.push_back(copy.submit(same, i));
         family = pool_processes();
     }
     for (int i = 0; i < 30; ++i) CHECK(all[static_cast<std::size_t>(i)].result() == i);
@@ -168,7 +139,7 @@ TEST_CASE("during unwinding the workers are killed first") {
     try {
         cairn::process_pool_executor ex(1);
         runs = ex.submit([] { std::this_thread::sleep_for(100s); });
-        REQUIRE(comes_true([&] { return runs.running(); }));
+        REQUIRE(eventually([&] { return runs.running(); }));
         throw std::runtime_error("out of here");
     } catch (const std::runtime_error&) {}
     CHECK(std::chrono::steady_clock::now() - begin < 50s);
@@ -205,7 +176,7 @@ TEST_CASE("workers are killed also where the program has no descriptor left" *
         cairn::process_pool_executor ex(1);
         const auto start = [&] {
             const auto f = ex.submit([] { std::this_thread::sleep_for(100s); });
-            REQUIRE(comes_true([&] { return f.running(); }));
+            REQUIRE(eventually([&] { return f.running(); }));
             return f;
         };
         const auto cancelled = start();
@@ -293,13 +264,13 @@ TEST_CASE("a program may end while its pool works: nothing is left") {
 
 TEST_CASE("in a forked child a pool refuses tasks, and its end does nothing") {
     auto ex = std::make_unique<cairn::process_pool_executor>(1);
-    const auto settled = ex->submit(identity, 3);
+    const auto settled = ex->submit(same, 3);
     CHECK(settled.result() == 3);
     const int status = in_child([&] {
         CHILD_CHECK(settled.result() == 3);
         bool is_refused = false;
         try {
-            ex->submit(identity, 1);
+            ex->submit(same, 1);
         } catch (const cairn::invalid_state&) {
             is_refused = true;
         }
@@ -308,17 +279,17 @@ TEST_CASE("in a forked child a pool refuses tasks, and its end does nothing") {
         ex.reset();
         // A pool of its own.
         cairn::process_pool_executor own(1);
-        CHILD_CHECK(own.submit(identity, 4).result() == 4);
+        CHILD_CHECK(own.submit(same, 4).result() == 4);
     });
     CHECK(status == 0);
-    CHECK(ex->submit(identity, 5).result(watchdog) == 5);
+    CHECK(ex->submit(same, 5).result(watchdog) == 5);
 }
 
 TEST_CASE("workers have nothing open but the standard streams and Cairn's segments") {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     cairn::process_pool_executor ex(1);
-    CHECK(ex.submit(identity, 1).result(watchdog) == 1);
+    CHECK(ex.submit(same, 1).result(watchdog) == 1);
     ::close(ends[1]);
     // A worker that had the other end would keep this from its end.
     char byte = 0;

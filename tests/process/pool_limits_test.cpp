@@ -22,6 +22,7 @@
 #include <doctest/doctest.h>
 
 #include "support/patience.hpp"
+#include "support/pool_tasks.hpp"
 #include "support/process_tree.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
@@ -35,40 +36,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const auto watchdog = patiently(20s);
-
-void kill_own() {
-    ::kill(::getpid(), SIGKILL);
-}
-int own_pid() {
-    return static_cast<int>(::getpid());
-}
-int identity(int x) {
-    return x;
-}
-
-// Of a task that died.
-template <typename Future>
-cairn::worker_died death_of(const Future& f) {
-    try {
-        f.result(watchdog);
-    } catch (const cairn::worker_died& e) {
-        return e;
-    } catch (const std::exception& e) {
-        FAIL("not worker_died: " << e.what());
-    }
-    FAIL("it ended well");
-    return cairn::worker_died("");
-}
-
-template <typename Condition>
-bool comes_true(const Condition& condition) {
-    for (const auto until = std::chrono::steady_clock::now() + watchdog;
-         std::chrono::steady_clock::now() < until;) {
-        if (condition()) return true;
-        std::this_thread::sleep_for(1ms);
-    }
-    return false;
-}
 
 }  // namespace
 
@@ -137,10 +104,10 @@ TEST_CASE("waiting in retry_if for a task of the same pool is would_deadlock, an
     };
     // One is brought by the pool's own thread, and one by whoever waits.
     const auto nobody_waits = ex.submit({.retries = 1, .retry_if = asks}, fails_once);
-    CHECK(comes_true([&] { return refused == 4; }));
+    CHECK(eventually([&] { return refused == 4; }));
     CHECK(nobody_waits.result(watchdog) == 7);
     CHECK(ex.submit({.retries = 1, .retry_if = asks}, fails_once).result(watchdog) == 7);
-    CHECK(comes_true([&] { return refused == 8; }));
+    CHECK(eventually([&] { return refused == 8; }));
 }
 
 TEST_CASE("a retry_if that ends its thread ends the program, and the workers with it") {
@@ -192,7 +159,7 @@ TEST_CASE("a task that takes too long is ended with its worker, also where it bl
     });
     CHECK(asked.result(watchdog) == 7);
     // The limit is each task's own: a quick one after another is not ended.
-    for (int i = 0; i < 5; ++i) CHECK(ex.submit({.timeout = 10s}, identity, i).result(watchdog) == i);
+    for (int i = 0; i < 5; ++i) CHECK(ex.submit({.timeout = 10s}, same, i).result(watchdog) == i);
     cairn::process_pool_executor limited({.max_workers = 1, .timeout = 50ms});
     CHECK_THROWS_WITH_AS(limited.submit([] { std::this_thread::sleep_for(100s); }).result(watchdog),
                          "result of a task: it ran for longer than its timeout of 50 ms, and its worker was "
@@ -218,18 +185,18 @@ TEST_CASE("a task that has been started does not expire while it waits to be tri
 TEST_CASE("cancel(kill) ends the worker for the task it has, and no other") {
     cairn::process_pool_executor ex({.max_workers = 1, .retries = 5});
     const auto endless = ex.submit([] { std::this_thread::sleep_for(100s); });
-    const auto next = ex.submit(identity, 3);
-    REQUIRE(comes_true([&] { return endless.running(); }));
+    const auto next = ex.submit(same, 3);
+    REQUIRE(eventually([&] { return endless.running(); }));
     CHECK(endless.cancel(cairn::kill));
     CHECK(endless.cancelled());
     CHECK_THROWS_AS(endless.result(), cairn::cancelled_error);
     CHECK(next.result(watchdog) == 3);
     CHECK_FALSE(next.cancel(cairn::kill));
     const auto asked = ex.submit([] { std::this_thread::sleep_for(100s); });
-    REQUIRE(comes_true([&] { return asked.running(); }));
+    REQUIRE(eventually([&] { return asked.running(); }));
     CHECK_FALSE(asked.cancel());
     CHECK(asked.cancel(cairn::kill));
-    const auto waiting = ex.submit_after(1h, identity, 4);
+    const auto waiting = ex.submit_after(1h, same, 4);
     CHECK(waiting.cancel(cairn::kill));
     CHECK(ex.statistics().cancelled == 3);
 }
@@ -241,7 +208,7 @@ TEST_CASE("a stop_token of a task is asked when its future is cancelled") {
         while (!stop.stop_requested()) std::this_thread::sleep_for(1ms);
         return 5;
     });
-    REQUIRE(comes_true([&] { return f.running(); }));
+    REQUIRE(eventually([&] { return f.running(); }));
     CHECK_FALSE(f.cancel());
     CHECK(f.result(watchdog) == 5);
 }
@@ -249,13 +216,13 @@ TEST_CASE("a stop_token of a task is asked when its future is cancelled") {
 TEST_CASE("what is killed with its pool is not tried again, nor is the rest of a chunk done") {
     cairn::process_pool_executor ex({.max_workers = 1, .retries = 5});
     const auto runs = ex.submit([] { std::this_thread::sleep_for(100s); });
-    REQUIRE(comes_true([&] { return runs.running(); }));
+    REQUIRE(eventually([&] { return runs.running(); }));
     ex.kill();
     CHECK(death_of(runs).attempts() == 1);
     cairn::pool pool({.workers = 1, .retries = 2});
     const auto chunk = pool.map_async([](int) { std::this_thread::sleep_for(100s); }, std::views::iota(0, 20),
                                       {.chunk_size = 20});
-    REQUIRE(comes_true([&] { return pool.get_num_idle_workers() == 0; }));
+    REQUIRE(eventually([&] { return pool.get_num_idle_workers() == 0; }));
     std::this_thread::sleep_for(50ms);
     pool.terminate();
     pool.join();
@@ -287,14 +254,14 @@ TEST_CASE("a worker that has taken too much memory is replaced") {
     };
     CHECK(ex.submit(keep).result(watchdog) == 300);
     // It is looked at every now and then.
-    CHECK(comes_true([&] { return ex.submit(own_pid).result(watchdog) != first; }));
+    CHECK(eventually([&] { return ex.submit(own_pid).result(watchdog) != first; }));
 }
 
 TEST_CASE("a limit of memory below what the program has already is no end of the world: each worker does one "
           "task") {
     static std::vector<char> table(std::size_t{150} << 20U, 'a');
     cairn::process_pool_executor ex({.max_workers = 1, .max_worker_memory = std::uint64_t{100} << 20U});
-    for (int i = 0; i < 3; ++i) CHECK(ex.submit(identity, i).result(watchdog) == i);
+    for (int i = 0; i < 3; ++i) CHECK(ex.submit(same, i).result(watchdog) == i);
     std::vector<char>().swap(table);
 }
 
@@ -302,20 +269,20 @@ TEST_CASE("workers that hang in their initializer, replacements too, do not hold
     cairn::process_pool_executor ex({.max_workers = 2, .initializer = [] {
                                          for (;;) ::pause();
                                      }});
-    const auto f = ex.submit(identity, 1);
+    const auto f = ex.submit(same, 1);
     const auto workers = [] {
         std::vector<pid_t> all = pool_processes();
         std::erase_if(all, [](pid_t each) { return !name_of_process(each).starts_with("cairn-worker"); });
         return all;
     };
-    REQUIRE(comes_true([&] { return ex.num_workers() == 2; }));
+    REQUIRE(eventually([&] { return ex.num_workers() == 2; }));
     const std::vector<pid_t> first = workers();
     ex.kill();
     CHECK(f.cancelled());
     CHECK(have_ended(first, watchdog));
     // They come when those before have been settled, and are in the table a little later.
     std::vector<pid_t> replacements;
-    REQUIRE(comes_true([&] {
+    REQUIRE(eventually([&] {
         replacements = workers();
         return replacements.size() == 2 && ex.num_workers() == 2;
     }));
@@ -336,20 +303,20 @@ TEST_CASE(
     CHECK(initialised == 0);
     cairn::process_pool_executor fails(
         {.max_workers = 2, .initializer = [] { throw std::runtime_error("no device"); }});
-    const auto f = fails.submit(identity, 1);
+    const auto f = fails.submit(same, 1);
     try {
         f.result(watchdog);
         FAIL("it ended well");
     } catch (const cairn::initializer_failed& e) {
         CHECK(std::string(e.what()).find("std::runtime_error: no device") != std::string::npos);
     }
-    CHECK_THROWS_AS(fails.submit(identity, 2), cairn::initializer_failed);
+    CHECK_THROWS_AS(fails.submit(same, 2), cairn::initializer_failed);
     CHECK_FALSE(fails.alive());
-    CHECK(comes_true([&] { return fails.num_workers() == 0; }));
+    CHECK(eventually([&] { return fails.num_workers() == 0; }));
     const auto reason_of = [](std::function<void()> initializer) -> std::string {
         cairn::process_pool_executor ends({.max_workers = 2, .initializer = std::move(initializer)});
         try {
-            ends.submit(identity, 1).result(watchdog);
+            ends.submit(same, 1).result(watchdog);
         } catch (const cairn::initializer_failed& e) {
             return e.what();
         }

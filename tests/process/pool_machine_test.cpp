@@ -24,6 +24,7 @@
 
 #include "support/executors.hpp"
 #include "support/patience.hpp"
+#include "support/pool_tasks.hpp"
 #include "support/process_tree.hpp"
 #include "support/program.hpp"
 #include "support/sanitizers.hpp"
@@ -40,13 +41,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const auto watchdog = patiently(20s);
-
-int own_pid() {
-    return static_cast<int>(::getpid());
-}
-int same(int x) {
-    return x;
-}
 
 template <typename Fn>
 std::string text_of(const Fn& fn) {

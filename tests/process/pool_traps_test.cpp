@@ -24,6 +24,7 @@
 
 #include "support/executors.hpp"
 #include "support/patience.hpp"
+#include "support/pool_tasks.hpp"
 #include "support/process_tree.hpp"
 #include "support/scratch.hpp"
 #include <cairn/list.hpp>
@@ -96,12 +97,6 @@ namespace {
 
 const auto watchdog = patiently(20s);
 
-int own_pid() {
-    return static_cast<int>(::getpid());
-}
-int same(int x) {
-    return x;
-}
 void sleep_long() {
     std::this_thread::sleep_for(100s);
 }
