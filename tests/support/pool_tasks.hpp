@@ -5,8 +5,9 @@
 #include <csignal>
 #include <exception>
 
-#include <doctest/doctest.h>
 #include <unistd.h>
+
+#include <doctest/doctest.h>
 
 #include "support/executors.hpp"
 #include "support/patience.hpp"
