@@ -111,17 +111,16 @@ std::vector<permit_holder> copy_permit_holders(segment& s, root_slot& slot, std:
 bool return_permits_of_dead(segment& s, root_slot& slot, std::uint64_t generation, semaphore_node& node) {
     if (load_word(node.holder_count) == 0) return false;
     // 1. Who is dead, without the lock: that asks the system.
-    std::vector<permit_holder> dead = copy_permit_holders(s, slot, generation, s.offset_of(&node));
-    std::erase_if(dead, [&](const permit_holder& each) {
-        return each.count == 0 || is_participant_alive(s, each.participant);
-    });
+    std::vector<std::uint64_t> dead;
+    for (const permit_holder& each : copy_permit_holders(s, slot, generation, s.offset_of(&node)))
+        if (each.count != 0 && !is_participant_alive(s, each.participant)) dead.push_back(each.participant);
     if (dead.empty()) return false;
+    std::sort(dead.begin(), dead.end());
     // 2. What they still have, under it. Numbers are never used again, so they are as dead as they were.
     root_transaction tx(s, slot, generation);
     bool is_any = false;
     for (permit_holder& each : permit_holders_of(tx, node)) {
-        const auto is_it = [&](const permit_holder& one) { return one.participant == each.participant; };
-        if (each.count == 0 || std::none_of(dead.begin(), dead.end(), is_it)) continue;
+        if (each.count == 0 || !std::binary_search(dead.begin(), dead.end(), each.participant)) continue;
         permits_come_back(tx, node, each, each.count);
         is_any = true;
     }
@@ -155,15 +154,17 @@ std::string check_semaphore(const segment& s, const semaphore_node& node, object
     if (!holders.empty()) audit.reached(node.holders, holders.size_bytes());
     const bool is_bounded = kind == object_kind::bounded_semaphore;
     std::uint64_t left = (is_bounded ? node.bound : most_permits) - node.available;
-    for (std::size_t i = 0; i < holders.size(); ++i) {
-        const permit_holder& each = holders[i];
+    std::vector<std::uint64_t> participants;
+    for (const permit_holder& each : holders) {
         if (each.count > left) return "semaphore: more permits are held than it has";
         left -= each.count;
-        if (each.count != 0 && each.participant == 0) return "semaphore: permits are held by nobody";
-        for (std::size_t other = 0; other < i && each.count != 0; ++other)
-            if (holders[other].count != 0 && holders[other].participant == each.participant)
-                return "semaphore: a process holds permits in two places";
+        if (each.count == 0) continue;
+        if (each.participant == 0) return "semaphore: permits are held by nobody";
+        participants.push_back(each.participant);
     }
+    std::sort(participants.begin(), participants.end());
+    if (std::adjacent_find(participants.begin(), participants.end()) != participants.end())
+        return "semaphore: a process holds permits in two places";
     return is_bounded && left != 0 ? "semaphore: permits are nowhere" : "";
 }
 

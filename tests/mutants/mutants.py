@@ -463,4 +463,79 @@ MUTANTS = [
         "new": "        task_access::core(*task) = this;\n",
         "program": "process", "cases": "cancel() is interrupted*",
     },
+    # -- what processes wait for ------------------------------------------------------------------------------------------
+    {
+        "name": "a dead owner's lock that looks as if it was given back",
+        "file": "include/cairn/detail/sync/basic_mutex.hpp",
+        "compile": ["tests/process/mutex_process_test.cpp"],
+        "old": "is_in_order ? hold_state::held : hold_state::owner_died",
+        "new": "hold_state::held",
+        "program": "process", "cases": "a killed owner's lock goes*",
+    },
+    {
+        "name": "an event that is set, and wakes nobody",
+        "file": "src/sync/event.cpp",
+        "old": "    wake_all(tx, set_event);\n",
+        "new": "",
+        "program": "unit", "cases": "Event.set wakes all who wait*", "may_hang": True,
+    },
+    {
+        "name": "a waiter that does not see an event which was cleared again",
+        "file": "src/sync/event.cpp",
+        "old": " || now / one_set != first / one_set;\n",
+        "new": ";\n",
+        "program": "unit", "cases": "Event.wait returns true where it was cleared*", "may_hang": True,
+    },
+    {
+        "name": "permits of the dead that nobody looks for",
+        "file": "src/sync/basic_semaphore.cpp",
+        "old": "    if (load_word(node.holder_count) == 0) return false;\n",
+        "new": "    return false;\n",
+        "program": "process", "cases": "the first who finds no permit looks for the dead*",
+    },
+    {
+        "name": "a permit that is given back, and wakes nobody",
+        "file": "src/sync/basic_semaphore.cpp",
+        "old": "    wake(tx, permit_event,\n         static_cast<std::uint32_t>(\n             std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max())));\n    tx.publish(",
+        "new": "    tx.publish(",
+        "program": "unit", "cases": "release(n) wakes n*", "may_hang": True,
+    },
+    # -- services with a name ---------------------------------------------------------------------------------------------
+    {
+        "name": "a second manager of a name that is not refused",
+        "file": "src/service/service_manager.cpp",
+        "old": "        if (const os::process_identity other = running_manager(node))\n",
+        "new": "        if (const os::process_identity other = running_manager(node); other == 1)\n",
+        "program": "process", "cases": "a second manager of the name is refused*",
+    },
+    {
+        "name": "a guardian that does not send what its nursery had decided",
+        "file": "src/service/supervisor.cpp",
+        "old": "            else tell_again(record);\n",
+        "new": "",
+        "program": "fault", "cases": "*are killed at any call to the system while services*",
+    },
+    # -- names that are left ----------------------------------------------------------------------------------------------
+    {
+        "name": "a name left to a child that nobody looks at again",
+        "file": "src/segment/left_names.cpp",
+        "old": "    if (left_count.load() == 0 ||",
+        "new": "    if (left_count.load() != 99 ||",
+        "program": "process", "cases": "a name that was left to a forked child goes when*",
+    },
+    {
+        "name": "a fork that failed, and that a left name waits for",
+        "file": "src/segment/lifecycle.cpp",
+        "old": "        os::wait_for_arrivals(longest_arrival, may_child_arrive, used.get());\n",
+        "new": "",
+        "program": "process", "cases": "a name that was left to a forked child goes also where*",
+    },
+    # -- locks ------------------------------------------------------------------------------------------------------------
+    {
+        "name": "an only lock that is not entered when another one comes",
+        "file": "src/os/robust_mutex.cpp",
+        "old": "void link_behind(stored_mutex& m) noexcept {\n    record_only_lock();\n",
+        "new": "void link_behind(stored_mutex& m) noexcept {\n",
+        "program": "unit", "cases": "the kernel's list of what a thread holds*",
+    },
 ]
