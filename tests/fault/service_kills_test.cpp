@@ -27,6 +27,7 @@
 
 #include "os/fault.hpp"
 #include "os/fork_count.hpp"
+#include "support/executors.hpp"
 #include "support/managed.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
@@ -146,8 +147,11 @@ public:
         });
         ::close(all_[1]);
         if (when_ != phase::start) {
-            REQUIRE(comes_to(m, [](const auto& set) { return is_up(set, 2); }));
-            before_ = ready_workers(looked_at().services[0]);
+            REQUIRE(comes_to(m, [this](const auto& set) {
+                if (!is_up(set, 2)) return false;
+                before_ = ready_workers(set.services[0]);
+                return true;
+            }));
             plan->is_armed = true;
         }
         REQUIRE(pass(m));
@@ -231,9 +235,11 @@ private:
             CHECK((code == 0 || code == 1));
         else CHECK(code == 0);
         CHECK(is_everybody_gone());
-        // The only one that there was takes nothing along: that is for the next of the name, or `shmctl gc`.
+        // The only one that there was takes nothing along: that is for the next of the name, or `shmctl gc`. A process's files are
+        // closed before it counts as dead.
         if (when_ == phase::start && victim_ == role::manager && name_.exists())
-            CHECK(cairn::collect_segment(cairn::locate_segment(name_.get())).is_removed);
+            CHECK(eventually(
+                [&] { return cairn::collect_segment(cairn::locate_segment(name_.get())).is_removed; }));
         CHECK_FALSE(name_.exists());
     }
     [[nodiscard]] std::string verified() const {

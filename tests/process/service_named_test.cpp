@@ -65,12 +65,13 @@ std::optional<cairn::service_set_facts> set_of(const std::string& segment) {
     return std::nullopt;
 }
 
+// A set that its manager has not begun yet has no services: it is not asked about.
 bool set_is(managed& m, const std::string& segment,
             const std::function<bool(const cairn::service_set_facts&)>& condition) {
     return m.comes_true([&] {
         m.output();
         const auto set = set_of(segment);
-        return set && condition(*set);
+        return set && !set->services.empty() && condition(*set);
     });
 }
 
