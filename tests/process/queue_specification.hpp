@@ -98,9 +98,15 @@ struct queue_specification {
         o.is_known = true;
     }
 
+    // One that was late and has done its work has happened like any other.
     static bool has_given_up(const operation& o) {
-        const bool has_limit = o.what == call::put_many || o.what == call::get_many || o.what == call::join;
-        return has_limit && o.is_known && o.is_late && (o.is_refused || o.result == 0);
+        if (!o.is_known || !o.is_late) return false;
+        switch (o.what) {
+            case call::put_many:
+            case call::get_many: return o.is_refused;
+            case call::join: return o.result == 0;
+            default: return false;
+        }
     }
 
     static bool apply(state& s, const operation& o) {
