@@ -18,12 +18,20 @@ void append_folders(std::vector<std::string>& to, const std::string& root, std::
     }
 }
 
+// Appended rather than added up: GCC 12 warns of memory that overlaps in `"," + std::string` (its bug 105651).
+std::string between_commas(std::string_view names) {
+    std::string text(1, ',');
+    text += names;
+    text += ',';
+    return text;
+}
+
 }  // namespace
 
 control_group_folders folders_of_control_group(const std::string& groups, const std::string& mounted,
                                                std::string_view controller) {
     control_group_folders folders;
-    const std::string wanted = "," + std::string(controller) + ",";
+    const std::string wanted = between_commas(controller);
     for (std::size_t begin = 0; begin < groups.size();) {
         const std::size_t end = std::min(groups.find('\n', begin), groups.size());
         const std::string line = groups.substr(begin, end - begin);
@@ -31,7 +39,7 @@ control_group_folders folders_of_control_group(const std::string& groups, const 
         const std::size_t first = line.find(':');
         const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
         if (second == std::string::npos) continue;
-        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+        const std::string controllers = between_commas(line.substr(first + 1, second - first - 1));
         const std::string group = line.substr(second + 1);
         if (controllers == ",,") append_folders(folders.version_2, mounted, group);
         else if (controllers.find(wanted) != std::string::npos)

@@ -153,7 +153,7 @@ void progress_display::show(bool is_last) {
     std::string line;
     if (is_terminal_) {
         const std::size_t full = bar_places * percent / 100;
-        line = "\r" + std::string(full, '#') + std::string(bar_places - full, '.') + ' ';
+        line.assign(1, '\r').append(full, '#').append(bar_places - full, '.').append(1, ' ');
     } else {
         line = "cairn: ";
     }

@@ -32,19 +32,25 @@ table worker_table() {
                   {"NOTE", "note"}});
 }
 
+// A number that only some workers have.
+cell number_if(bool is_there, std::uint64_t number) {
+    if (!is_there) return nothing{};
+    return number;
+}
+
 table workers_of(const cairn::pool_facts& pool) {
     table workers = worker_table();
     for (const cairn::pool_worker_facts& each : pool.workers) {
         std::vector<cell> row{static_cast<std::uint64_t>(each.place), static_cast<std::uint64_t>(each.pid)};
         const bool is_dead = each.alive == cairn::presence::dead;
         row.emplace_back(is_dead ? "DEAD" : each.state);
-        row.push_back(each.task ? cell(*each.task) : cell(nothing{}));
-        row.push_back(each.seconds ? cell(static_cast<std::uint64_t>(std::llround(*each.seconds * 1000)))
-                                   : cell(nothing{}));
-        row.push_back(each.task ? cell(std::uint64_t{each.attempt}) : cell(nothing{}));
+        row.push_back(number_if(each.task.has_value(), each.task.value_or(0)));
+        row.push_back(number_if(each.seconds.has_value(),
+                                static_cast<std::uint64_t>(std::llround(each.seconds.value_or(0) * 1000))));
+        row.push_back(number_if(each.task.has_value(), each.attempt));
         const bool is_run = each.item_count > 1;
-        row.push_back(is_run ? cell(std::uint64_t{each.item} + 1) : cell(nothing{}));
-        row.push_back(is_run ? cell(std::uint64_t{each.item_count}) : cell(nothing{}));
+        row.push_back(number_if(is_run, std::uint64_t{each.item} + 1));
+        row.push_back(number_if(is_run, each.item_count));
         row.emplace_back(each.tasks_done);
         row.emplace_back(each.is_stop_asked ? "asked to stop" : "");
         workers.add(std::to_string(each.pid), std::move(row));
