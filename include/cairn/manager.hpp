@@ -402,7 +402,7 @@ private:
                                          const request& wanted);
     [[nodiscard]] std::optional<detail::root_reference> find_root(std::string_view name,
                                                                   const request& wanted) const;
-    static detail::root_reference find_at(std::span<const std::byte> address, const request& wanted);
+    static detail::root_reference find_at(std::span<const std::byte> bytes, const request& wanted);
     [[nodiscard]] detail::root_reference create_root(std::string_view name, const request& wanted,
                                                      const object_plan& plan) const;
     [[nodiscard]] detail::root_reference create_in_parts(std::string_view name, const request& wanted,

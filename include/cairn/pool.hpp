@@ -253,7 +253,7 @@ public:
     explicit pool(const pool_options& options = {});
     explicit pool(int workers);
     /// For its codec.
-    explicit pool(detail::process_pool_handle handle) noexcept;
+    explicit pool(const detail::process_pool_handle& handle) noexcept;
 
     /// Calls it in a worker, and waits.
     /// @throws what it throws; as process_pool_executor::submit

@@ -237,7 +237,7 @@ public:
     explicit process_pool_executor(const process_pool_options& options = {});
     explicit process_pool_executor(int max_workers);
     /// For its codec.
-    explicit process_pool_executor(detail::process_pool_handle handle) noexcept;
+    explicit process_pool_executor(const detail::process_pool_handle& handle) noexcept;
     /// Finishes what was accepted, as shutdown(). During unwinding, workers are killed first; after main has returned they are left
     /// to the end of the process, which ends them.
     ~process_pool_executor() = default;

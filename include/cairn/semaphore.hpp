@@ -39,7 +39,8 @@ namespace cairn::inline CAIRN_ABI {
 class CAIRN_API semaphore_permit {
 public:
     semaphore_permit(semaphore_permit&& other) noexcept
-        : of_(other.of_), participant_(std::exchange(other.participant_, 0)) {}
+        : of_(other.of_),  // NOLINT(performance-move-constructor-init): the other one still says whose it was
+          participant_(std::exchange(other.participant_, 0)) {}
     semaphore_permit& operator=(semaphore_permit&& other) noexcept {
         std::swap(of_, other.of_);
         std::swap(participant_, other.participant_);

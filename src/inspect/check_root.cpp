@@ -422,7 +422,7 @@ std::string check_operation(const segment& s, const root_slot& slot) {
     std::uint64_t size = 0;
     switch (static_cast<operation_kind>(op.kind)) {
         case operation_kind::list_drop: size = op.arguments[4]; break;
-        case operation_kind::list_erase: size = op.arguments[2]; break;
+        case operation_kind::list_erase:
         case operation_kind::list_compact: size = op.arguments[2]; break;
         case operation_kind::list_insert: size = op.arguments[1] + 1; break;
         case operation_kind::list_reverse: size = op.arguments[0]; break;

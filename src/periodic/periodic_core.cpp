@@ -261,7 +261,7 @@ void periodic_core::shift(std::chrono::nanoseconds by) noexcept {
     };
     for (entry& each : schedule_) move(each.at);
     for (const work_ptr& each : works_) {
-        if (each->planned) move(*each->planned);
+        if (auto& planned = each->planned) move(*planned);
         move(each->due);
         move(each->submitted);
         move(each->started);

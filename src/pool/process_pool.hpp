@@ -145,13 +145,13 @@ private:
 
     bool collect();
     [[nodiscard]] root_transaction begin_with(std::vector<segment_offset>& to_free);
-    [[nodiscard]] task_ptr task_of(segment_offset record);
-    bool deliver(local_state& task, segment_offset record);
-    void fail_delivery(local_state& task, segment_offset record, const std::exception_ptr& error) noexcept;
+    [[nodiscard]] task_ptr task_of(segment_offset at);
+    bool deliver(local_state& task, segment_offset at);
+    void fail_delivery(local_state& task, segment_offset at, const std::exception_ptr& error) noexcept;
     void give_up(const std::exception_ptr& error) noexcept;
     [[nodiscard]] bool may_try_again(const local_state& task, const std::exception_ptr& error,
                                      std::uint32_t attempt) const;
-    bool try_again(local_state& task, segment_offset record, const std::exception_ptr& error);
+    bool try_again(local_state& task, segment_offset at, const std::exception_ptr& error);
     void settle_as(local_state& task, std::exception_ptr error) noexcept;
     void end_of(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
     void count_end(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;

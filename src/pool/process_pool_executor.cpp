@@ -219,10 +219,10 @@ pool::pool(const pool_options& options)
                                                      .timeout = options.timeout,
                                                      .keep_orphans = options.keep_orphans})) {}
 
-process_pool_executor::process_pool_executor(detail::process_pool_handle handle) noexcept
-    : process_pool_handle(std::move(handle)) {}
+process_pool_executor::process_pool_executor(const detail::process_pool_handle& handle) noexcept
+    : process_pool_handle(handle) {}
 
-pool::pool(detail::process_pool_handle handle) noexcept : process_pool_handle(std::move(handle)) {}
+pool::pool(const detail::process_pool_handle& handle) noexcept : process_pool_handle(handle) {}
 
 pool::pool(int workers) : pool(pool_options{.workers = workers}) {}
 

@@ -186,7 +186,8 @@ private:
                 const next_step step = take_task(tx, node_, self_, now);
                 if (step == next_step::run) return true;
                 seen = node_.changes;
-                leaves = step == next_step::leave || (!std::exchange(looks, false) && !wait->may_go_on(tx));
+                const bool may_go_on = std::exchange(looks, false) || (wait && wait->may_go_on(tx));
+                leaves = step == next_step::leave || !may_go_on;
             }
             if (leaves) return leave();
         }

@@ -190,7 +190,7 @@ public:
         try {
             const operation_limit limit{.deadline = deadline_after(first_lock_patience)};
             const limited_locks in_time(limit);
-            take_set(all);
+            take_set(name, all);
         } catch (const limit_reached&) {
             watch.throw_timeout("run services '" + name + "'");
         }
@@ -215,14 +215,14 @@ public:
     }
 
 private:
-    void take_set(const std::vector<service_description>& all) {
+    void take_set(const std::string& name, const std::vector<service_description>& all) {
         root_transaction tx(*family_.set.in, *family_.set.slot, family_.set.generation);
         service_set_node& node = service_set_at(tx.in(), family_.set.node);
         if (const os::process_identity other = running_manager(node))
-            throw segment_exists(
-                "run services '" + segment_->name() + "': a manager runs under that name, process " +
-                std::to_string(os::pid_of(other)) + " (" + std::string(program_of_manager(node)) +
-                "); end that one first, or give this one another name");
+            throw segment_exists("run services '" + name + "': a manager runs under that name, process " +
+                                 std::to_string(os::pid_of(other)) + " (" +
+                                 std::string(program_of_manager(node)) +
+                                 "); end that one first, or give this one another name");
         std::array<char, 32> program{};
         const os::process_identity own = os::own_identity(program);
         begin_set(tx, node, own, {program.data(), ::strnlen(program.data(), program.size())}, all);

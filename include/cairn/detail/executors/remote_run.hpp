@@ -20,6 +20,7 @@ class CAIRN_API remote_run {
 public:
     remote_run(const remote_run&) = delete;
     remote_run& operator=(const remote_run&) = delete;
+    virtual ~remote_run() = default;
 
     /// What the submitter has encoded. Valid, and the same, during the whole run.
     [[nodiscard]] std::span<const std::byte> input() const noexcept { return input_; }
@@ -49,7 +50,6 @@ protected:
     remote_run(std::span<const std::byte> input, std::uint32_t first, std::uint32_t count,
                std::uint32_t last) noexcept
         : input_(input), first_(first), count_(count), last_(last), done_(first) {}
-    ~remote_run() = default;
 
     virtual void item_begins(std::uint32_t index) = 0;
     virtual void item_has_ended(std::uint32_t index) noexcept = 0;
