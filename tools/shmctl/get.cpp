@@ -79,7 +79,7 @@ range range_of(const target& wanted, const std::string& what, std::uint64_t size
         const std::uint64_t last = wanted.at->last ? std::min(from_front(*wanted.at->last), size) : size;
         return {first, last > first ? last - first : 0};
     }
-    const std::int64_t index = *wanted.at->first;
+    const std::int64_t index = wanted.at->first.value_or(0);
     const bool is_there = index >= 0 ? static_cast<std::uint64_t>(index) < size
                                      : static_cast<std::uint64_t>(-(index + 1)) < size;
     if (!is_there) {
@@ -258,7 +258,7 @@ int get(const arguments& given) {
                     write_text(result);
                 }
                 for (const std::string& note : result.contents.notes)
-                    write_hint(where.target + "/" + name + ": " + note);
+                    write_hint(fmt::format("{}/{}: {}", where.target, name, note));
                 if (has_damage(result.contents)) {
                     write_error(where.target + "/" + name + ": damaged elements are printed as ?",
                                 "`shmctl verify " + where.target + "` tells more");

@@ -251,7 +251,7 @@ private:
 };
 
 // The message, and the advice behind its last "; ".
-std::pair<std::string, std::string> split_advice(std::string text) {
+std::pair<std::string, std::string> split_advice(const std::string& text) {
     const std::size_t at = text.rfind("; ");
     if (at == std::string::npos) return {text, {}};
     return {text.substr(0, at), text.substr(at + 2)};

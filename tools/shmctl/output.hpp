@@ -110,7 +110,7 @@ public:
     explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
 
     /// One cell for each column. `name` is what -q prints.
-    void add(std::string name, std::vector<cell> row);
+    void add(std::string name, std::vector<cell> cells);
     /// Sorts and filters as the options say. Throws failure for a column that there is not.
     void arrange(const output_options& options);
 
