@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "shared_round.hpp"
+#include "support/opened_sync.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -25,13 +26,6 @@ using steady = std::chrono::steady_clock;
 namespace {
 
 constexpr auto watchdog = 20s;
-
-struct opened_event : cairn::event {
-    explicit opened_event(cairn::event e) : event(std::move(e)) {}
-    using event::generation;
-    using event::in;
-    using event::slot;
-};
 
 }  // namespace
 
@@ -51,6 +45,24 @@ TEST_CASE("an event that one process sets wakes those who wait in others") {
     std::this_thread::sleep_for(20ms);
     CHECK(in_child([&] { e.set(); }) == 0);
     for (child& each : waiters) CHECK(each.join() == 0);
+}
+
+TEST_CASE("a waiter that is stopped while an event is set and cleared again goes on with true") {
+    const cairn::manager m;
+    const opened_sync e(m.event("e"));
+    child waiter([&] { CHILD_CHECK(e.wait_for(patiently(watchdog))); });
+    e.await_sleepers();
+    const auto is_locked = [&] { return cairn::detail::inspect(e.slot().lock).thread_id != 0; };
+    for (;;) {
+        ::kill(waiter.pid(), SIGSTOP);
+        waiter.wait_until_stopped();
+        if (!is_locked()) break;
+        waiter.resume();  // else set() would wait for it
+    }
+    e.set();
+    e.clear();
+    waiter.resume();
+    CHECK(waiter.join() == 0);
 }
 
 TEST_CASE(
@@ -95,7 +107,7 @@ TEST_CASE("a setter that is killed in the middle leaves the event as it was, and
           "sleepers") {
     const cairn::manager m;
     const auto e = m.event("e");
-    const opened_event open(e);
+    const opened_sync open(e);
     child waiter([&] { e.wait(); });
     std::this_thread::sleep_for(30ms);
     child setter([&] {
@@ -112,7 +124,7 @@ TEST_CASE("a setter that is killed in the middle leaves the event as it was, and
 TEST_CASE("a wait for an event keeps its limit while whoever sets it is stopped with its lock") {
     const cairn::manager m;
     const auto e = m.event("e");
-    const opened_event open(e);
+    const opened_sync open(e);
     child holder([&] {
         cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
         std::raise(SIGSTOP);

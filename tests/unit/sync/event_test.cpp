@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <sstream>
 #include <stop_token>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/opened_sync.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
@@ -65,6 +67,16 @@ TEST_CASE("Event.set wakes all who wait") {
     e.set();
     for (std::thread& each : waiters) each.join();
     CHECK(through == 5);
+}
+
+TEST_CASE("who sleeps on an event is woken by set(), and not by the next tick alone") {
+    const cairn::manager m;
+    const opened_sync e(m.event("e"));
+    std::jthread waiter([&] { e.wait(); });
+    e.await_sleepers();
+    const std::uint32_t before = e.sequence();
+    e.set();
+    CHECK(e.sequence() != before);
 }
 
 TEST_CASE("Event.wait returns true where it was cleared again before the waiter has looked (gh-57711)") {

@@ -16,6 +16,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/opened_sync.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
@@ -125,6 +126,16 @@ TEST_CASE("release(n) wakes n of those who wait") {
     s.release(2);
     for (std::thread& each : waiters) each.join();
     CHECK(s.value() == 0);
+}
+
+TEST_CASE("who sleeps on a semaphore is woken by release(), and not by the next tick alone") {
+    const cairn::manager m;
+    const opened_sync s(m.semaphore("s", 0));
+    std::jthread waiter([&] { s.acquire(); });
+    s.await_sleepers();
+    const std::uint32_t before = s.sequence();
+    s.release();
+    CHECK(s.sequence() != before);
 }
 
 TEST_CASE("no more threads than permits are inside, and none is lost") {
