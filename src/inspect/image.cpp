@@ -53,7 +53,7 @@ source open_source(const segment_location& where) {
                               " bytes; remove it with `shmctl rm -f` if nobody needs it");
     }
     check_header(s.header, s.what, s.file.bytes, header_use::inspect);
-    const std::array<std::uint64_t, 2> boot = os::boot_id();
+    const std::array<std::uint64_t, 2> boot = require_boot_id("open " + s.what);
     s.is_of_this_boot = s.header.boot_id[0] == boot[0] && s.header.boot_id[1] == boot[1];
     s.is_of_this_pid_namespace = s.header.pid_namespace == os::pid_namespace();
     s.is_of_this_time_namespace = s.header.time_namespace == os::time_namespace();

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/checked_call.hpp"
 #include "os/fault.hpp"
 #include "os/uncancellable.hpp"
 #include "os/unique_fd.hpp"
@@ -171,10 +172,11 @@ std::uint64_t time_namespace() noexcept {
     return inode_of("/proc/thread-self/ns/time");
 }
 
-std::array<std::uint64_t, 2> boot_id() noexcept {
-    std::array<std::uint64_t, 2> id{};
+std::error_code boot_id(std::array<std::uint64_t, 2>& id) noexcept {
+    id = {};
+    if (const int error = injected_fault("boot_id"); error != 0) return from_errno(error);
     char text[64] = {};
-    if (read_file("/proc/sys/kernel/random/boot_id", text, sizeof text - 1) <= 0) return id;
+    if (read_file("/proc/sys/kernel/random/boot_id", text, sizeof text - 1) < 0) return from_errno(errno);
     unsigned digits = 0;
     for (const char* at = text; *at != '\0' && digits < 32; ++at) {
         unsigned value = 0;
@@ -184,7 +186,7 @@ std::array<std::uint64_t, 2> boot_id() noexcept {
         id[digits / 16] = id[digits / 16] << 4 | value;
         ++digits;
     }
-    return id;
+    return digits == 32 ? std::error_code{} : from_errno(ENODATA);
 }
 
 pid_t thread_id() noexcept {

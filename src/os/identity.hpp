@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <system_error>
 
 #include <sys/types.h>
 
@@ -50,8 +51,9 @@ bool has_thread(pid_t process, pid_t thread) noexcept;
 std::uint64_t pid_namespace() noexcept;
 std::uint64_t time_namespace() noexcept;
 
-/// Of the running system; zero when not known.
-std::array<std::uint64_t, 2> boot_id() noexcept;
+/// The id of the running system, which is another one after each start. An error where it cannot be read: no id stands for that, since
+/// what is made by one process is judged by others.
+[[nodiscard]] std::error_code boot_id(std::array<std::uint64_t, 2>& id) noexcept;
 
 pid_t thread_id() noexcept;
 

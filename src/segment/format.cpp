@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <limits>
+#include <system_error>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -56,6 +58,13 @@ std::uint64_t least_max_bytes(std::uint32_t participants) noexcept {
            participants * sizeof(participant_slot) + page_bytes + data_alignment + least_pages * page_bytes;
 }
 
+std::string boot_id_text(std::error_code reason) {
+    const char* hint =
+        reason.value() == EMFILE ? " (each segment of a process takes one: raise `ulimit -n`)" : "";
+    return "/proc/sys/kernel/random/boot_id cannot be read: " + reason.message() + hint +
+           "; nobody could tell whether the segment was made since this system was started";
+}
+
 }  // namespace
 
 std::uint64_t abi_fingerprint() noexcept {
@@ -91,6 +100,12 @@ std::uint64_t effective_max_bytes(const segment_options& options) {
     return round_up(bytes, page_bytes);
 }
 
+std::array<std::uint64_t, 2> require_boot_id(const std::string& what) {
+    std::array<std::uint64_t, 2> id{};
+    if (const auto reason = os::boot_id(id)) throw system_failure(what + ": " + boot_id_text(reason), reason);
+    return id;
+}
+
 segment_header make_header(std::string_view name, const segment_options& options, bool remove_when_unused) {
     const std::uint64_t max_bytes = effective_max_bytes(options);
     segment_header header;
@@ -113,7 +128,7 @@ segment_header make_header(std::string_view name, const segment_options& options
     header.persist = options.persist ? 1 : 0;
     header.remove_when_unused = remove_when_unused ? 1 : 0;
     header.hash_algorithm = hash_algorithm_xxh3;
-    const std::array<std::uint64_t, 2> boot = os::boot_id();
+    const std::array<std::uint64_t, 2> boot = require_boot_id("create segment '" + std::string(name) + "'");
     header.boot_id[0] = boot[0];
     header.boot_id[1] = boot[1];
     header.pid_namespace = os::pid_namespace();
@@ -189,12 +204,9 @@ void check_header(const segment_header& header, const std::string& what, std::ui
                               " bytes, expected at least " + std::to_string(header.map_offset) + remedy);
     }
     if (use == header_use::inspect) return;
-    const std::array<std::uint64_t, 2> boot = os::boot_id();
-    if (boot == std::array<std::uint64_t, 2>{} && (header.boot_id[0] | header.boot_id[1]) != 0) {
-        throw refused(open +
-                      "/proc/sys/kernel/random/boot_id cannot be read (no descriptor left, or no /proc), so "
-                      "nobody could tell whether it was made since this system was started");
-    }
+    std::array<std::uint64_t, 2> boot{};
+    // refused rather than system_failure: `shmctl rm -f` removes what is.
+    if (const auto reason = os::boot_id(boot)) throw refused(open + boot_id_text(reason), reason);
     if (header.boot_id[0] != boot[0] || header.boot_id[1] != boot[1])
         throw refused(open + "made before this system was started, so its processes are gone" + remedy);
     if (header.pid_namespace != os::pid_namespace()) {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,7 +16,11 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// Word size, byte order, sizes of what is stored: what must be equal on both sides for a format to mean the same.
 std::uint64_t abi_fingerprint() noexcept;
 
-/// The constant part for a new segment. Throws invalid_argument.
+/// The id of the running system; `what` begins the text of the system_failure where it cannot be read. Rule: what cannot be read about the
+/// system is an error, never a value that is stored or compared.
+std::array<std::uint64_t, 2> require_boot_id(const std::string& what);
+
+/// The constant part for a new segment. Throws invalid_argument, and system_failure where the system's id cannot be read.
 segment_header make_header(std::string_view name, const segment_options& options, bool remove_when_unused);
 
 /// The options' max_size, or the default: the least of the machine's memory, the control group's, 64 GiB, RLIMIT_FSIZE and a quarter of RLIMIT_AS.

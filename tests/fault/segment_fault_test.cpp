@@ -1,5 +1,6 @@
 // segment_fault_test.cpp - segments and their objects when the system says no: at every call that it is asked.
 // SPDX-License-Identifier: BSL-1.0
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "support/opened.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
+#include <cairn/inspect.hpp>
 
 namespace segment_fault_test {
 
@@ -269,6 +271,49 @@ TEST_CASE("a growth that gets a part of its pages gives them back") {
     l.reserve(100'000);
     CHECK(occupied_bytes(name.get()) >= before + 800'000);
     CHECK(broken_invariant(l).empty());
+}
+
+namespace {
+int no_boot_id(const char* call) noexcept {
+    return std::string_view(call) == "boot_id" ? EMFILE : 0;
+}
+}  // namespace
+
+TEST_CASE(
+    "where the system's id cannot be read a segment is neither made, opened nor judged, and is left alone") {
+    const scratch_name fresh;
+    const scratch_name name;
+    gate ready;
+    gate leave;
+    child owner([&] {
+        const cairn::manager m(name);
+        ready.open();
+        leave.wait();
+    });
+    REQUIRE(ready.wait());
+    const footprint before = take_footprint();
+    cairn::detail::os::fault.store(&no_boot_id);
+    const std::vector<std::string> texts = {
+        thrown_by<cairn::system_failure>([] { const cairn::manager anonymous; }),
+        thrown_by<cairn::system_failure>([&] { cairn::manager::create(fresh); }),
+        thrown_by<cairn::system_failure>([&] { cairn::manager::open_or_create(fresh); }),
+        thrown_by<cairn::refused>([&] { cairn::manager::open(name); }),
+        thrown_by<cairn::refused>([&] { cairn::manager::open_or_create(name); }),
+        thrown_by<cairn::system_failure>([&] { const cairn::inspection look(name.get()); }),
+        thrown_by<cairn::refused>([&] { cairn::collect_segment(cairn::locate_segment(name.get())); }),
+        thrown_by<cairn::refused>([&] { cairn::remove_segment(cairn::locate_segment(name.get())); }),
+    };
+    cairn::detail::os::fault.store(nullptr);
+    for (const std::string& text : texts) {
+        CHECK(contains(text, "/proc/sys/kernel/random/boot_id cannot be read: Too many open files"));
+        CHECK(contains(text, "`ulimit -n`"));
+    }
+    CHECK(take_footprint() == before);
+    CHECK_FALSE(fresh.exists());
+    CHECK(name.exists());
+    CHECK(cairn::inspection(name.get()).facts().is_of_this_boot);
+    leave.open();
+    CHECK(owner.join() == 0);
 }
 
 }  // namespace segment_fault_test
