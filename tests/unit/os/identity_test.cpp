@@ -17,6 +17,7 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -268,6 +269,35 @@ TEST_CASE("without descriptors for processes /proc tells who is alive") {
         const nth_call_fails fault(1, EMFILE);
         CHECK_FALSE(os::is_alive(identity));
     }
+}
+
+TEST_CASE("a process of another user, of which /proc shows nothing, lives until it has ended") {
+    constexpr int not_allowed = 77;
+    const int result = in_child([&] {
+        if (::unshare(CLONE_NEWNS) != 0 ||
+            ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount("proc", "/proc", "proc", 0, "hidepid=2") != 0)
+            ::_exit(not_allowed);
+        const gate end;
+        child other([&] { end.wait(); });
+        const os::process_identity identity = os::identity_of(other.pid());
+        CHILD_CHECK(os::is_alive(identity));
+        CHILD_CHECK(::setresgid(65534, 65534, 65534) == 0);
+        CHILD_CHECK(::setresuid(65534, 65534, 65534) == 0);
+        ::prctl(PR_SET_DUMPABLE, 1);  // a process that has changed its user may not read of itself otherwise
+        CHILD_CHECK(::access(("/proc/" + std::to_string(other.pid()) + "/stat").c_str(), R_OK) != 0);
+        CHILD_CHECK(os::identity_of(other.pid()) == 0);
+        CHILD_CHECK(os::is_alive(identity));
+        CHILD_CHECK(os::is_alive(os::own_identity()));
+        end.open();
+        siginfo_t info = {};
+        CHILD_CHECK(::waitid(P_PID, static_cast<id_t>(other.pid()), &info, WEXITED | WNOWAIT) == 0);
+        CHILD_CHECK(!os::is_alive(identity));
+        CHILD_CHECK(other.join() == 0);
+        CHILD_CHECK(!os::is_alive(identity));
+    });
+    if (result == not_allowed) MESSAGE("skipped: this user may not hide processes");
+    else CHECK(result == 0);
 }
 
 TEST_CASE("the pid of a thread is nobody's process") {
