@@ -23,15 +23,16 @@ namespace {
         throw segment_full(what + ": " + reason.message() + file_limit_hint, reason);
     }
     if (s.is_anonymous()) throw segment_full(what + ": " + reason.message(), reason);
-    throw segment_full(
-        what + ": " + reason.message() + " (" + os::shm_directory() + " has " +
-            std::to_string(os::free_bytes(os::shm_directory())) +
-            " bytes free; a container's default is 64 MiB: start it with a larger --shm-size, or use an "
-            "anonymous manager, which is not bound by it)",
-        reason);
+    throw segment_full(what + ": " + reason.message() + shm_limit_hint(), reason);
 }
 
 }  // namespace
+
+std::string shm_limit_hint() {
+    return " (" + os::shm_directory() + " has " + std::to_string(os::free_bytes(os::shm_directory())) +
+           " bytes free; a container's default is 64 MiB: start it with a larger --shm-size, or use an "
+           "anonymous manager, which is not bound by it)";
+}
 
 backing_file::backing_file(segment& s) {
     const segment_internals& own = s.internals();

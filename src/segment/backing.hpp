@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "os/unique_fd.hpp"
 #include <cairn/detail/segment/segment.hpp>
@@ -13,6 +14,9 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// Behind the system's words of EFBIG.
 inline constexpr const char* file_limit_hint =
     " (this process may not make files so large: raise `ulimit -f`)";
+
+/// Behind the system's words of ENOSPC, where the segment has a name.
+std::string shm_limit_hint();
 
 /// A descriptor of the segment's file for as long as this lives. The one from the attach, unless the program has closed it (daemons
 /// close everything) and perhaps opened something else under its number; then by name; then by the mapping itself, which

@@ -62,6 +62,13 @@ std::string quoted(std::string_view name) {
     }
 }
 
+// Of a segment with a name: the directory is named, and what it is short of.
+[[noreturn]] void throw_not_made(const std::string& what, std::error_code reason) {
+    if (reason.value() == ENOSPC || reason.value() == EDQUOT)
+        throw segment_full(what + ": " + reason.message() + shm_limit_hint(), reason);
+    throw_system(what + " in " + os::shm_directory(), reason);
+}
+
 // Where the addresses are wanting, which are all reserved at once, the system's words speak of memory.
 os::mapping map_whole(int fd, std::uint64_t bytes, os::map_access access, const std::string& what) {
     os::mapping map;
@@ -92,7 +99,10 @@ segment_ptr format(os::unique_fd fd, const segment_header& header, const std::st
                    const segment_options& options) {
     const std::string what = "create " + quoted(std::string_view(header.name, header.name_bytes));
     const bool anonymous = path.empty();
-    if (const auto reason = os::write_zeros(fd.get(), 0, header.map_offset)) throw_system(what, reason);
+    if (const auto reason = os::write_zeros(fd.get(), 0, header.map_offset)) {
+        if (anonymous) throw_system(what, reason);
+        throw_not_made(what, reason);
+    }
     os::mapping map = map_whole(fd.get(), header.max_bytes, os::map_access::read_write, what);
     // A memfd has its full size from the start, so that a program which closes all descriptors can still grow it. Only once it is
     // mapped: in a program that has called mlockall(MCL_FUTURE) the system takes memory for all that is there then.
@@ -252,7 +262,7 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
     if (policy == removal::with_creator && !os::describe(path, left)) make_way(name, options);
     os::unique_fd fd;
     if (const auto reason = os::create_nameless(os::shm_directory(), options.mode, fd))
-        throw_system(what, reason);
+        throw_not_made(what, reason);
     if (const auto reason = os::set_mode(fd, options.mode)) throw_system(what, reason);  // whatever the umask
     segment_ptr made = format(std::move(fd), header, path, options);
     const bool is_creator = policy == removal::with_creator;
@@ -269,7 +279,7 @@ segment_ptr create_named(std::string_view name, const segment_options& options, 
                 return made;
             }
         }
-        if (reason.value() != EEXIST) throw_system(what, reason);
+        if (reason.value() != EEXIST) throw_not_made(what, reason);
         if (policy == removal::when_unused) {
             throw segment_exists(what + ": there is one already", reason);  // open_or_create tries to open it
         }

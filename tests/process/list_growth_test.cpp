@@ -201,6 +201,33 @@ TEST_CASE("a file system that is full before the maximum is segment_full, not a 
     CHECK(code == 0);
 }
 
+TEST_CASE("where a segment cannot be made the error names the file system, and what it is short of") {
+    char directory[] = "/tmp/cairn-test-XXXXXX";
+    REQUIRE(::mkdtemp(directory) != nullptr);
+    guard_path(directory);
+    if (::mount("tmpfs", directory, "tmpfs", 0, "size=64k") != 0) {
+        ::rmdir(directory);
+        MESSAGE("skipped: this process may not mount a file system");
+        return;
+    }
+    const int code = in_child([&] {
+        CHILD_CHECK(cairn::detail::os::set_shm_directory(directory));
+        const std::string full = thrown_by<cairn::segment_full>([] { cairn::manager::create("s"); });
+        CHILD_CHECK(contains(full, "create segment 's'"));
+        CHILD_CHECK(contains(full, directory));
+        CHILD_CHECK(contains(full, "--shm-size"));
+        CHILD_CHECK(cairn::detail::os::free_bytes(directory) == 65536);  // nothing is left of it
+        CHILD_CHECK(::mount(nullptr, directory, nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+        const std::string read_only = thrown_by<cairn::system_failure>([] { cairn::manager::create("s"); });
+        CHILD_CHECK(contains(read_only, std::string("create segment 's' in ") + directory));
+        const cairn::manager anonymous;
+        anonymous.list<long>("l").push_back(1);
+    });
+    CHECK(::umount(directory) == 0);
+    CHECK(::rmdir(directory) == 0);
+    CHECK(code == 0);
+}
+
 TEST_CASE("a named segment grows in a process that has closed all its descriptors") {
     const scratch_name name;
     CHECK(in_child([&] {
