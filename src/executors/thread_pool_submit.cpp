@@ -285,9 +285,8 @@ void thread_pool::count_unlinked(local_state& task) noexcept {
 void thread_pool::submit_following(task_ptr task) {
     lock held(mutex_, std::defer_lock);
     {
-        // Its future is known by now, and may be cancelled: as in local_state::cancel().
+        // Its future is known by now, and may be cancelled: as in local_state::cancel(). enqueue() leaves out one that was.
         const std::lock_guard first(cancel_mutex());
-        if (task_access::stage(*task) != word_stage::pending) return;
         held.lock();
         check_open(&held);
         task_access::core(*task) = this;

@@ -16,6 +16,7 @@
 #include "executors/settling.hpp"
 #include "os/child.hpp"
 #include "os/identity.hpp"
+#include "os/probe.hpp"
 #include "os/supervision.hpp"
 #include "os/thread.hpp"
 #include "pool/ancestor.hpp"
@@ -30,7 +31,7 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 namespace {
 
-// How long kill() waits for the pool's lock before it kills whoever may have it. Chosen freely.
+// How long kill(), terminate() and cancel(kill) wait for the pool's lock before they look who has it. Chosen freely.
 constexpr std::chrono::milliseconds longest_wait_to_kill{500};
 
 constinit std::atomic<std::uint64_t> last_pool_number = 0;
@@ -214,22 +215,46 @@ void process_pool::signal_workers(int signal) {
     for (const os::process_identity worker : workers) static_cast<void>(os::signal_process(worker, signal));
 }
 
-// A worker that was stopped while it had the pool's lock would keep whoever ends it from that: it is killed without.
-void process_pool::kill_if_locked_out() {
+bool process_pool::can_lock_soon() {
     const operation_limit limit{.deadline = deadline_after(longest_wait_to_kill)};
     const limited_locks in_time(limit);
     try {
         const root_transaction tx = begin();
-        return;
-    } catch (const limit_reached&) {}
+        return true;
+    } catch (const limit_reached&) {
+        return false;
+    }
+}
+
+// A worker that was stopped while it had the pool's lock would keep kill() from its end: all are killed without the lock.
+void process_pool::kill_if_locked_out() {
+    if (can_lock_soon()) return;
     for (const worker_slot& slot : family_->all_places()) {
         const os::process_identity worker = load_word(slot.identity);
         if (worker != 0) static_cast<void>(os::signal_process(worker, SIGKILL));
     }
 }
 
+// A worker that is stopped while it has the pool's lock keeps it for as long as it is stopped: it is killed, if it is meant. The next
+// holder undoes what it had begun.
+void process_pool::kill_stopped_lock_holders(bool (*is_meant)(const worker_slot& holder, segment_offset task),
+                                             segment_offset task) {
+    while (!can_lock_soon()) {
+        const auto thread = static_cast<pid_t>(inspect(family_->slot->lock).thread_id);
+        if (thread == 0 || !os::state_of_thread(thread).starts_with("stopped")) continue;
+        const pid_t process = os::process_of_thread(thread);
+        for (const worker_slot& slot : family_->all_places()) {
+            const os::process_identity worker = load_word(slot.identity);
+            if (worker != 0 && os::pid_of(worker) == process && is_meant(slot, task))
+                static_cast<void>(os::signal_process(worker, SIGKILL));
+        }
+    }
+}
+
 void process_pool::terminate() {
     check_owner("terminate");
+    // A stopped process does not get SIGTERM.
+    kill_stopped_lock_holders([](const worker_slot&, segment_offset) { return true; }, 0);
     cancel_waiting();
     signal_workers(SIGTERM);
 }

@@ -158,7 +158,10 @@ private:
     void some_less(std::size_t count) noexcept;
     void want_collector() noexcept;
     void signal_workers(int signal);
+    [[nodiscard]] bool can_lock_soon();
     void kill_if_locked_out();
+    void kill_stopped_lock_holders(bool (*is_meant)(const worker_slot& holder, segment_offset task),
+                                   segment_offset task);
     void cancel_waiting();
     void cancel_waiting_of_workers();
 

@@ -148,6 +148,7 @@ void process_pool::submit(task_ptr task, const task_options* options, std::chron
         was_parked = is_parked_;  // it does not park while anything is pending
         if (delay.count() != 0) later_.emplace(task.get(), task);
     }
+    bool is_submitted = false;
     try {
         task_extras* const extras = task_access::extras_if_any(*task);
         const bool expires = extras != nullptr && extras->expiry;
@@ -156,10 +157,16 @@ void process_pool::submit(task_ptr task, const task_options* options, std::chron
         if (delay.count() != 0) set_timer(*extras->start, deadline_after(delay));
         else if (goes_at_once) push(task);
         else submit_now(task);
+        is_submitted = true;
         if (was_parked && delay.count() == 0) wake_collector();
         // Now that there is something to be taken back: waiting for room may have taken longer.
         if (expires && !task->is_settled()) set_timer(*extras->expiry, expiry);
     } catch (...) {
+        if (is_submitted) {
+            // It has no timer for its expiry. Where a worker has it, it needs none any more.
+            if (!withdraw_for(*task, withdrawal::not_started)) return;
+            forget(*task, false);
+        }
         task_access::stop_timers(*task);
         {
             const lock held(mutex_);
@@ -595,6 +602,12 @@ bool process_pool::cancel_by_kill(local_state& task) {
     const remote_part& part = *task_access::remote(task);
     // Between the two looks it may have been given back by a worker that died, or taken: until one of them finds it.
     while (!task.is_settled()) {
+        // Of those that are stopped with the pool's lock: the worker that has the task, and such as have not begun an item, whose end
+        // costs nobody anything.
+        const auto is_meant = [](const worker_slot& holder, segment_offset wanted) {
+            return load_word(holder.task) == wanted || load_word(holder.progress) % 2 == 0;
+        };
+        kill_stopped_lock_holders(is_meant, load_word(part.record));
         if (task.cancel()) return true;
         os::process_identity worker = 0;
         if (load_word(part.record) != 0) {

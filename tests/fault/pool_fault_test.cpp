@@ -284,6 +284,88 @@ TEST_CASE("a segment that is full at a submit: segment_full, nothing is submitte
     CHECK(ex.submit([](std::string s) { return s.size(); }, much(1 << 20)).result(watchdog) == 1U << 20U);
 }
 
+namespace {
+
+// In memory that the workers share.
+struct gate_state {
+    std::atomic<bool> has_begun;
+    std::atomic<bool> may_end;
+};
+gate_state* gate = nullptr;
+
+long waits_at_gate(long x) {
+    gate->has_begun = true;
+    while (!gate->may_end) std::this_thread::sleep_for(1ms);
+    return x;
+}
+
+// The owner gets no thread, and hears so only once a worker is at the gate.
+int no_thread_then(const char* call) noexcept {
+    if (::getpid() != owner || std::strcmp(call, "pthread_create") != 0) return 0;
+    while (!gate->has_begun) std::this_thread::sleep_for(1ms);
+    return EAGAIN;
+}
+
+// In a process that has no thread for timers yet.
+template <typename Body>
+void with_gate(const Body& body) {
+    CHECK(in_child([&] {
+              void* const shared = ::mmap(nullptr, sizeof(gate_state), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+              CHILD_CHECK(shared != MAP_FAILED);
+              gate = new (shared) gate_state{};
+              cairn::process_pool_executor ex(1);
+              CHILD_CHECK(ex.submit(same, 1L).result(watchdog) == 1);
+              owner = ::getpid();
+              body(ex);
+          }) == 0);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "no thread for the timer of .expires: the task is taken back, and the end of the pool waits for the "
+    "others") {
+    with_gate([](cairn::process_pool_executor& ex) {
+        const auto runs = ex.submit(waits_at_gate, 4L);
+        const auto behind = ex.submit(same, 5L);
+        bool is_refused = false;
+        cairn::detail::os::fault.store(&no_thread_then);
+        try {
+            static_cast<void>(ex.submit({.expires = 1h}, same, 6L));
+        } catch (const cairn::system_failure&) {
+            is_refused = true;
+        }
+        cairn::detail::os::fault.store(nullptr);
+        CHILD_CHECK(is_refused);
+        CHILD_CHECK(ex.queue_size() == 1);
+        std::thread opens([] {
+            std::this_thread::sleep_for(20ms);
+            gate->may_end = true;
+        });
+        ex.shutdown();
+        opens.join();
+        CHILD_CHECK(runs.done());
+        CHILD_CHECK(runs.result() == 4);
+        CHILD_CHECK(behind.done());
+        CHILD_CHECK(behind.result() == 5);
+        CHILD_CHECK(ex.statistics().executed == 3);
+    });
+}
+
+TEST_CASE("no thread for the timer of .expires, and a worker has the task by then: it goes on") {
+    with_gate([](cairn::process_pool_executor& ex) {
+        cairn::detail::os::fault.store(&no_thread_then);
+        const auto runs = ex.submit({.expires = 1h}, waits_at_gate, 6L);
+        cairn::detail::os::fault.store(nullptr);
+        CHILD_CHECK(!runs.done());
+        gate->may_end = true;
+        CHILD_CHECK(runs.result(watchdog) == 6);
+        ex.shutdown();
+        CHILD_CHECK(ex.statistics().executed == 2);
+    });
+}
+
 TEST_CASE("a result that does not fit is segment_full for its task, and the worker goes on") {
     const failing fault(whose::family, "fallocate", ENOSPC);
     cairn::process_pool_executor ex(1);

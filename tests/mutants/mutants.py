@@ -463,6 +463,27 @@ MUTANTS = [
         "new": "        task_access::core(*task) = this;\n",
         "program": "process", "cases": "cancel() is interrupted*",
     },
+    {
+        "name": "what was cancelled waits in its executor of threads all the same",
+        "file": "src/executors/thread_pool_submit.cpp",
+        "old": "    if (task_access::stage(queued) != word_stage::pending) return;  // cancelled or expired meanwhile\n",
+        "new": "",
+        "program": "unit", "cases": "what follows and was cancelled before*",
+    },
+    {
+        "name": "a task that gets no timer for its expiry stays in the pool",
+        "file": "src/pool/process_pool_submitting.cpp",
+        "old": "        if (is_submitted) {\n",
+        "new": "        if (false) {\n",
+        "program": "fault", "cases": "no thread for the timer*", "may_hang": True,
+    },
+    {
+        "name": "terminate() waits for a worker that is stopped with the pool's lock",
+        "file": "src/pool/process_pool.cpp",
+        "old": "    kill_stopped_lock_holders([](const worker_slot&, segment_offset) { return true; }, 0);\n",
+        "new": "",
+        "program": "process", "cases": "a worker is stopped at any instruction*", "may_hang": True,
+    },
     # -- what processes wait for ------------------------------------------------------------------------------------------
     {
         "name": "a dead owner's lock that looks as if it was given back",

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,42 +64,80 @@ TEST_CASE("terminate and kill end the workers now; the executor stays usable") {
     CHECK_THROWS_AS(runs.result(watchdog), cairn::worker_died);
 }
 
-TEST_CASE("a worker is stopped at any instruction, also where it has the pool's lock: kill() ends it") {
+namespace {
+
+enum class ending { kill, terminate, cancel };
+
+bool is_stopped(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t at = text.rfind(')');
+    return at != std::string::npos && text.substr(at, 3) == ") T";
+}
+
+// In memory that the workers share.
+std::atomic<bool>* may_stop = nullptr;
+
+int stops_after(int n) {
+    while (!*may_stop) std::this_thread::yield();
+    instruction_steps::begin(static_cast<std::size_t>(n), [] { ::raise(SIGSTOP); });
+    return n;
+}
+
+// The worker is stopped n instructions behind its task. True where the call found the pool's lock taken.
+bool ends_in_time(cairn::process_pool_executor& ex, int n, ending how) {
+    const pid_t worker = ex.submit(own_pid).result(watchdog);
+    *may_stop = false;
+    static_cast<void>(ex.submit(stops_after, n));
+    const auto next = ex.submit(same, 7);
+    *may_stop = true;
+    static_cast<void>(eventually([&] { return is_stopped(worker) || next.done(); }));
+    std::atomic<bool> has_returned{false};
+    const auto begin = std::chrono::steady_clock::now();
+    std::thread ends([&] {
+        switch (how) {
+            case ending::kill: ex.kill(); break;
+            case ending::terminate: ex.terminate(); break;
+            case ending::cancel: static_cast<void>(next.cancel(cairn::kill)); break;
+        }
+        has_returned = true;
+    });
+    const bool is_in_time = eventually([&] { return has_returned.load(); });
+    const bool has_waited = std::chrono::steady_clock::now() - begin > 400ms;
+    CHECK(is_in_time);
+    ::kill(worker, SIGCONT);  // where it was not killed
+    ends.join();
+    CHECK(eventually([&] { return next.done(); }));
+    return has_waited;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a worker is stopped at any instruction, also where it has the pool's lock: kill(), terminate() and "
+    "cancel(kill) end") {
     if (!can_step) return;
-    cairn::process_pool_executor ex(1);
-    const auto stops = [](int n) {
-        instruction_steps::begin(static_cast<std::size_t>(n), [] { ::raise(SIGSTOP); });
-        return n;
-    };
-    const auto is_stopped = [](pid_t process) {
-        std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-        std::string text;
-        std::getline(file, text);
-        const std::size_t at = text.rfind(')');
-        return at != std::string::npos && text.substr(at, 3) == ") T";
-    };
-    // Until it has handed over its result, and sleeps.
-    int stopped = 0;
-    for (int n = 0; n < 2600; n += 150) {
-        CAPTURE(n);
-        const pid_t worker = ex.submit(own_pid).result(watchdog);
-        static_cast<void>(ex.submit(stops, n));
-        const auto until = std::chrono::steady_clock::now() + 2s;
-        while (!is_stopped(worker) && std::chrono::steady_clock::now() < until)
-            std::this_thread::sleep_for(1ms);
-        stopped += is_stopped(worker) ? 1 : 0;
-        std::atomic<bool> has_returned{false};
-        std::thread ends([&] {
-            ex.kill();
-            has_returned = true;
-        });
-        const bool is_in_time = eventually([&] { return has_returned.load(); });
-        CHECK(is_in_time);
-        if (!is_in_time) ::kill(worker, SIGCONT);
-        ends.join();
+    void* const shared =
+        ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(shared != MAP_FAILED);
+    may_stop = new (shared) std::atomic<bool>(false);
+    {
+        cairn::process_pool_executor ex(1);
+        for (const ending how : {ending::kill, ending::terminate, ending::cancel}) {
+            // Until it has handed over its result, and sleeps.
+            int locked = 0;
+            for (int n = 0; n < 2600; n += 150) {
+                CAPTURE(static_cast<int>(how));
+                CAPTURE(n);
+                locked += ends_in_time(ex, n, how) ? 1 : 0;
+            }
+            MESSAGE(locked << " times with the lock");
+            CHECK(locked > 0);
+        }
+        CHECK(ex.submit(same, 3).result(watchdog) == 3);
     }
-    CHECK(stopped > 5);
-    CHECK(ex.submit(same, 3).result(watchdog) == 3);
+    ::munmap(shared, sizeof(std::atomic<bool>));
 }
 
 TEST_CASE("shutdown without waiting, and then a worker is killed: its future settles, nothing is left "

@@ -413,6 +413,23 @@ TEST_CASE("what follows can be cancelled by itself, and then does not run") {
     CHECK_FALSE(has_run);
 }
 
+TEST_CASE("what follows and was cancelled before it came to its executor does not wait there") {
+    busy_pool first;
+    busy_pool second;
+    bool has_run = false;
+    const auto f = first.ex.submit([] { return 1; });
+    const auto cancelled = f.then(second.ex, [&](const auto&) { has_run = true; });
+    const auto behind = f.then(second.ex, [](const auto&) { return 2; });
+    CHECK(cancelled.cancel());
+    first.wait_here.open();
+    f.then([](const auto&) {}).result();  // both have come to their executor by now
+    CHECK(second.ex.queue_size() == 1);
+    second.wait_here.open();
+    CHECK(behind.result() == 2);
+    CHECK_FALSE(has_run);
+    CHECK(second.ex.statistics().cancelled == 0);
+}
+
 TEST_CASE("then with an executor runs there; one that was shut down is its exception") {
     cairn::thread_pool_executor ex{1};
     cairn::thread_pool_executor other{1};
