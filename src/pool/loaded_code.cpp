@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "pool/loaded_code.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <fstream>
+#include <cstring>
 #include <string>
 #include <utility>
 
 #include <dlfcn.h>
 #include <link.h>
+
+#include "os/probe.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -20,15 +23,19 @@ loaded_object object_with(const void* code) {
     return {reinterpret_cast<std::uintptr_t>(found.dlfo_map_start), name == nullptr ? "" : name};
 }
 
-// Whatever begins a file in its memory map is asked for.
+// Whatever begins a file in its memory map is asked for. A pool's first result waits for this: no stream, and no copies of lines.
 std::vector<loaded_object> loaded_objects() {
     std::vector<loaded_object> all;
-    std::ifstream maps("/proc/self/maps");
-    for (std::string line; std::getline(maps, line);) {
-        if (line.find('/') == std::string::npos) continue;
-        const std::uintptr_t start = std::strtoull(line.c_str(), nullptr, 16);
-        loaded_object object = object_with(reinterpret_cast<const void*>(start));
-        if (object.address == start) all.push_back(std::move(object));
+    const std::string maps = os::read_small_file("/proc/self/maps");
+    for (std::size_t begin = 0; begin < maps.size();) {
+        const std::size_t end = std::min(maps.find('\n', begin), maps.size());
+        const char* const line = maps.data() + begin;
+        if (std::memchr(line, '/', end - begin) != nullptr) {
+            const std::uintptr_t start = std::strtoull(line, nullptr, 16);
+            loaded_object object = object_with(reinterpret_cast<const void*>(start));
+            if (object.address == start) all.push_back(std::move(object));
+        }
+        begin = end + 1;
     }
     return all;
 }

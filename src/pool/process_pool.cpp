@@ -152,7 +152,6 @@ void process_pool::start_guardian() {
         guardian_identity_ = os::identity_of(child);
         return;
     }
-    warn_of_threads(settings_.name.c_str());
     family.loaded = loaded_objects();
     if (family.loaded.empty())
         refuse("read /proc/self/maps", std::make_error_code(std::errc::too_many_files_open));
@@ -162,12 +161,15 @@ void process_pool::start_guardian() {
     prepare_worker_exit();
     flush_before_fork();
     is_guardian_child_ = true;
-    const os::blocked_signals until_it_is_ready;
-    if (const auto error = os::fork_process(child)) refuse("fork", error);
-    if (child == 0) run_guardian(family);
+    {
+        const os::blocked_signals until_it_is_ready;
+        if (const auto error = os::fork_process(child)) refuse("fork", error);
+        if (child == 0) run_guardian(family);
+    }
     guardian_ = guardian_pid_ = child;
-    guardian_identity_ = os::identity_of(child);
     static_cast<void>(os::open_pidfd(child, guardian_pidfd_));  // without it, it is asked for by its identity
+    if (!guardian_pidfd_.valid()) guardian_identity_ = os::identity_of(child);
+    warn_of_threads(settings_.name.c_str());  // while workers start
 }
 
 void process_pool::start_collector() {

@@ -157,6 +157,7 @@ private:
     void count_end(bool is_failure, std::uint64_t total, std::uint64_t queued) noexcept;
     void some_less(std::size_t count) noexcept;
     void want_collector() noexcept;
+    [[nodiscard]] bool has_had_workers() noexcept;
     void signal_workers(int signal);
     [[nodiscard]] bool can_lock_soon();
     void kill_if_locked_out();
@@ -194,6 +195,7 @@ private:
     os::process_identity guardian_identity_ = 0;
     os::unique_fd guardian_pidfd_;
     std::atomic<bool> watches_exit_{false};
+    std::atomic<bool> has_had_workers_{false};
     std::atomic<const void*> last_checked_[2] = {nullptr, nullptr};  // code of the program itself
 
     mutable std::mutex mutex_;

@@ -401,9 +401,21 @@ void process_pool::somebody_waits() noexcept {
     want_collector();
 }
 
+// Once one was ready it is not asked any more: what workers write they would have to hand over for it.
+bool process_pool::has_had_workers() noexcept {
+    if (has_had_workers_.load(std::memory_order_relaxed)) return true;
+    const auto is_ready = [](const worker_slot& each) {
+        return load_word(each.incarnation) != 0 && load_word(each.stage) == worker_stage::ready;
+    };
+    if (!std::ranges::any_of(family_->all_places(), is_ready)) return false;
+    // relaxed: two threads may find it out
+    has_had_workers_.store(true, std::memory_order_relaxed);
+    return true;
+}
+
 bool process_pool::help(local_state& task, steady_time deadline) {
-    // Inside an operation no other root can be locked.
-    if (this_thread.open != nullptr || os::processor_count() == 1) {
+    // Inside an operation no other root can be locked. Workers that are not there yet need the processor themselves.
+    if (this_thread.open != nullptr || os::processor_count() == 1 || !has_had_workers()) {
         somebody_waits();
         return false;
     }
@@ -520,6 +532,8 @@ void process_pool::wait_for_results(std::uint64_t seen) {
 // Where guardian and nursery were killed, nobody else settles the deaths of workers.
 void process_pool::look_after_family() {
     bool is_ended = guardian_ == 0;
+    // Not at once: the first result does not wait for it. It is this process's child, so the pid is its own until it is reaped here.
+    if (guardian_identity_ == 0 && is_guardian_child_) guardian_identity_ = os::identity_of(guardian_pid_);
     if (!is_ended && has_guardians_pidfd())
         static_cast<void>(os::wait_readable(guardian_pidfd_.get(), std::chrono::nanoseconds(0), is_ended));
     else if (!is_ended) is_ended = !os::is_alive(guardian_identity_);

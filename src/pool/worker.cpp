@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -460,12 +462,19 @@ void prepare_worker_exit() {
     has_exit_handler.store(true, std::memory_order_relaxed);
 }
 
+// The first result waits for it, so not by snprintf, whose pages each worker would have to touch.
+static void name_worker(std::uint32_t index) noexcept {
+    constexpr std::string_view begin = "cairn-worker-";
+    std::array<char, 16> name{};
+    std::copy(begin.begin(), begin.end(), name.begin());
+    std::to_chars(name.data() + begin.size(), name.data() + name.size() - 1, index % 100U);
+    os::name_own_thread(name.data());
+}
+
 void run_worker(pool_family& family, std::uint32_t index) noexcept {
     try {
         forget_inherited_output();
-        std::array<char, 32> name{};
-        std::snprintf(name.data(), name.size(), "cairn-worker-%u", index % 1000U);
-        os::name_own_thread(name.data());
+        name_worker(index);
         is_worker_process = true;
         if (const auto error = os::die_with(family.owner_pidfd.get())) {
             root_transaction tx(*family.in, *family.slot, family.generation);
