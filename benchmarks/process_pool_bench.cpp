@@ -6,7 +6,8 @@
 //               results right. beside many: a round trip of one thread while another submits 20 000 tasks at a time. idle: processor
 //               time of a pool of eight that has nothing to do, for each second.
 // Peers         "pipe and fork", the twenty lines that everybody has written: two forked workers, a pipe to them and one back, eight
-//               bytes a task; a bare fork and wait; the same tasks with nobody killed; eight processes that sleep 150 ms at a time.
+//               bytes a task; Python's ProcessPoolExecutor and Pool of two, where there is a python3; a bare fork and wait; the same
+//               tasks with nobody killed; eight processes that sleep 150 ms at a time.
 // Good          POOLS' goals: a round trip of 1 us, 400 ns a task, 20 ns an item, a start of 350 us, a death settled in 1 ms. Of these
 //               ratios are shown here: against the pipe, and against a bare fork.
 //
@@ -27,6 +28,8 @@
 #include <unistd.h>
 
 #include "support/crew.hpp"
+#include "support/piped_workers.hpp"
+#include "support/python.hpp"
 #include "support/report.hpp"
 #include <cairn/pool.hpp>
 #include <cairn/thread_pool_executor.hpp>
@@ -42,51 +45,13 @@ long same(long x) {
     return x;
 }
 
-// Two workers read numbers from one pipe, and write them to another.
-class piped_workers {
-public:
-    piped_workers() {
-        if (::pipe(to_) != 0 || ::pipe(from_) != 0) std::abort();
-        for (pid_t& worker : workers_) {
-            worker = ::fork();
-            if (worker != 0) continue;
-            ::close(to_[1]);
-            for (long x = 0; ::read(to_[0], &x, sizeof x) == sizeof x;)
-                if (::write(from_[1], &x, sizeof x) != sizeof x) break;
-            ::_exit(0);
-        }
-        ::close(to_[0]);
-        ::close(from_[1]);
-    }
-    piped_workers(const piped_workers&) = delete;
-    piped_workers& operator=(const piped_workers&) = delete;
-    ~piped_workers() {
-        ::close(to_[1]);
-        ::close(from_[0]);
-        for (const pid_t worker : workers_) ::waitpid(worker, nullptr, 0);
-    }
-    void send(long x) const {
-        if (::write(to_[1], &x, sizeof x) != sizeof x) std::abort();
-    }
-    [[nodiscard]] long receive() const {
-        long x = 0;
-        if (::read(from_[0], &x, sizeof x) != sizeof x) std::abort();
-        return x;
-    }
-
-private:
-    int to_[2] = {-1, -1};
-    int from_[2] = {-1, -1};
-    pid_t workers_[workers] = {};
-};
-
 void round_trip_of_pool(benchmark::State& state) {
     cairn::process_pool_executor ex(workers);
     for (auto _ : state) keep(ex.submit(same, 1L).result());
 }
 
 void round_trip_of_pipe(benchmark::State& state) {
-    const piped_workers pipe;
+    const piped_workers pipe(same);
     for (auto _ : state) {
         pipe.send(1);
         keep(pipe.receive());
@@ -109,7 +74,7 @@ void tasks_of_pool(benchmark::State& state) {
 // As many on the way as fit into a pipe: more would wait for each other.
 void tasks_of_pipe(benchmark::State& state) {
     constexpr int most_on_the_way = 1000;
-    const piped_workers pipe;
+    const piped_workers pipe(same);
     while (state.KeepRunningBatch(tasks_each_round)) {
         long sum = 0;
         for (int sent = 0; sent < tasks_each_round; sent += most_on_the_way) {
@@ -246,6 +211,7 @@ void idle_sleepers(benchmark::State& state) {
 
 int main(int argc, char** argv) {
     using namespace cairn_bench;
+    set_smoke_run(is_smoke_run(argc, argv));
     add("round_trip/cairn", round_trip_of_pool)->UseRealTime();
     add("round_trip/pipe", round_trip_of_pipe)->UseRealTime();
     add("task/cairn", tasks_of_pool)->UseRealTime();
@@ -259,6 +225,20 @@ int main(int argc, char** argv) {
     add("round_trip/beside_many", beside_many)->UseRealTime();
     add("idle/cairn", idle_pool)->UseManualTime()->Iterations(1);
     add("idle/sleepers", idle_sleepers)->UseManualTime()->Iterations(1);
+    add_python("round_trip/executor", "round_trip_executor", 500, 5);
+    add_python("round_trip/pool", "round_trip_pool", 500, 5);
+    add_python("task/executor", "task_executor", 1000, 5);
+    add_python("task/pool", "task_pool", 1000, 5);
+    add_python("map/pool", "map_pool", 100'000, 100);
+    add_python("start/executor", "start_executor", 5, 1);
+    add_python("start/pool", "start_pool", 3, 1);
+    compare("round trip", {"round_trip/cairn"}, "ProcessPoolExecutor", {"round_trip/executor"});
+    compare("round trip", {"round_trip/cairn"}, "Python's Pool", {"round_trip/pool"});
+    compare("a task", {"task/cairn"}, "ProcessPoolExecutor", {"task/executor"});
+    compare("a task", {"task/cairn"}, "Python's Pool", {"task/pool"});
+    compare("an item of map", {"map/cairn"}, "Python's Pool", {"map/pool"});
+    compare("start, first result, end", {"start/cairn"}, "ProcessPoolExecutor", {"start/executor"});
+    compare("start, first result, end", {"start/cairn"}, "Python's Pool", {"start/pool"});
     compare("round trip", {"round_trip/cairn"}, "pipe and fork", {"round_trip/pipe"}, times_the_peer(0.1));
     compare("a task", {"task/cairn"}, "pipe and fork", {"task/pipe"}, times_the_peer(0.5));
     compare("an item of map", {"map/cairn"}, "a task of pipe and fork", {"task/pipe"}, times_the_peer(0.05));
