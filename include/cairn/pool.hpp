@@ -407,10 +407,12 @@ private:
                 detail::chunk_size_for(chunk_size, total, num_places()), std::forward<Fn>(fn),
                 std::forward<Range>(items));
             std::vector<future<std::vector<outcome<result>>>> chunks;
-            while (std::optional<detail::remote_part> part =
-                       source.next(std::numeric_limits<std::ptrdiff_t>::max()))
+            for (;;) {
+                std::optional<detail::remote_part> part =
+                    source.next(std::numeric_limits<std::ptrdiff_t>::max());
+                if (!part) return chunks;
                 chunks.push_back(submit_chunk<result>(*std::move(part)));
-            return chunks;
+            }
         } else {
             if constexpr (detail::knows_no_end<std::ranges::sentinel_t<Range>>) detail::throw_endless_map();
             // How many there are says how they are cut.
