@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -16,6 +17,7 @@
 #include "support/patience.hpp"
 #include "support/process_tree.hpp"
 #include "support/sanitizers.hpp"
+#include "support/scratch.hpp"
 #include <cairn/pool.hpp>
 
 namespace pool_storm_test {
@@ -34,10 +36,13 @@ long work(long x) {
     return sum >= 0 ? x : 0;
 }
 
+enum class victims { workers_and_nurseries, workers_and_the_guardian };
+
 // Kills and stops processes below this one until it goes.
 class storm {
 public:
-    explicit storm(unsigned seed) : thread_([this, seed] { rage(seed); }) {}
+    explicit storm(unsigned seed, victims whom = victims::workers_and_nurseries)
+        : whom_(whom), thread_([this, seed] { rage(seed); }) {}
     storm(const storm&) = delete;
     storm& operator=(const storm&) = delete;
     ~storm() {
@@ -45,6 +50,7 @@ public:
         thread_.join();
     }
     [[nodiscard]] int kills() const { return kills_; }
+    [[nodiscard]] bool has_killed_guardian() const { return has_killed_guardian_; }
 
 private:
     void rage(unsigned seed) {
@@ -62,6 +68,13 @@ private:
                     ::kill(victim, SIGCONT);
                     continue;
                 }
+            } else if (whom_ == victims::workers_and_the_guardian) {
+                // Once, and when there is a nursery that goes on alone: it has replaced workers by then. Others have its name for a
+                // moment after their fork.
+                const std::vector<pid_t> own = children_of(::getpid());
+                const bool is_guardian = name == "cairn-guardian" && !own.empty() && own.front() == victim;
+                if (!is_guardian || kills_ < 20 || has_killed_guardian_) continue;
+                has_killed_guardian_ = true;
             } else if (name != "cairn-nursery" || random() % 4 != 0) {
                 continue;
             }
@@ -70,8 +83,10 @@ private:
         }
     }
 
+    const victims whom_;
     std::atomic<bool> is_over_{false};
     std::atomic<int> kills_{0};
+    std::atomic<bool> has_killed_guardian_{false};
     std::thread thread_;
 };
 
@@ -144,6 +159,29 @@ TEST_CASE("under kills and stops of workers and nurseries every task is settled,
         family = pool_processes();
     }
     CHECK(have_ended(family, watchdog));
+}
+
+TEST_CASE(
+    "under kills of workers, and of the guardian once, every result is right with retries, and all end") {
+    CHECK(in_child([] {
+              // What loses its parent is seen below this process.
+              CHILD_CHECK(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+              std::vector<pid_t> family;
+              {
+                  cairn::process_pool_executor ex({.max_workers = 3, .retries = 1000});
+                  const storm weather(7, victims::workers_and_the_guardian);
+                  const auto until = std::chrono::steady_clock::now() + watchdog;
+                  for (int after = 0; after < 2; after += weather.has_killed_guardian() ? 1 : 0) {
+                      CHILD_CHECK(std::chrono::steady_clock::now() < until);
+                      std::vector<cairn::future<long>> all;
+                      for (long i = 0; i < 300; ++i) all.push_back(ex.submit(work, i));
+                      for (long i = 0; i < 300; ++i)
+                          CHILD_CHECK(all[static_cast<std::size_t>(i)].result(watchdog) == i);
+                  }
+                  family = pool_processes();
+              }
+              CHILD_CHECK(have_ended(family, watchdog));
+          }) == 0);
 }
 
 TEST_CASE("under kills a map has all its results") {
