@@ -164,6 +164,38 @@ TEST_CASE("shmctl svc says what is wrong with an order, and what was dead alread
     const program_result order = of_own.run({"svc", "reload", "web"});
     CHECK(order.code == 1);
     CHECK(contains(order.err, "their manager, process " + std::to_string(m.pid()) + ", is dead"));
+    // What would not be obeyed would not be ordered either.
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"svc", "reload", "web"},
+                                                  {"svc", "scale", "web", "printer=1"},
+                                                  {"svc", "stop", "web"}}) {
+        std::vector<std::string> dry = words;
+        dry.emplace_back("--dry-run");
+        const program_result r = of_own.run(dry);
+        CHECK(r.code == 1);
+        CHECK(contains(r.err, "their manager, process " + std::to_string(m.pid()) + ", is dead"));
+        CHECK_FALSE(contains(r.out, "would order"));
+    }
+}
+
+TEST_CASE("shmctl svc: where one order of several makes no sense, none is given") {
+    const shelf of_own;
+    managed m(
+        [](cairn::service_manager& sm) {
+            sm.add<logger>(1);
+            sm.add<printer>(1);
+            sm.add<printer>(1);
+        },
+        {.quiet = true, .name = "web"});
+    REQUIRE(m.comes_true([&] { return ready_of(status_of(of_own, "web"), "printer").size() == 2; }));
+    check_error(of_own.run({"svc", "scale", "web", "logger=3", "printer=2"}), 2,
+                "scale 'printer': 2 services of 'web' have that name", "");
+    check_error(of_own.run({"svc", "stop", "web", "logger", "printer"}), 2,
+                "stop 'printer': 2 services of 'web' have that name", "");
+    const nlohmann::json services = status_of(of_own, "web").at("services");
+    CHECK(services.at(0).at("name") == "logger");
+    CHECK(services.at(0).at("wanted_worker_count") == 1);
+    // Those of both are reloaded.
+    CHECK(of_own.run({"svc", "reload", "web", "printer"}).code == 0);
 }
 
 }  // namespace shmctl_services_test

@@ -2,6 +2,7 @@
 // manager's nursery obeys them, so they need no manager that works.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -200,6 +201,11 @@ struct order {
     std::vector<std::string> services;  // none: all
 };
 
+// Numbers of workers are of one service; a reload or restart may be of several that have one name.
+bool is_of_one(const order& wanted) {
+    return wanted.action == "scale" || wanted.action == "stop";
+}
+
 constexpr int most_workers = 4096;  // service_control.hpp
 
 // "printer=4"
@@ -236,21 +242,38 @@ void require_consent(const std::string& what, const arguments& given) {
     throw failure(busy, what + " is in use", "-f stops it all the same");
 }
 
-void give(const order& wanted, const cairn::segment_location& where, const arguments& given, table& done) {
-    const std::vector<cairn::service_set_facts> sets = cairn::inspection(where).service_sets();
-    if (sets.empty())
-        throw failure(not_found, fmt::format("no services in segment '{}'", where.target),
-                      "`shmctl svc status` lists those that have a name");
-    // Before anything is ordered: all words make sense.
+// Before anything is ordered: there is a manager, and all words make sense. So --dry-run refuses what the order itself would.
+void require_orderable(const order& wanted, const cairn::segment_location& where,
+                       const std::vector<cairn::service_set_facts>& sets) {
     std::vector<std::string> names;
     for (const cairn::service_set_facts& set : sets)
         for (const cairn::service_facts& each : set.services) names.push_back(each.name);
     for (const std::string& text : wanted.services) {
         const std::string name = wanted.action == "scale" ? parse_scale(text).first : text;
-        if (std::find(names.begin(), names.end(), name) == names.end())
+        const auto found = std::count(names.begin(), names.end(), name);
+        if (found == 0)
             throw failure(not_found, fmt::format("no service '{}' in '{}'{}", name, where.target,
                                                  did_you_mean(name, names)));
+        if (found > 1 && is_of_one(wanted))
+            throw failure(wrong_usage, fmt::format("{} '{}': {} services of '{}' have that name",
+                                                   wanted.action, name, found, where.target));
     }
+    for (const cairn::service_set_facts& set : sets) {
+        const std::string what = fmt::format("{} services '{}'", wanted.action, where.target);
+        if (set.manager == 0) throw failure(problems_found, what + ": no manager runs");
+        if (set.manager_alive == cairn::presence::dead)
+            throw failure(problems_found,
+                          fmt::format("{}: their manager, process {}, is dead", what, set.manager),
+                          "start the program again");
+    }
+}
+
+void give(const order& wanted, const cairn::segment_location& where, const arguments& given, table& done) {
+    const std::vector<cairn::service_set_facts> sets = cairn::inspection(where).service_sets();
+    if (sets.empty())
+        throw failure(not_found, fmt::format("no services in segment '{}'", where.target),
+                      "`shmctl svc status` lists those that have a name");
+    require_orderable(wanted, where, sets);
     const bool stops_all = wanted.action == "stop" && wanted.services.empty();
     if (stops_all) require_consent("'" + where.target + "'", given);
     const auto say = [&](const std::string& service, const std::string& what) {
