@@ -143,16 +143,29 @@ void wait_for_any(std::span<const int> fds, std::span<bool> is_readable,
     for (std::size_t i = 0; i < fds.size(); ++i) is_readable[i] = (entries[i].revents & POLLIN) != 0;
 }
 
-pid_t reap_any(int& code, bool& has_children) noexcept {
+namespace {
+
+// 0 when there is none; then errno is ECHILD where there are no children at all.
+pid_t next_ended_child(int options, int& code) noexcept {
     siginfo_t info = {};
-    has_children = true;
-    if (checked_call("waitid", [&] { return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG); }) != 0) {
-        has_children = errno != ECHILD;
+    errno = 0;
+    if (checked_call("waitid", [&] { return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | options); }) != 0)
         return 0;
-    }
     if (info.si_pid == 0) return 0;
     code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     return info.si_pid;
+}
+
+}  // namespace
+
+pid_t reap_any(int& code, bool& has_children) noexcept {
+    const pid_t dead = next_ended_child(0, code);
+    has_children = dead != 0 || errno != ECHILD;
+    return dead;
+}
+
+pid_t find_ended_child(int& code) noexcept {
+    return next_ended_child(WNOWAIT, code);
 }
 
 bool for_each_child(void (*call)(pid_t child, void* context), void* context) noexcept {

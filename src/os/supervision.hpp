@@ -66,6 +66,9 @@ void wait_for_any(std::span<const int> fds, std::span<bool> is_readable,
 /// Reaps any child that has ended; 0 when there is none. `code` as child_status. `has_children` is false when there are none left.
 pid_t reap_any(int& code, bool& has_children) noexcept;
 
+/// A child that has ended, and stays to be reaped: by its pid. 0 when there is none. `code` as child_status.
+pid_t find_ended_child(int& code) noexcept;
+
 /// Calls `call` with the pid of each child of this process. False where the kernel does not list them.
 bool for_each_child(void (*call)(pid_t child, void* context), void* context) noexcept;
 

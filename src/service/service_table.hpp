@@ -5,7 +5,8 @@
 // Stored        in memory that run() shares with the processes it forks, and nobody else. Each word is written by one process: the manager,
 //               the supervisor (the nursery, or the guardian when that has been killed), or the worker that a record is of.
 // Death         of the nursery: the guardian goes on from the words as they stand. Each order in which they are written leaves at worst a
-//               child that no record knows, which is killed as an orphan, or a record without a process, which is empty.
+//               child that no record knows, which is killed as an orphan, or a record without a process, which is empty. What the death
+//               of a worker means is one step (worker_death.hpp).
 //               Of the manager: guardian, nursery and workers each see it by its pidfd.
 //
 // SPDX-License-Identifier: BSL-1.0
@@ -119,6 +120,30 @@ struct service_death {
 
 constexpr std::size_t death_room = 8192;
 
+/// A death, and what the words that it changes are afterwards (worker_death.hpp).
+struct decided_death {
+    service_death told;
+    std::uint64_t record;  // index in its place
+    std::uint64_t pid;
+    // Of the place.
+    std::uint64_t active;
+    std::uint64_t is_done;
+    std::uint64_t failures;
+    std::uint64_t last_wait;
+    std::uint64_t not_before;
+    std::uint64_t restarts;
+    // Of the service.
+    std::uint64_t has_given_up;
+    std::uint64_t restart_count;
+    std::uint64_t restart_at;  // index in its ring of restarts, and what stands there
+    std::uint64_t restarted;
+    std::uint64_t ends_reload;  // of the service: no further worker of it is replaced
+    // Of the table.
+    std::uint64_t reload_failed;
+    std::uint64_t deaths;
+    std::uint64_t deaths_lost;
+};
+
 struct service_table {
     // By the manager (the supervisor orders a graceful stop when the manager is dead; orders only grow).
     std::atomic<stop_order> stop;
@@ -144,6 +169,8 @@ struct service_table {
     shared_word deaths;       // counts
     shared_word deaths_lost;  // nobody has read them for long
     std::array<service_death, death_room> death_ring;
+    shared_word has_decided;  // `decided` holds, and has still to be written where it belongs
+    decided_death decided;
 };
 
 /// Made by the manager before it forks; each of the family has a copy.

@@ -26,6 +26,7 @@
 #include "segment/farewell.hpp"
 #include "service/service_table.hpp"
 #include "service/set_reporter.hpp"
+#include "service/worker_death.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -52,7 +53,6 @@ constexpr std::uint64_t before_single_reload = 100 * nanoseconds_in_ms;
 constexpr std::uint64_t same_reload = 500 * nanoseconds_in_ms;
 // So long a manager that has got the signal, too, may take to say so: on_reload hooks.
 constexpr std::uint64_t longest_before_single_reload = 5000 * nanoseconds_in_ms;
-constexpr std::uint64_t healthy_life = 10'000 * nanoseconds_in_ms;
 
 class service_supervisor {
 public:
@@ -103,11 +103,12 @@ public:
         }
     }
 
-    // After a nursery that was killed: its children are this process's. What it had reaped and not written down is nobody's child.
+    // After a nursery that was killed: its children are this process's, also those that have ended and that it had not reaped.
     void take_over(pid_t nursery) {
         nursery_before_ = nursery;
         family_.log("the nursery was killed; its guardian goes on");
         now_ = service_clock();
+        carry_out_decided_death(family_);
         may_have_orphans_ = true;
         for (int round = 0; round < 100 && may_have_orphans_; ++round) {
             reap();
@@ -115,14 +116,12 @@ public:
             if (may_have_orphans_) os::sleep_for(milliseconds(1));
         }
         const std::vector<pid_t> children = own_children();
-        for_each_record([&](service_family::member& of, int id, service_place& place, worker_record& record) {
+        for_each_record([&](service_family::member& of, int id, service_place&, worker_record& record) {
             if (!record.is_there()) return;
             const auto pid = static_cast<pid_t>(record.pid.load());
             const bool is_child = std::find(children.begin(), children.end(), pid) != children.end();
-            // Also one that has written down itself by now, and was killed above: no word about the reload that it was for.
-            const bool was_next = !is_child && &record == &place.other() && !record.is_leaving();
-            if (pid == 0 || was_next) forget(record);
-            else if (!is_child) has_died(of, id, place, record, -SIGKILL);
+            if (pid == 0) forget_worker(record);  // killed above, if it was forked at all
+            else if (!is_child) settle_death(family_, of, id, record, -SIGKILL, now_, random_);
             else tell_again(record);
         });
     }
@@ -156,14 +155,18 @@ private:
     void reap() {
         if (child_signal_.valid()) os::drain_child_signal(child_signal_.get());
         int code = 0;
-        bool has_children = true;
-        while (const pid_t dead = os::reap_any(code, has_children)) {
+        while (const pid_t dead = os::find_ended_child(code)) {
             may_have_orphans_ = true;
-            for_each_record(
-                [&](service_family::member& of, int id, service_place& place, worker_record& record) {
-                    if (record.is_there() && record.pid == static_cast<std::uint64_t>(dead))
-                        has_died(of, id, place, record, code);
-                });
+            // Killed as one whose nursery was killed before it had written it down, and it has done that itself since.
+            const bool was_orphan = std::erase(killed_orphans_, dead) != 0;
+            for_each_record([&](service_family::member& of, int id, service_place&, worker_record& record) {
+                if (!record.is_there() || record.pid != static_cast<std::uint64_t>(dead)) return;
+                if (was_orphan) forget_worker(record);
+                else settle_death(family_, of, id, record, code, now_, random_);
+            });
+            // Last: until then a guardian that takes over finds it, and how it has ended.
+            os::child_status status;
+            if (os::try_reap_by_pid(dead, status)) return wake_at(now_ + soon);
         }
     }
 
@@ -178,6 +181,8 @@ private:
             if (std::find(known.begin(), known.end(), child) != known.end()) continue;
             // Not reaped, so the pid is its own. Its end is seen as any child's.
             static_cast<void>(os::signal_by_pid(child, SIGKILL));
+            if (std::find(killed_orphans_.begin(), killed_orphans_.end(), child) == killed_orphans_.end())
+                killed_orphans_.push_back(child);
             may_have_orphans_ = true;
         }
         if (may_have_orphans_) wake_at(now_ + soon);
@@ -369,89 +374,6 @@ private:
         static_cast<void>(os::signal_by_pid(static_cast<pid_t>(record.pid.load()), SIGKILL));
     }
 
-    static void forget(worker_record& record) noexcept {
-        record.identity = 0;
-        record.stage = service_stage::none;
-        record.pid = 0;
-    }
-
-    void has_died(service_family::member& of, int id, service_place& place, worker_record& record, int code) {
-        const service_stage stage = record.stage;
-        const bool was_planned = stage == service_stage::stopping || stage == service_stage::killed;
-        const bool was_current = &record == &place.current();
-        const std::uint64_t pid = record.pid;
-        const bool was_ready = record.is_ready != 0;
-        // The decision first: a supervisor that is killed in between has it to make again, and has forgotten at worst one restart.
-        if (!was_planned && !is_stopping()) {
-            if (was_current) decide(of, place, record, code, was_ready);
-            else give_up_reload(of, id, "its new worker ended before it was ready");
-        }
-        if (was_current && place.other().is_there()) place.active = (place.active & 1) ^ 1;
-        forget(record);
-        tell_death({of.index, id, code});
-        if (code > 0)
-            family_.log(service_family::describe(of, id, pid) + " exited with status " +
-                        std::to_string(code));
-        else if (code < 0)
-            family_.log(service_family::describe(of, id, pid) + " killed by signal " + std::to_string(-code));
-    }
-
-    // Whether and when it is started again.
-    void decide(service_family::member& of, service_place& place, const worker_record& record, int code,
-                bool was_ready) {
-        const bool has_failed = code != 0 || record.stage == service_stage::failed;
-        if (of.options.restart == restart::temporary ||
-            (of.options.restart == restart::transient && !has_failed)) {
-            place.is_done = 1;
-            return;
-        }
-        if (const auto most = of.options.max_restarts; most && count_restart(of, *most, now_)) {
-            of.record->has_given_up = 1;
-            family_.log("service " + of.kind.name + " is given up: more than " + std::to_string(*most) +
-                        " restarts in a short time");
-            return;
-        }
-        const std::uint64_t lived = now_ - record.started;
-        if (was_ready && lived >= std::max(healthy_life, 10 * place.last_wait)) place.failures = 0;
-        place.last_wait = 0;
-        if (place.failures > 0) {
-            const auto first = static_cast<std::uint64_t>(of.options.backoff.first.nanoseconds().count());
-            const auto most = static_cast<std::uint64_t>(of.options.backoff.most.nanoseconds().count());
-            std::uint64_t wait = std::min(first, most);
-            for (std::uint64_t i = 1; i < place.failures && wait < most; ++i)
-                wait = wait > most / 2 ? most : wait * 2;
-            std::uniform_real_distribution<double> around(0.9, 1.1);
-            place.last_wait = static_cast<std::uint64_t>(static_cast<double>(wait) * around(random_));
-        }
-        ++place.failures;
-        ++place.restarts;
-        place.not_before = now_ + place.last_wait;
-    }
-
-    // True where there were too many.
-    static bool count_restart(service_family::member& of, int most, std::uint64_t now) {
-        service_record& record = *of.record;
-        const auto limit = static_cast<std::uint64_t>(most);
-        const std::uint64_t room = record.restarts.size();
-        record.restarts[record.restart_count % room] = now;
-        ++record.restart_count;
-        if (record.restart_count <= limit) return false;
-        if (!of.options.within.is_given()) return true;
-        const std::uint64_t first = record.restarts[(record.restart_count - 1 - limit) % room];
-        return now - first <= static_cast<std::uint64_t>(of.options.within.nanoseconds().count());
-    }
-
-    void tell_death(const service_death& death) {
-        const std::uint64_t count = table_.deaths;
-        if (count - table_.deaths_read >= death_room) {
-            ++table_.deaths_lost;
-            return;
-        }
-        table_.death_ring[count % death_room] = death;
-        table_.deaths = count + 1;  // after what it counts
-        os::ring(family_.manager_bell.get());
-    }
-
     // -- one service ------------------------------------------------------------------------------------------------
 
     void look_after(service_family::member& of) {
@@ -517,7 +439,7 @@ private:
             } else if (record.stage == service_stage::starting) {
                 family_.log(service_family::describe(of, id, record.pid) + " is not ready in time, killed");
                 if (&record != &place.current()) {
-                    give_up_reload(of, id, "its new worker was not ready in time");
+                    give_up_reload(family_, of, id, "its new worker was not ready in time");
                     kill(record, service_stage::killed);
                 } else {
                     kill(record, service_stage::failed);
@@ -647,11 +569,6 @@ private:
         wake_at(now_);  // another one may have been asked for
     }
 
-    static void forget_reload(service_place& place) noexcept {
-        place.reload_to = 0;
-        place.is_ousted = 0;
-    }
-
     void reload(service_family::member& of, int id, service_place& place) {
         if (place.reload_to == 0) return;
         worker_record& current = place.current();
@@ -672,7 +589,7 @@ private:
                 forget_reload(place);
                 wake_at(now_);
             } else if (now_ >= current.reload_until) {
-                give_up_reload(of, id, "its reload() does not return");
+                give_up_reload(family_, of, id, "its reload() does not return");
             } else {
                 wake_at(current.reload_until);
             }
@@ -695,12 +612,6 @@ private:
             place.active = (place.active & 1) ^ 1;
             stop(of, current);
         }
-    }
-
-    void give_up_reload(service_family::member& of, int id, const std::string& why) {
-        family_.log("reload of " + of.kind.name + '(' + std::to_string(id) + ") is given up: " + why);
-        ++table_.reload_failed;
-        for (std::size_t i = 0; i < of.record->used_places; ++i) forget_reload(of.places[i]);
     }
 
     // -- sleep ------------------------------------------------------------------------------------------------------
@@ -742,6 +653,7 @@ private:
     bool is_manager_dead_ = false;
     bool may_have_orphans_ = false;
     bool has_said_no_fork_ = false;
+    std::vector<pid_t> killed_orphans_;  // and not reaped yet
     std::minstd_rand random_{static_cast<unsigned>(service_clock())};
 };
 

@@ -51,11 +51,11 @@ struct reloader : cairn::service {
 };
 
 enum class role { manager, guardian, nursery, worker, newborn };
-enum class phase { start, scale_up, scale_down, reload, restart, stop };
+enum class phase { start, scale_up, scale_down, reload, restart, stop, death };
 
 constexpr role roles[] = {role::manager, role::guardian, role::nursery, role::worker, role::newborn};
-constexpr phase phases[] = {phase::start,  phase::scale_up, phase::scale_down,
-                            phase::reload, phase::restart,  phase::stop};
+constexpr phase phases[] = {phase::start,   phase::scale_up, phase::scale_down, phase::reload,
+                            phase::restart, phase::stop,     phase::death};
 
 // Shared by the test and all processes of the manager.
 struct kill_plan {
@@ -215,8 +215,21 @@ private:
                 order([](const auto& to) { to.restart(); });
                 return comes_to(m, [this](const auto& set) { return is_up(set, 2) && has_new(set); });
             case phase::stop: m.signal(SIGTERM); return true;
+            case phase::death:
+                send(before_[0], SIGKILL);
+                return comes_to(m, [this](const auto& set) { return is_up(set, 2) && is_replaced(set); });
         }
         return false;
+    }
+    // Once: that somebody of those who look after it was killed meanwhile is no death of a worker.
+    [[nodiscard]] bool is_replaced(const cairn::service_set_facts& set) const {
+        const std::vector<pid_t> now = ready_workers(set.services[0]);
+        if (std::find(now.begin(), now.end(), before_[0]) != now.end()) return false;
+        if (victim_ == role::guardian || victim_ == role::nursery) {
+            CHECK(set.services[0].restarts == 1);
+            CHECK(set.services[1].restarts == 0);
+        }
+        return true;
     }
     // A new worker that is killed before it is ready gives the reload up, as it should: then the old ones stay. That a supervisor is
     // killed gives nothing up.
@@ -286,7 +299,8 @@ int number_from(const char* variable) {
 
 TEST_CASE(
     "manager, guardian, nursery and workers are killed at any call to the system while services start, are "
-    "scaled, reloaded, restarted and stopped: what was wanted comes true, or all is ended, and nothing is "
+    "scaled, reloaded, restarted and stopped, and when a worker dies: what was wanted comes true, or all is "
+    "ended, and nothing is "
     "left") {
     const shared_plan for_all;
     const int step = has_address_sanitizer || has_thread_sanitizer ? 7 : 1;

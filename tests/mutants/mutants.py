@@ -536,6 +536,13 @@ MUTANTS = [
         "new": "",
         "program": "fault", "cases": "*are killed at any call to the system while services*", "may_hang": True,
     },
+    {
+        "name": "a death that counts as written down before it is",
+        "file": "src/service/worker_death.cpp",
+        "old": "    const decided_death& death = table.decided;\n",
+        "new": "    const decided_death& death = table.decided;\n    table.has_decided = 0;\n",
+        "program": "unit", "cases": "the death of a worker is decided once*",
+    },
     # -- names that are left ----------------------------------------------------------------------------------------------
     {
         "name": "a name left to a child that nobody looks at again",
