@@ -40,6 +40,7 @@
 #include <cairn/detail/periodic/periodic_call.hpp>
 #include <cairn/error.hpp>
 #include <cairn/executor.hpp>
+#include <cairn/mutex.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 
@@ -97,6 +98,11 @@ struct periodic_options {
     bool run_immediately = false;  ///< the first run is due at once
     bool enabled = true;           ///< false: add() does nothing, and returns a watcher that is not valid()
     periodic_phase phase = {};     ///< of the first run; not together with run_immediately
+    /// Of several processes (or workers) that have added it with this lock, one runs it: the one that has the lock, which it keeps until its
+    /// worker ends, or the callable was removed or says never_again. The next one takes over at once when that one dies, and keeps the
+    /// rhythm: what was due and had not started runs, what had started does not run again. One lock for each callable, and nothing else may
+    /// take it. All of them have to go by the same clock.
+    std::optional<mutex> exclusive = {};
     std::string name = {};  ///< for messages and the table; not given: "periodic-1", by the order of add()
 };
 
@@ -180,6 +186,8 @@ public:
 
     /// Whether a run is under way, or waits in the executor.
     [[nodiscard]] bool active() const;
+    /// Whether it runs here: false for what is exclusive, and somebody else has the lock.
+    [[nodiscard]] bool is_leader() const;
     /// Until the next run is due, on the worker's clock; 0 when it is overdue. Nothing while a run is under way, and after never_again.
     [[nodiscard]] std::optional<seconds> runs_in() const;
 
@@ -320,9 +328,11 @@ public:
     /// unless the options say otherwise. Callable and arguments are copied (or moved) once, and passed as lvalues each time; std::ref
     /// passes a reference. The result is ignored, unless it is never_again. May be called while the worker runs, also by a callable.
     ///
-    /// @throws invalid_argument  `fn` is empty: a null pointer, a std::function without a target; it does not travel, and the
-    ///                           executor's workers are processes
+    /// @throws invalid_argument  `fn` is empty: a null pointer, a std::function without a target; the executor's workers are processes,
+    ///                           and it does not travel, or is exclusive, as a run could outlive the process that has the lock; it is
+    ///                           exclusive by the lock of another one
     /// @throws invalid_state     the worker was stopped, and not reset; in a forked child
+    /// @throws system_failure    it is exclusive, the worker runs, and no thread can be made that waits for the lock
     /// Cost    two allocations, and a wake-up where the worker sleeps
     template <typename Fn, typename... Args>
     periodic_watcher add(const periodic& when, Fn&& fn, Args&&... args) {
@@ -345,10 +355,11 @@ public:
 
     /// Runs until stop(), then waits for what is under way, and returns. After stop() it returns at once, until reset().
     ///
-    /// @throws invalid_state  it runs already; there is nothing to run, and no `.allow_empty`; in a forked child
+    /// @throws invalid_state   it runs already; there is nothing to run, and no `.allow_empty`; in a forked child
+    /// @throws system_failure  no thread can be made that waits for the lock of what is exclusive; of start_async(): or that runs it
     void start(const periodic_start_options& options = {});
     /// The same in a thread of its own, which the destructor joins.
-    /// @throws system_failure  no thread can be made; and as start()
+    /// @throws  as start()
     void start_async(const periodic_start_options& options = {});
     /// No run starts any more, also what waits in the executor. Does not wait: wait() does. From anywhere, any number of times.
     /// @throws invalid_state  in a forked child

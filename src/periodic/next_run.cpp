@@ -32,6 +32,10 @@ bool has_jitter(strategy by) noexcept {
            by == strategy::aligned_last_finished_jitter;
 }
 
+bool counts_from_start(strategy by) noexcept {
+    return by == strategy::last_started || by == strategy::last_started_jitter;
+}
+
 next_run plan_next_run(strategy by, std::chrono::nanoseconds spacing, const run_times& last,
                        double part) noexcept {
     const std::int64_t before_start = whole_spacings(last.due, last.started, spacing);
@@ -64,6 +68,15 @@ next_run plan_next_run(strategy by, std::chrono::nanoseconds spacing, const run_
         case strategy::last_started_jitter: break;
     }
     return {later_by(later_by(last.started, spacing), jitter), skipped(before_start)};
+}
+
+steady_time plan_after_take_over(strategy by, std::chrono::nanoseconds spacing, steady_time from,
+                                 steady_time now, double part) noexcept {
+    // Of another clock, or damaged.
+    if (from > now) return later_by(now, spacing);
+    const steady_time next = plan_next_run(by, spacing, {from, from, from}, part).due;
+    if (next > now) return next;
+    return next + whole_spacings(next, now, spacing) * spacing;
 }
 
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -27,7 +27,14 @@ struct next_run {
 next_run plan_next_run(strategy by, std::chrono::nanoseconds spacing, const run_times& last,
                        double part) noexcept;
 
+/// Of whoever takes over at `now`, where the runs before were counted from `from`. Of the instants that have passed the last one, which is
+/// run at once; none beyond one spacing from now, whatever clock `from` is of.
+steady_time plan_after_take_over(strategy by, std::chrono::nanoseconds spacing, steady_time from,
+                                 steady_time now, double part) noexcept;
+
 [[nodiscard]] bool has_jitter(strategy by) noexcept;
+/// Whether the next run is counted from the start of the last one; else from its end, or, with fixed_rate, from when it was due.
+[[nodiscard]] bool counts_from_start(strategy by) noexcept;
 
 /// The far end of the clock where the sum would overflow.
 steady_time later_by(steady_time time, std::chrono::nanoseconds by) noexcept;

@@ -107,6 +107,10 @@ bool periodic_watcher::active() const {
     const detail::periodic_work& work = required_work(work_.get());
     return core_->is_under_way(work);
 }
+bool periodic_watcher::is_leader() const {
+    const detail::periodic_work& work = required_work(work_.get());
+    return core_->is_leader_of(work);
+}
 std::optional<periodic_watcher::seconds> periodic_watcher::runs_in() const {
     const detail::periodic_work& work = required_work(work_.get());
     const auto left = core_->time_until_next(work);

@@ -307,7 +307,7 @@ void periodic_core::plan_first(const work_ptr& work, steady_time now) noexcept {
     }
     work->kind = work->is_immediate ? run_kind::immediate : run_kind::periodic;
     work->due = later_by(now, after);
-    plan(work, work->due);
+    if (!work->exclusive) plan(work, work->due);  // else has_claimed() does
 }
 
 void periodic_core::plan(const work_ptr& work, steady_time at) noexcept {
@@ -346,10 +346,18 @@ periodic_core::leftovers periodic_core::release(const work_ptr& work) noexcept {
     if (work->is_removed) {
         gone.call = std::move(work->call);
         std::erase(works_, work);
+        give_up_claim(*work);
     }
     if (--under_way_ == 0) done_.notify_all();
     stir();
     return gone;
+}
+
+// An exclusive callable that somebody else runs now.
+bool periodic_core::may_be_claimed() const noexcept {
+    return std::any_of(works_.begin(), works_.end(), [](const work_ptr& each) {
+        return each->exclusive && !each->is_removed && !each->requested_stop && !each->cannot_claim;
+    });
 }
 
 bool periodic_core::has_work() const noexcept {
@@ -372,17 +380,40 @@ work_ptr periodic_core::add(const periodic& when, std::unique_ptr<periodic_call>
             "not travel: give a function, or a lambda without captures, and what it needs as "
             "arguments of element types; or a lambda that submits to the executor, and waits");
     }
+    if (uses_processes_ && when.options().exclusive) {
+        throw invalid_argument("add " + (given.empty() ? std::string() : "'" + given + "' ") +
+                               "to periodic_worker: it is exclusive, and its executor's workers are "
+                               "processes, in which a run could "
+                               "outlive the process that has the lock");
+    }
+    join_claims_given_up();
     const steady_time now = look();
     const lock held(mutex_);
     if (is_stopped_)
         throw invalid_state(
             "add to periodic_worker: it was stopped, and runs nothing any more; reset() it first");
     if (!when.options().enabled) return nullptr;
+    for (const work_ptr& each : works_) {
+        if (each->exclusive && when.options().exclusive && *each->exclusive == *when.options().exclusive)
+            throw invalid_argument("add " + (given.empty() ? std::string() : "'" + given + "' ") +
+                                   "to periodic_worker: '" + each->name +
+                                   "' is exclusive by the same lock; each needs one of its own");
+    }
     const std::uint64_t number = last_number_ + 1;
     auto work = std::make_shared<periodic_work>(
         when, given.empty() ? "periodic-" + std::to_string(number) : given, number);
     schedule_.reserve(works_.size() + 1);
     works_.push_back(work);
+    if (is_active_) {
+        if (const auto error = begin_claim(work)) {
+            works_.pop_back();
+            throw system_failure("add '" + work->name +
+                                     "' to periodic_worker: no thread can be made that waits for its lock: "
+                                     "pthread_create: " +
+                                     error.message(),
+                                 error);
+        }
+    }
     last_number_ = number;
     work->call = std::move(call);
     plan_first(work, now);
@@ -399,6 +430,7 @@ void periodic_core::remove(const work_ptr& work) {
     has_lost_one_ = true;
     stir();
     if (work->stage != run_stage::none) return;  // release() does the rest
+    give_up_claim(*work);
     gone = std::move(work->call);
     std::erase(works_, work);
 }
@@ -407,7 +439,7 @@ void periodic_core::begin(const periodic_start_options& options, const char* ope
     require_own_process(operation);
     if (uses_processes_) require_settling_thread();
     const steady_time now = look();
-    const lock held(mutex_);
+    lock held(mutex_);
     if (is_active_) throw invalid_state(std::string(operation) + " periodic_worker: it runs already");
     if (!has_work() && !options.allow_empty) {
         throw invalid_state(
@@ -423,6 +455,23 @@ void periodic_core::begin(const periodic_start_options& options, const char* ope
     has_lost_one_ = false;
     // What has become due before it could run is not late.
     for (const work_ptr& each : works_) each->due = std::max(each->due, now);
+    const auto error = begin_claims();
+    held.unlock();
+    if (!error) return;
+    not_begun();
+    throw system_failure(std::string(operation) +
+                             " periodic_worker: no thread can be made that waits for the lock of what is "
+                             "exclusive: pthread_create: " +
+                             error.message(),
+                         error);
+}
+
+// After begin(), and before anything was run.
+void periodic_core::not_begun() noexcept {
+    end_claims();
+    const lock held(mutex_);
+    is_active_ = false;
+    if (clock_ != nullptr) clock_->leave(user_);
 }
 
 void periodic_core::start(const periodic_start_options& options) {
@@ -441,12 +490,9 @@ void periodic_core::start_async(const periodic_start_options& options) {
         const lock held(mutex_);
         error = os::start_thread(thread_, &thread_body, kept.get());
         has_thread_ = !error;
-        if (error) {
-            is_active_ = false;
-            if (clock_ != nullptr) clock_->leave(user_);
-        }
     }
     if (error) {
+        not_begun();
         throw system_failure(
             "start_async periodic_worker: no thread can be made: pthread_create: " + error.message(), error);
     }
@@ -493,6 +539,7 @@ void periodic_core::reset() {
         each->runs = each->failures = each->skipped = each->refused = 0;
         each->elapsed = each->waiting = each->late = each->longest_late = std::chrono::nanoseconds(0);
         each->requested_stop = false;
+        each->cannot_claim = false;
         each->refusals = 0;
         plan_first(each, now);
     }
@@ -570,6 +617,102 @@ std::optional<std::chrono::nanoseconds> periodic_core::time_until_next(const per
     return std::max(*work.planned - now, std::chrono::nanoseconds(0));
 }
 
+// -- what is exclusive -----------------------------------------------------------------------------------------------
+
+bool periodic_core::is_leader_of(const periodic_work& work) const {
+    if (!is_of_this_process()) return false;
+    const lock held(mutex_);
+    require_present(work, "look at");
+    return !work.exclusive || work.is_claimed;
+}
+
+// Under the lock; nothing where it is not exclusive.
+std::error_code periodic_core::begin_claim(const work_ptr& work) noexcept {
+    if (!work->exclusive || work->requested_stop || work->cannot_claim) return {};
+    try {
+        claims_.reserve(claims_.size() + 1);
+        work->claim = std::make_shared<exclusive_claim>(*work->exclusive, shared_from_this(), work);
+    } catch (const std::bad_alloc&) {
+        return std::make_error_code(std::errc::not_enough_memory);
+    }
+    if (const auto error = work->claim->begin()) {
+        work->claim.reset();
+        return error;
+    }
+    claims_.push_back(work->claim);
+    return {};
+}
+
+std::error_code periodic_core::begin_claims() noexcept {
+    for (const work_ptr& each : works_)
+        if (const auto error = begin_claim(each)) return error;
+    return {};
+}
+
+// Under the lock. No run of it is under way, and none is planned.
+void periodic_core::give_up_claim(periodic_work& work) noexcept {
+    if (work.claim == nullptr) return;
+    work.is_claimed = false;
+    work.claim->give_up();
+    work.claim.reset();
+}
+
+// Also of those that were given up before, and not joined.
+void periodic_core::end_claims() noexcept {
+    {
+        const lock held(mutex_);
+        for (const work_ptr& each : works_) {
+            if (each->claim != nullptr) unplan(*each);
+            give_up_claim(*each);
+        }
+    }
+    join_claims_given_up();
+}
+
+// What nobody has any more: their threads end, and would keep their stacks.
+void periodic_core::join_claims_given_up() noexcept {
+    for (;;) {
+        std::shared_ptr<exclusive_claim> ended;
+        {
+            const lock held(mutex_);
+            const auto found = std::find_if(claims_.begin(), claims_.end(),
+                                            [](const auto& each) { return each->is_given_up(); });
+            if (found == claims_.end()) return;
+            ended = std::move(*found);
+            claims_.erase(found);
+        }
+        ended->join();
+    }
+}
+
+// By the thread that has the lock of it now.
+void periodic_core::has_claimed(const work_ptr& work) noexcept {
+    const steady_time now = look();
+    const lock held(mutex_);
+    if (work->claim == nullptr) return;  // given up
+    work->is_claimed = true;
+    if (const auto from = work->claim->said()) {
+        const double part = has_jitter(strategy_) ? random_part() : 0;
+        work->due = plan_after_take_over(strategy_, work->spacing, *from, now, part);
+        work->kind = run_kind::periodic;
+    } else {
+        work->due = std::max(work->due, now);
+    }
+    plan(work, work->due);
+}
+
+void periodic_core::cannot_claim(const work_ptr& work, const std::exception_ptr& error) noexcept {
+    {
+        const lock held(mutex_);
+        if (work->claim == nullptr) return;
+        work->cannot_claim = true;
+        give_up_claim(*work);
+        has_lost_one_ = true;
+        stir();
+    }
+    report_periodic(work->name, "waits for its lock no more: ", error);
+}
+
 // -- the loop -------------------------------------------------------------------------------------------------------
 
 // In the thread that start() was called in, or in thread_.
@@ -596,7 +739,7 @@ void periodic_core::loop() {
     is_looping_ = true;
     while (!is_stopped_) {
         if (schedule_.empty()) {
-            if (ends_when_empty_ && has_lost_one_ && under_way_ == 0) return;
+            if (ends_when_empty_ && has_lost_one_ && under_way_ == 0 && !may_be_claimed()) return;
             sleep(held, last_look_, no_deadline);
             continue;
         }
@@ -633,6 +776,7 @@ void periodic_core::end_loop() noexcept {
         is_looping_ = false;
         drops_calls = is_orphaned_;
     }
+    end_claims();
     if (drops_calls) drop_calls();
     ended_thread* joined_later = nullptr;
     {
@@ -748,6 +892,9 @@ void periodic_core::perform(const work_ptr& work, std::uint64_t ticket) {
         work->runner = os::own_thread();
         work->started = now;
         work->refusals = 0;
+        // Before the callable is called: a successor does not run this again.
+        if (work->claim != nullptr)
+            work->claim->say(strategy_ == strategy::fixed_rate ? work->due : work->started);
     }
     attempt here(*this, work);
     bool is_last = false;
@@ -799,6 +946,8 @@ void periodic_core::count_run(periodic_work& work, steady_time finished, bool is
     const next_run next = plan_next_run(strategy_, work.spacing, {work.due, work.started, finished},
                                         has_jitter(strategy_) ? random_part() : 0);
     work.skipped += next.skipped;
+    if (work.claim != nullptr && strategy_ != strategy::fixed_rate && !counts_from_start(strategy_))
+        work.claim->say(finished);
     work.due = next.due;  // end_run() plans it, once on_failure has returned
 }
 
@@ -807,6 +956,7 @@ void periodic_core::end_run(const work_ptr& work, bool is_last) noexcept {
     const lock held(mutex_);
     gone = release(work);
     if (is_last) {
+        give_up_claim(*work);
         work->requested_stop = true;
         has_lost_one_ = true;
     } else if (!work->is_removed) {

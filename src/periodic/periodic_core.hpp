@@ -5,6 +5,7 @@
 //               after all.
 // Protected by  mutex_. No function of the user's is called, and nothing that he gave is destroyed, while it is held; nor is
 //               an executor called.
+// Exclusive     callables are in the schedule only while a thread of their own has their lock (exclusive_claim.hpp).
 // Sleeps        the loop by its clock (clock.hpp), which whoever changes the schedule stirs under mutex_; whoever waits for an end
 //               on done_.
 // References    the handle's (self_), the loop's, one of each run, and the watchers'. So it outlives a handle that one of its own
@@ -22,12 +23,14 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <pthread.h>
 
 #include "executors/per_process.hpp"
 #include "periodic/clock.hpp"
+#include "periodic/exclusive_claim.hpp"
 #include "periodic/next_run.hpp"
 #include <cairn/detail/base/deadline.hpp>
 #include <cairn/detail/base/export.hpp>
@@ -48,12 +51,13 @@ enum class run_stage : unsigned char {
 struct periodic_work {
     periodic_work(const periodic& how, std::string called, std::uint64_t count) noexcept
         : name(std::move(called)), spacing(how.spacing()), phase(how.options().phase),
-          is_immediate(how.options().run_immediately), number(count) {}
+          is_immediate(how.options().run_immediately), exclusive(how.options().exclusive), number(count) {}
 
     const std::string name;
     const std::chrono::nanoseconds spacing;
     const periodic_phase phase;
     const bool is_immediate;
+    const std::optional<mutex> exclusive;
     const std::uint64_t number;  // by the order of add()
 
     std::unique_ptr<periodic_call>
@@ -71,6 +75,10 @@ struct periodic_work {
     state_ptr pending;          // of its task, while it is taken or started
     bool is_submitted = false;  // the executor's submit has returned: the task may be cancelled
     int refusals = 0;           // in a row
+    // Of what is exclusive: from begin() to the end of the loop, or until it was given up.
+    std::shared_ptr<exclusive_claim> claim;
+    bool is_claimed = false;    // the lock is held
+    bool cannot_claim = false;  // never will be: the lock was removed
 
     std::uint64_t runs = 0;
     std::uint64_t failures = 0;
@@ -108,6 +116,11 @@ public:
     [[nodiscard]] periodic_metrics metrics_of(const periodic_work& work) const;
     [[nodiscard]] bool is_under_way(const periodic_work& work) const;
     [[nodiscard]] std::optional<std::chrono::nanoseconds> time_until_next(const periodic_work& work);
+    [[nodiscard]] bool is_leader_of(const periodic_work& work) const;
+
+    // What threads that wait for the lock of an exclusive callable do.
+    void has_claimed(const work_ptr& work) noexcept;
+    void cannot_claim(const work_ptr& work, const std::exception_ptr& error) noexcept;
 
     // What runs do (one_run in periodic_core.cpp).
     void perform(const work_ptr& work, std::uint64_t ticket);
@@ -131,6 +144,12 @@ private:
     };
 
     void begin(const periodic_start_options& options, const char* operation);
+    void not_begun() noexcept;
+    std::error_code begin_claim(const work_ptr& work) noexcept;
+    std::error_code begin_claims() noexcept;
+    static void give_up_claim(periodic_work& work) noexcept;
+    void end_claims() noexcept;
+    void join_claims_given_up() noexcept;
     static void* thread_body(void* core);
     void run();
     void loop();
@@ -158,6 +177,7 @@ private:
     leftovers release(const work_ptr& work) noexcept;
     [[nodiscard]] bool is_own_thread() const noexcept;
     [[nodiscard]] bool has_work() const noexcept;
+    [[nodiscard]] bool may_be_claimed() const noexcept;
     void cancel_runs(bool also_started) noexcept;
     [[nodiscard]] bool is_going_on() const noexcept { return is_active_; }
     [[nodiscard]] bool is_to_end() const noexcept { return !has_ended_; }
@@ -186,6 +206,7 @@ private:
     std::shared_ptr<periodic_core> self_;  // while the handle is there. Under mutex_, also all below
     std::vector<work_ptr> works_;          // not removed, in the order of add()
     std::vector<entry> schedule_;          // a heap; room for all works
+    std::vector<std::shared_ptr<exclusive_claim>> claims_;  // begun and not joined
     std::uint64_t last_number_ = 0;
     std::uint64_t random_;
     steady_time last_look_ = steady_time::min();

@@ -193,6 +193,14 @@ bool basic_mutex::is_owned() const {
     return is_held_here();
 }
 
+std::uint64_t mutex_word::load(const basic_mutex& of) noexcept {
+    return load_word(of.node_ref().word);
+}
+
+void mutex_word::store(const basic_mutex& of, std::uint64_t word) noexcept {
+    store_word(of.node_ref().word, word);
+}
+
 void basic_mutex::append_repr_to(std::string& text) const {
     const bool locked = is_locked();
     text += kind_name(static_cast<object_kind>(load_word(slot().kind)));

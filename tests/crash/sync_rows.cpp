@@ -200,6 +200,36 @@ void add_lock_rows(experiment_table& table, const std::string& type, const std::
     add_sync_row(table, std::move(made));
 }
 
+// What an exclusive periodic says of its runs (mutex_word).
+void add_mutex_word_rows(experiment_table& table) {
+    const auto say = [](const cairn::manager& m, std::uint64_t more) {
+        const auto l = open_lock<cairn::mutex>(m);
+        const std::lock_guard held(l);
+        using word = cairn::detail::mutex_word;
+        word::store(l, word::load(l) + more);
+    };
+    sync_row row;
+    row.name = "mutex word, said by its owner";
+    row.before = "0";
+    row.after = "7";
+    row.prepare = [](const cairn::manager& m) { static_cast<void>(open_lock<cairn::mutex>(m)); };
+    row.operation = [say](const cairn::manager& m) { say(m, 7); };
+    row.read = [](const cairn::manager& m) {
+        const auto l = open_lock<cairn::mutex>(m);
+        const std::lock_guard held(l);
+        return std::to_string(cairn::detail::mutex_word::load(l));
+    };
+    row.neighbour = [say](const cairn::manager& m) { say(m, 100); };
+    row.with_neighbour = [](const std::string& text) { return std::to_string(std::stoi(text) + 100); };
+    row.go_on = [say](const cairn::manager& m) {
+        const auto l = open_lock<cairn::mutex>(m);
+        const std::uint64_t before = cairn::detail::mutex_word::load(l);
+        say(m, 1);
+        if (cairn::detail::mutex_word::load(l) != before + 1) throw lab_failure("going on: a word is lost");
+    };
+    add_sync_row(table, std::move(row));
+}
+
 // ---- events ------------------------------------------------------------------------------------------------------------
 
 cairn::event event_in(const cairn::manager& m) {
@@ -457,6 +487,7 @@ void add_sync_row(experiment_table& table, sync_row row) {
 void add_sync_rows(experiment_table& table) {
     add_lock_rows<cairn::mutex>(table, "mutex", "lock");
     add_lock_rows<cairn::recursive_mutex>(table, "recursive_mutex", "rlock");
+    add_mutex_word_rows(table);
     add_event_rows(table);
     add_semaphore_rows<cairn::semaphore>(table, "semaphore");
     add_semaphore_rows<cairn::bounded_semaphore>(table, "bounded_semaphore");

@@ -248,7 +248,7 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
     check_layout<mutex_node>(16, {
                                      AT(mutex_node, state, 0),
                                      AT(mutex_node, depth, 4),
-                                     AT(mutex_node, reserved_, 8),
+                                     AT(mutex_node, word, 8),
                                  });
     check_layout<event_node>(8, {AT(event_node, word, 0)});
     check_layout<semaphore_node>(32, {

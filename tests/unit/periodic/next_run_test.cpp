@@ -98,4 +98,20 @@ TEST_CASE("what is due beyond the end of the clock is due at its end") {
     CHECK(cairn::detail::later_by(steady_time::min(), 1s) == steady_time::min() + 1s);
 }
 
+TEST_CASE("who takes over goes on from the last run that was said, by the last instant that has passed") {
+    const auto after = [](strategy by, std::chrono::nanoseconds from, std::chrono::nanoseconds now) {
+        return cairn::detail::plan_after_take_over(by, 1s, at(from), at(now), 0).time_since_epoch();
+    };
+    for (const strategy by : {strategy::last_started, strategy::last_finished, strategy::fixed_rate}) {
+        CHECK(after(by, 3100ms, 3200ms) == 4100ms);
+        CHECK(after(by, 3100ms, 4100ms) == 4100ms);
+        CHECK(after(by, 3100ms, 4200ms) == 4100ms);
+        CHECK(after(by, 3100ms, 6s) == 5100ms);
+    }
+    CHECK(after(strategy::aligned_last_finished, 3100ms, 3200ms) == 4s);
+    CHECK(after(strategy::aligned_last_finished, 3100ms, 6500ms) == 6s);
+    // From another clock: it waits no longer than a spacing.
+    CHECK(after(strategy::fixed_rate, 9000s, 5s) == 6s);
+}
+
 }  // namespace next_run_test

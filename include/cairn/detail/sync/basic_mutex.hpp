@@ -96,6 +96,7 @@ protected:
 
 private:
     class unlocks_unrepaired;
+    friend struct mutex_word;
 
     CAIRN_INLINE bool lock_before(steady_time deadline, const std::stop_token* stop) const;
     /// What is not as usual. `result`: of try_lock(), or EAGAIN where that was not called.
@@ -115,6 +116,13 @@ private:
     void write_to(std::ostream& to) const;
 
     bool is_recursive_;
+};
+
+/// A word beside the lock, for a process of which a thread has it: no other one writes or reads it meanwhile, and it stays when the owner
+/// dies. A store of it is seen whole, or not at all.
+struct CAIRN_API mutex_word {
+    static std::uint64_t load(const basic_mutex& of) noexcept;
+    static void store(const basic_mutex& of, std::uint64_t word) noexcept;
 };
 
 /// While fn of lock(recover, fn) runs: what it throws leaves the lock as that of a dead owner.

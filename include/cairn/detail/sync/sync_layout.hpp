@@ -25,13 +25,15 @@ enum class hold_state : std::uint32_t {
 /// A mutex or a recursive_mutex. The lock itself is the root's: its slot, and so the lock's memory, is never anything else.
 ///
 ///   0         4         8           16
-///   | state   | depth   | reserved_ |
+///   | state   | depth   | word      |
 struct mutex_node {
     // hold_state; written by the lock's owner: after it has taken the lock, and before it gives it back.
     std::uint32_t state;
     // How often the owner of a recursive_mutex has taken it beyond the first time; written by the owner.
     std::uint32_t depth;
-    std::uint64_t reserved_;
+    // For who has the lock: of an exclusive periodic, from when its next run is counted, in nanoseconds of its clock; 0: no run yet.
+    // Written by any thread of the owner's process.
+    std::uint64_t word;
 };
 static_assert(std::is_standard_layout_v<mutex_node> && sizeof(mutex_node) == 16);
 
