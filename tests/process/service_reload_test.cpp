@@ -3,8 +3,10 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -119,6 +121,19 @@ std::string without_time(std::string text) {
         text.erase(at - 1, end - at + 1);
     }
     return text;
+}
+
+std::uint64_t number_after(const std::string& text, const std::string& key) {
+    const std::size_t at = text.find(key);
+    return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + key.size(), nullptr, 10);
+}
+
+// What CLOCK_MONOTONIC says, which is systemd's.
+std::uint64_t monotonic_usec() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+           static_cast<std::uint64_t>(now.tv_nsec) / 1'000;
 }
 
 int with_systemd(const std::string& socket, const std::function<int()>& body, long watchdog_usec = 0) {
@@ -331,9 +346,14 @@ TEST_CASE("systemd is told: ready when all are, reloading and ready again, stopp
         });
         CHECK(m.comes_true([&] { return systemd.messages() == "READY=1|"; }));
         CHECK(m.count("child has no socket") == 3);
+        const std::uint64_t before = monotonic_usec();
         m.signal(SIGHUP);
         CHECK(m.comes_true([&] { return systemd.count("READY=1") == 2; }));
         CHECK(systemd.count("RELOADING=1\nMONOTONIC_USEC=") == 1);
+        // systemd takes an older one for an answer to an earlier SIGHUP.
+        const std::uint64_t told = number_after(systemd.messages(), "MONOTONIC_USEC=");
+        CHECK(told >= before);
+        CHECK(told <= monotonic_usec());
         CHECK(m.count("reload ") == 2);
         CHECK(m.end() == 0);
         CHECK(without_time(systemd.messages()) == "READY=1|RELOADING=1|READY=1\nSTATUS=reloaded|STOPPING=1|");
