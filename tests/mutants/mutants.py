@@ -547,7 +547,7 @@ MUTANTS = [
     {
         "name": "a guardian that does not send what its nursery had decided",
         "file": "src/service/supervisor.cpp",
-        "old": "            else tell_again(record);\n",
+        "old": "        else tell_again(record);\n",
         "new": "",
         "program": "fault", "cases": "*are killed at any call to the system while services*", "may_hang": True,
     },
