@@ -23,6 +23,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -93,6 +94,9 @@ struct periodic_work {
 
 using work_ptr = std::shared_ptr<periodic_work>;
 
+// One line on stderr, with one write.
+void report_periodic(std::string_view name, std::string_view what, const std::exception_ptr& error) noexcept;
+
 class periodic_core final : public std::enable_shared_from_this<periodic_core> {
 public:
     static periodic_core* make(const periodic_worker_options& options);
@@ -122,7 +126,7 @@ public:
     void has_claimed(const work_ptr& work) noexcept;
     void cannot_claim(const work_ptr& work, const std::exception_ptr& error) noexcept;
 
-    // What runs do (one_run in periodic_core.cpp).
+    // What runs do (one_run in periodic_runs.cpp).
     void perform(const work_ptr& work, std::uint64_t ticket);
     void drop(const work_ptr& work, std::uint64_t ticket) noexcept;
     void end_remote_run(const work_ptr& work, std::uint64_t ticket, future_state& settled);

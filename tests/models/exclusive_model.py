@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Exclusive periodics: src/periodic/exclusive_claim.cpp, and what periodic_core.cpp does with a callable that has one.
+"""Exclusive periodics: src/periodic/exclusive_claim.cpp, and what periodic_claims.cpp and periodic_runs.cpp do with a callable that has one.
 
 Processes have a callable that is due at each instant of a clock. A thread of each waits for the lock, and keeps it until its worker is
 stopped; only where it has it the callable runs. The word beside the lock says from when the next run is counted: it is stored

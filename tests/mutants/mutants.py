@@ -524,14 +524,14 @@ MUTANTS = [
     # -- exclusive periodics ---------------------------------------------------------------------------------------------
     {
         "name": "who takes over an exclusive periodic counts from then",
-        "file": "src/periodic/periodic_core.cpp",
+        "file": "src/periodic/periodic_claims.cpp",
         "old": "    if (const auto from = work->claim->said()) {\n",
         "new": "    if (const auto from = work->claim->said(); from && from->time_since_epoch().count() < 0) {\n",
         "program": "unit", "cases": "of two workers with one lock one runs it*",
     },
     {
         "name": "a lock that is given back at stop, although a run goes on",
-        "file": "src/periodic/periodic_core.cpp",
+        "file": "src/periodic/periodic_loop.cpp",
         "old": "        wait_while(held, &periodic_core::has_runs, no_deadline);\n",
         "new": "        held.unlock();\n        end_claims();\n        held.lock();\n        wait_while(held, &periodic_core::has_runs, no_deadline);\n",
         "program": "unit", "cases": "the lock is kept to the end of a run*",
