@@ -4,6 +4,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "periodic/periodic_core.hpp"
@@ -19,10 +20,11 @@ bool periodic_core::is_leader_of(const periodic_work& work) const {
 
 // Under the lock; nothing where it is not exclusive.
 std::error_code periodic_core::begin_claim(const work_ptr& work) noexcept {
-    if (!work->exclusive || work->requested_stop || work->cannot_claim) return {};
+    const std::optional<mutex>& lock_of_it = work->exclusive;
+    if (!lock_of_it || work->requested_stop || work->cannot_claim) return {};
     try {
         claims_.reserve(claims_.size() + 1);
-        work->claim = std::make_shared<exclusive_claim>(*work->exclusive, shared_from_this(), work);
+        work->claim = std::make_shared<exclusive_claim>(*lock_of_it, shared_from_this(), work);
     } catch (const std::bad_alloc&) {
         return std::make_error_code(std::errc::not_enough_memory);
     }

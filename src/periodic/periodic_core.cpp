@@ -160,7 +160,7 @@ work_ptr periodic_core::add(const periodic& when, std::unique_ptr<periodic_call>
             "add to periodic_worker: it was stopped, and runs nothing any more; reset() it first");
     if (!when.options().enabled) return nullptr;
     for (const work_ptr& each : works_) {
-        if (each->exclusive && when.options().exclusive && *each->exclusive == *when.options().exclusive)
+        if (each->exclusive && each->exclusive == when.options().exclusive)
             throw invalid_argument("add " + (given.empty() ? std::string() : "'" + given + "' ") +
                                    "to periodic_worker: '" + each->name +
                                    "' is exclusive by the same lock; each needs one of its own");
