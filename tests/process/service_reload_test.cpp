@@ -1,5 +1,6 @@
 // service_reload_test.cpp - services are reloaded; systemd is told.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -207,6 +208,38 @@ TEST_CASE("SIGHUP to a worker reloads that one: in place, or by another one") {
     CHECK(m.count("reload ") == 1);
     CHECK(m.count("up 0") == 1);
     CHECK(m.count("up 1") == 2);
+}
+
+TEST_CASE(
+    "SIGHUP to a worker right after its fork is not lost: it reloads once, and ends with 0 when it is told "
+    "to (gunicorn#1910, #3312)") {
+    managed m([](cairn::service_manager& sm) {
+        sm.add<in_place>({.backoff = {1ms, 1ms}});
+        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int, int code) {
+            say("dead " + std::to_string(code) + ".");
+        }});
+    });
+    pid_t nursery = 0;
+    REQUIRE(m.comes_true([&] { return (nursery = find_descendant(m.pid(), "cairn-nursery")) != 0; }));
+    constexpr int rounds = 8;
+    std::vector<pid_t> told;
+    while (told.size() < rounds) {
+        pid_t newborn = 0;
+        REQUIRE(m.comes_true([&] {
+            for (const pid_t each : children_of(nursery))
+                if (is_running(each) && std::find(told.begin(), told.end(), each) == told.end())
+                    newborn = each;
+            return newborn != 0;
+        }));
+        send(newborn, SIGHUP);
+        told.push_back(newborn);
+        CHECK(m.says("reload 0 " + std::to_string(newborn) + "\n"));
+        send(newborn, SIGTERM);
+        CHECK(m.says("dead 0.", static_cast<int>(told.size())));
+    }
+    CHECK(m.end() == 0);
+    CHECK(m.count("reload ") == rounds);
+    CHECK(m.count("dead -") == 0);
 }
 
 TEST_CASE("SIGHUP to all processes, as systemctl kill sends it, reloads each worker once, and ends nobody "

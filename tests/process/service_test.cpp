@@ -17,6 +17,8 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -174,6 +176,42 @@ TEST_CASE("a worker that is killed is replaced, with its number and title; the o
     }
     CHECK(m.worker("printer", 1) == second);
     CHECK(m.end() == 0);
+}
+
+TEST_CASE(
+    "the manager is PID 1 of a container: workers are replaced, and SIGTERM, which does nothing to a program "
+    "there that has no handler, ends all") {
+    constexpr int not_allowed = 77;
+    managed m([]() -> int {
+        if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) return not_allowed;
+        const pid_t first = ::fork();
+        if (first == 0) {
+            // Its own /proc, as in every container.
+            if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                ::mount("proc", "/proc", "proc", 0, nullptr) != 0)
+                ::_exit(not_allowed);
+            cairn::service_manager sm;
+            sm.add<printer>(2);
+            ::_exit(::getpid() == 1 ? sm.run() : 98);
+        }
+        say("first " + number(first) + ".");
+        int status = 0;
+        ::waitpid(first, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+    });
+    if (!m.comes_true([&] { return m.count("run printer") >= 2 || !is_running(m.pid()); }) ||
+        !is_running(m.pid())) {
+        REQUIRE(m.join() == not_allowed);
+        MESSAGE("no pid namespace can be made here");
+        return;
+    }
+    const std::vector<pid_t> first = children_of(m.pid());
+    REQUIRE(first.size() == 1);
+    send(find_descendant(m.pid(), "printer(1)"), SIGKILL);
+    CHECK(m.says("run printer1", 2));
+    send(first.front(), SIGTERM);
+    CHECK(m.join() == 0);
+    CHECK(m.count("terminate printer") == 2);
 }
 
 TEST_CASE("a worker that is told to end by itself ends gracefully, and is replaced") {

@@ -3,12 +3,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "service/worker_death.hpp"
 
+#include <chrono>
 #include <csetjmp>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <set>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -17,6 +20,7 @@
 namespace worker_death_test {
 
 using namespace cairn_test;
+using namespace std::chrono_literals;
 namespace stored = cairn::detail;
 
 namespace {
@@ -176,6 +180,36 @@ TEST_CASE("the old worker dies in a reload: the new one is the worker from then 
         CHECK(all.place(0).current().is_there());
         CHECK(all.place(0).restarts == 1);
     });
+}
+
+TEST_CASE(
+    "a place that dies again waits, twice as long each time up to the most, a tenth more or less at random") {
+    supervised all({.workers = 2, .backoff = {100ms, 1s}});
+    constexpr std::uint64_t ms = 1'000'000;
+    std::set<std::uint64_t> waits;
+    for (const std::uint64_t wait : {0U, 100U, 200U, 400U, 800U, 1000U, 1000U, 1000U}) {
+        CAPTURE(wait);
+        stored::service_place& place = all.place(0);
+        supervised::be_ready(place.records[0], 4711);
+        place.records[0].started = supervised::now - ms;
+        all.go_on(place.records[0], -SIGKILL);
+        CHECK(place.last_wait >= wait * ms * 9 / 10);
+        CHECK(place.last_wait <= wait * ms * 11 / 10);
+        CHECK(place.not_before == supervised::now + place.last_wait);
+        waits.insert(place.last_wait);
+        // Nobody else's.
+        CHECK(all.place(1).failures == 0);
+        CHECK(all.place(1).not_before == 0);
+    }
+    CHECK(waits.size() == 8);  // the last three are as long, but for what is random
+    // One that was ready and has lived ten times its wait, and ten seconds, begins anew.
+    for (const auto& [lived, is_healthy] : {std::pair{9'999 * ms, false}, {11'001 * ms, true}}) {
+        stored::service_place& place = all.place(0);
+        supervised::be_ready(place.records[0], 4711);
+        place.records[0].started = supervised::now - lived;
+        all.go_on(place.records[0], -SIGKILL);
+        CHECK((place.last_wait == 0) == is_healthy);
+    }
 }
 
 TEST_CASE("deaths that nobody reads are counted, and overwrite none that was told") {
