@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include <cxxabi.h>
 #include <unistd.h>
@@ -225,7 +226,13 @@ bool service_run::are_supervisors_gone() {
         os::child_status status;
         // Somebody else has reaped it: a program that waits for any child, or ignores SIGCHLD.
         const bool is_lost = os::try_reap_by_pid(guardian_, status) == std::errc::no_child_process;
-        if (!status.ended && !is_lost) return false;
+        if (!status.ended && !is_lost) {
+            // It has nothing left to do but to end, unless somebody has stopped it.
+            if (table_.is_finished != 0 && !std::exchange(has_continued_guardian_, true) &&
+                guardian_pidfd_.valid())
+                static_cast<void>(os::signal_by_pidfd(guardian_pidfd_.get(), SIGCONT));
+            return false;
+        }
         is_guardian_gone_ = true;
         if (table_.is_finished == 0) family_.log("the guardian of the services was killed");
     }
@@ -239,6 +246,12 @@ bool service_run::are_supervisors_gone() {
     os::ring(family_.nursery_bell.get());
     kill_workers();
     return true;
+}
+
+void service_run::signal_supervisors(int signal) noexcept {
+    if (guardian_pidfd_.valid()) static_cast<void>(os::signal_by_pidfd(guardian_pidfd_.get(), signal));
+    if (const std::uint64_t supervisor = table_.supervisor; supervisor != 0)
+        static_cast<void>(os::signal_process(supervisor, signal));
 }
 
 // Nobody's children any more that would look after them.
@@ -267,6 +280,7 @@ void service_run::read_signals() noexcept {
         is_asked_to_kill_ = true;
         is_asked_to_end_ = true;
         table_.stop = stop_order::kill;
+        signal_supervisors(SIGCONT);  // somebody may have stopped them
         os::ring(family_.nursery_bell.get());
         os::ring(family_.manager_bell.get());
         if (give_up == 0) give_up = service_clock() + last_patience;
@@ -280,8 +294,12 @@ void service_run::read_signals() noexcept {
         // on_terminate hooks that do not return.
         const bool waits_for_hooks = first != 0 && patience != 0 && table_.stop == stop_order::none;
         if (waits_for_hooks && now - first > patience + last_patience) kill_all();
-        if (give_up != 0 && now >= give_up + (table_.is_finished != 0 ? 0 : longest_unlooked))
+        if (give_up != 0 && now >= give_up + (table_.is_finished != 0 ? 0 : longest_unlooked)) {
+            // Held by a debugger, or frozen: they would be left, and so what they were to kill.
+            signal_supervisors(SIGKILL);
+            if (table_.is_finished == 0) kill_workers();
             os::end_process(1);
+        }
         const std::array<int, 2> fds{os::signal_pipe_descriptor(), own_bell_.get()};
         std::array<bool, 2> readable{};
         os::wait_for_any(fds, readable,

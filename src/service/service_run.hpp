@@ -69,6 +69,7 @@ private:
     void begin_reload();
     void feed_watchdog();
     void kill_workers() noexcept;
+    void signal_supervisors(int signal) noexcept;
     [[nodiscard]] bool are_supervisors_gone();
     void read_signals() noexcept;
 
@@ -90,6 +91,7 @@ private:
     bool is_ending_ = false;
     bool was_ready_ = false;
     bool is_broken_ = false;
+    bool has_continued_guardian_ = false;
     bool is_told_of_reload_ = false;
     std::uint64_t reload_number_ = 0;  // that systemd waits for; 0: none
     std::uint64_t failed_before_ = 0;

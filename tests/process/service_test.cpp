@@ -700,6 +700,34 @@ TEST_CASE("nursery or guardian are killed at any moment of the start: all is sta
     }
 }
 
+TEST_CASE(
+    "a second signal kills all, also while the nursery or the guardian is stopped; the first one waits for "
+    "a stopped nursery") {
+    for (const char* const stopped : {"cairn-nursery", "cairn-guardian"}) {
+        CAPTURE(stopped);
+        managed m([](cairn::service_manager& sm) { sm.add<heavy>(2); });
+        CHECK(m.comes_true([&] { return m.titled(")").size() == 2; }));
+        const std::vector<pid_t> all = m.everybody();
+        send(find_descendant(m.pid(), stopped), SIGSTOP);
+        m.signal(SIGTERM);
+        std::this_thread::sleep_for(200ms);
+        CHECK(is_running(m.pid()));
+        m.signal(SIGTERM);
+        CHECK(m.join() == 1);
+        CHECK(have_ended(all, patiently(20s)));
+    }
+}
+
+TEST_CASE("the guardian is stopped when its services end: run() returns, and leaves nobody") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    CHECK(m.says("run printer", 2));
+    const std::vector<pid_t> all = m.everybody();
+    send(find_descendant(m.pid(), "cairn-guardian"), SIGSTOP);
+    CHECK(m.end() == 0);
+    CHECK(have_ended(all, patiently(20s)));
+    CHECK(m.count("terminate printer") == 2);
+}
+
 TEST_CASE("the guardian is killed: the manager ends its services as ever") {
     managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
     CHECK(m.says("run printer", 2));
