@@ -56,8 +56,9 @@ bool spin_if_it_pays(const std::uint64_t& word, std::uint64_t seen, steady_time 
 }  // namespace
 
 root_wait::root_wait(const segment& in, root_slot& slot, std::uint64_t generation, std::uint32_t event,
-                     steady_time deadline, std::stop_token stop)
-    : slot_(slot), generation_(generation), event_(event), deadline_(deadline), stop_(std::move(stop)) {
+                     steady_time deadline, std::stop_token stop, std::uint32_t bits)
+    : slot_(slot), generation_(generation), event_(event), bits_(bits), deadline_(deadline),
+      stop_(std::move(stop)) {
     require_outside(
         "wait for", in, slot_,
         "this thread is in a transaction of it, and nobody else could end the wait; use the `try_` form");
@@ -80,7 +81,7 @@ bool root_wait::pause_once(const std::uint64_t& word, std::uint64_t seen) {
     // After the sequence was read: a stop that comes later bumps it. A wake that a dead sleeper has taken with it has done
     // so, too; where none has come since, a tick goes without the lock, and with the old sequence.
     if (!stop_.stop_requested()) {
-        sleep(slot_, event_, sequence_, deadline_);
+        sleep(slot_, event_, sequence_, deadline_, bits_);
         if (is_nothing_new(word, seen)) return true;
     }
     is_registered_ = false;

@@ -18,7 +18,8 @@ struct awaited {
     root_slot& slot;
     std::uint64_t generation;
     std::uint32_t event;
-    const std::uint64_t& word;  // changes when it is time to look again
+    const std::uint64_t& word;      // changes when it is time to look again
+    std::uint32_t bits = all_bits;  // for wake_some()
 };
 
 /// Calls attempt(root_transaction&) until it is true: it has done its work then, and committed it. Before the first sleep, and at each
@@ -57,7 +58,7 @@ bool attempt_until_done(const awaited& of, steady_time deadline, const std::stop
         throw;  // here the lock is given back: the program may end by it
     }
     if (deadline <= already_over) return false;
-    root_wait wait(of.in, of.slot, of.generation, of.event, deadline, stop);
+    root_wait wait(of.in, of.slot, of.generation, of.event, deadline, stop, of.bits);
     try {
         for (;;) {
             wait.pause(of.word, seen, idle_in_time);

@@ -38,6 +38,13 @@ void wake_all(root_transaction& tx, std::uint32_t event) noexcept {
     wake(tx, event, std::numeric_limits<std::uint32_t>::max());
 }
 
+int wake_some(root_transaction& tx, std::uint32_t event, std::uint32_t bits) noexcept {
+    stored_event_count& e = tx.slot().events[event];
+    if (load_word(e.waiters) == 0) return 0;
+    __atomic_fetch_add(&e.sequence, 1, __ATOMIC_RELAXED);  // relaxed: as in wake()
+    return os::futex_wake_some(&e.sequence, bits);         // others may sleep: the flag stays
+}
+
 std::uint32_t prepare_to_sleep(root_transaction& tx, std::uint32_t event) noexcept {
     stored_event_count& e = tx.slot().events[event];
     // The flag before the sequence is read: a waker that misses the one has bumped the other.
@@ -47,8 +54,8 @@ std::uint32_t prepare_to_sleep(root_transaction& tx, std::uint32_t event) noexce
 }
 
 void sleep(root_slot& slot, std::uint32_t event, std::uint32_t sequence,
-           std::chrono::steady_clock::time_point deadline) noexcept {
-    os::futex_wait(&slot.events[event].sequence, sequence, std::min(deadline, next_tick()));
+           std::chrono::steady_clock::time_point deadline, std::uint32_t bits) noexcept {
+    os::futex_wait(&slot.events[event].sequence, sequence, std::min(deadline, next_tick()), bits);
 }
 
 void wake_without_lock(root_slot& slot, std::uint32_t event) noexcept {

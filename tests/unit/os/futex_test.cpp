@@ -63,10 +63,10 @@ char state_of(pid_t process, pid_t thread) {
 // A thread that sleeps once, and says when it is up.
 class sleeper {
 public:
-    explicit sleeper(std::uint32_t* word)
-        : thread_([this, word] {
+    explicit sleeper(std::uint32_t* word, std::uint32_t bits = os::any_sleeper)
+        : thread_([this, word, bits] {
               id_ = static_cast<pid_t>(::syscall(SYS_gettid));
-              os::futex_wait(word, 0, steady::now() + 60s);
+              os::futex_wait(word, 0, steady::now() + 60s, bits);
               is_up_ = true;
           }) {
         // Once it has told its id there is nothing but the futex that it could sleep on.
@@ -111,6 +111,23 @@ TEST_CASE("nobody to wake is nobody woken") {
     std::uint32_t word = 0;
     CHECK(os::futex_wake(&word, 1) == 0);
     CHECK(os::futex_wake(&word, INT_MAX) == 0);
+}
+
+TEST_CASE("a wake by bits takes those who have one of them, and nobody else") {
+    std::uint32_t word = 0;
+    sleeper a(&word, 1);
+    sleeper b(&word, 2);
+    sleeper c(&word, 2);
+    sleeper d(&word);
+    CHECK(os::futex_wake_some(&word, 4) == 1);
+    d.join();
+    CHECK(os::futex_wake_some(&word, 2) == 2);
+    b.join();
+    c.join();
+    CHECK_FALSE(a.is_up());
+    CHECK(os::futex_wake_some(&word, 0) == 0);
+    CHECK(os::futex_wake(&word, INT_MAX) == 1);
+    a.join();
 }
 
 TEST_CASE("a wake takes as many as it says, and the others sleep on") {

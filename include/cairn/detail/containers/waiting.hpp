@@ -27,9 +27,10 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// One wait of one thread. The handle's mapping outlives it.
 class CAIRN_API root_wait {
 public:
+    /// `bits`: for wake_some().
     /// Throws would_deadlock in a transaction of the user's: nobody else can make a change as long as it is there.
     root_wait(const segment& in, root_slot& slot, std::uint64_t generation, std::uint32_t event,
-              steady_time deadline, std::stop_token stop);
+              steady_time deadline, std::stop_token stop, std::uint32_t bits = all_bits);
     root_wait(const root_wait&) = delete;
     root_wait& operator=(const root_wait&) = delete;
     ~root_wait();
@@ -67,6 +68,7 @@ private:
     std::uint64_t generation_;
     std::uint32_t event_;
     std::uint32_t sequence_ = 0;
+    std::uint32_t bits_;
     steady_time deadline_;
     bool is_registered_ = false;  // sequence_ says since when
     bool may_spin_ = true;

@@ -23,14 +23,19 @@ namespace cairn::inline CAIRN_ABI::detail {
 /// Under the root's lock, before the commit of the change: wakes up to `count` sleepers if there may be any.
 CAIRN_API void wake(root_transaction& tx, std::uint32_t event, std::uint32_t count) noexcept;
 CAIRN_API void wake_all(root_transaction& tx, std::uint32_t event) noexcept;
+/// The same for all sleepers that have one of these bits: returns how many there were. For waits where it matters who is woken.
+CAIRN_API int wake_some(root_transaction& tx, std::uint32_t event, std::uint32_t bits) noexcept;
+/// Of sleepers whom nobody means in particular.
+constexpr std::uint32_t all_bits = 0xffff'ffff;
 
 /// Under the root's lock, after the predicate was found false: registers the caller as a waiter and returns what to
 /// pass to sleep() once the lock is free.
 CAIRN_API std::uint32_t prepare_to_sleep(root_transaction& tx, std::uint32_t event) noexcept;
 
-/// Without the lock: sleeps until the event is bumped, the deadline or the tick. The caller then locks and looks again.
+/// Without the lock: sleeps until the event is bumped, the deadline or the tick. The caller then locks and looks again. `bits`: for
+/// wake_some().
 CAIRN_API void sleep(root_slot& slot, std::uint32_t event, std::uint32_t sequence,
-                     std::chrono::steady_clock::time_point deadline) noexcept;
+                     std::chrono::steady_clock::time_point deadline, std::uint32_t bits = all_bits) noexcept;
 
 /// Without the lock: as wake() of one. For a waiter that cannot look once more itself.
 void wake_without_lock(root_slot& slot, std::uint32_t event) noexcept;
