@@ -10,6 +10,7 @@
 #include "segment/participants.hpp"
 #include "segment/segment_guard.hpp"
 #include "sync/attempts.hpp"
+#include "sync/places.hpp"
 #include "txn/root_state.hpp"
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/error.hpp>
@@ -23,7 +24,6 @@ namespace detail {
 namespace {
 
 constexpr std::uint32_t permit_event = 0;
-constexpr std::uint32_t first_permit_places = 4;
 constexpr std::uint64_t most_permits = std::numeric_limits<std::int64_t>::max();
 
 std::span<permit_holder> permit_holders_of(root_transaction& tx, const semaphore_node& node) {
@@ -41,27 +41,6 @@ permit_holder* find_permit_place(std::span<permit_holder> holders, std::uint64_t
     return nullptr;
 }
 
-// Committed before the permit is taken: the semaphore is the same with more places, and the log stays short. Throws segment_full.
-permit_holder& add_permit_places(root_transaction& tx, semaphore_node& node) {
-    const std::span<permit_holder> old = permit_holders_of(tx, node);
-    const std::uint64_t old_bytes = old.size_bytes();
-    const std::uint32_t count =
-        old.empty() ? first_permit_places : static_cast<std::uint32_t>(2 * old.size());
-    if (count > most_permit_holders) throw_damaged(tx.in(), tx.slot());
-    const segment_offset grown = allocate(tx, count * sizeof(permit_holder));
-    auto* to = tx.in().at<permit_holder>(grown);
-    zero_shared(to, count * sizeof(permit_holder));
-    if (!old.empty())
-        copy_across(reinterpret_cast<std::byte*>(to), reinterpret_cast<std::byte*>(old.data()), old_bytes);
-    const segment_offset before = node.holders;
-    tx.begin_change();
-    tx.store(node.holders, grown);
-    tx.store(node.holder_count, count);
-    if (before != 0) deallocate(tx, before, old_bytes);
-    tx.commit();
-    return to[old.size()];
-}
-
 // False when there is none.
 bool take_permit(root_transaction& tx, semaphore_node& node, bool is_recorded) {
     if (node.available == 0) return false;
@@ -73,7 +52,8 @@ bool take_permit(root_transaction& tx, semaphore_node& node, bool is_recorded) {
     const std::span<permit_holder> holders = permit_holders_of(tx, node);
     permit_holder* place = find_permit_place(holders, self);
     if (place == nullptr) place = find_permit_place(holders, 0);
-    if (place == nullptr) place = &add_permit_places(tx, node);
+    if (place == nullptr)
+        place = &add_places(tx, node.holders, node.holder_count, holders, most_permit_holders);
     tx.begin_change();
     tx.store(place->participant, self);
     tx.store(place->count, place->count + 1);
@@ -130,10 +110,7 @@ bool return_permits_of_dead(segment& s, root_slot& slot, std::uint64_t generatio
 }  // namespace
 
 std::span<permit_holder> find_permit_holders(const segment& s, const semaphore_node& node) noexcept {
-    const std::uint32_t count = load_word(node.holder_count);
-    if (count == 0 || count > most_permit_holders) return {};
-    auto* holders = s.find<permit_holder>(load_word(node.holders), count * sizeof(permit_holder));
-    return {holders, holders == nullptr ? 0 : count};
+    return find_places<permit_holder>(s, node.holders, node.holder_count, most_permit_holders);
 }
 
 std::string check_semaphore_node(const semaphore_node& node, object_kind kind) {
