@@ -6,6 +6,7 @@
 
 #include <cairn/channel.hpp>
 #include <cairn/codec.hpp>
+#include <cairn/condition.hpp>
 #include <cairn/descriptor.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/error.hpp>

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include <cairn/channel.hpp>
+#include <cairn/condition.hpp>
 #include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
@@ -282,6 +283,9 @@ public:
     /// The event of that name, created if there is none: it is not set then.
     [[nodiscard]] cairn::event event(std::string_view name) const;
     [[nodiscard]] cairn::event event() const;
+    /// The condition of that name, created if there is none. It belongs to no lock: who waits says which.
+    [[nodiscard]] cairn::condition condition(std::string_view name) const;
+    [[nodiscard]] cairn::condition condition() const;
     /// The semaphore of that name, created with `value` permits if there is none. One that is there keeps what it has.
     /// @throws invalid_argument  `value` is negative
     /// @throws type_mismatch, segment_full, would_deadlock

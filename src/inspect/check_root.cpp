@@ -472,6 +472,10 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::event:
             return check_plain_object<event_node>(
                 s, slot, who, audit, problems, [&](event_node& node) { return check_event(s, node, audit); });
+        case object_kind::condition:
+            return check_plain_object<condition_node>(
+                s, slot, who, audit, problems,
+                [&](condition_node& node) { return check_condition(s, node, audit); });
         case object_kind::semaphore:
         case object_kind::bounded_semaphore:
             return check_plain_object<semaphore_node>(

@@ -151,6 +151,7 @@ std::optional<object_facts> facts_of(const source& from, std::uint32_t link, con
         facts.notes.clear();
         facts.items.reset();
         facts.holders.clear();
+        facts.waiters.clear();
         facts.extent_count = 0;
         fill_from_memory(facts, at, seen);
     };

@@ -2,6 +2,8 @@
 #include "inspect/synchronisation.hpp"
 
 #include <cstring>
+#include <map>
+#include <span>
 
 #include <cairn/detail/os/robust_mutex.hpp>
 
@@ -84,6 +86,29 @@ void fill_semaphore(object_facts& facts, image& in, const root_slot& slot) {
         if (each.count != 0) facts.holders.push_back({each.participant, each.count});
 }
 
+const condition_node* condition_in(image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<condition_node>(in, slot);
+    return node != nullptr && check_condition_node(*node).empty() ? node : nullptr;
+}
+
+// "2 waiting", and who they are.
+void fill_condition(object_facts& facts, image& in, const root_slot& slot) {
+    const condition_node* node = condition_in(in, slot);
+    if (node == nullptr) {
+        facts.notes.emplace_back(senseless);
+        return;
+    }
+    const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+    if (!s) return;
+    const std::span<const condition_waiter> waiters = find_condition_waiters(*s, *node);
+    facts.items = count_waiting(waiters, *node);
+    facts.status = std::to_string(*facts.items) + " waiting";
+    std::map<std::uint64_t, std::uint64_t> processes;
+    for (const condition_waiter& each : waiters)
+        if (each.thread != 0 && each.ticket >= node->released) ++processes[participant_of(each.thread)];
+    for (const auto& [participant, count] : processes) facts.waiters.push_back({participant, count});
+}
+
 }  // namespace
 
 bool is_synchronisation(object_kind kind) noexcept {
@@ -91,6 +116,7 @@ bool is_synchronisation(object_kind kind) noexcept {
         case object_kind::mutex:
         case object_kind::recursive_mutex:
         case object_kind::event:
+        case object_kind::condition:
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return true;
         default: return false;
@@ -100,6 +126,7 @@ bool is_synchronisation(object_kind kind) noexcept {
 void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot) {
     switch (kind_of(slot)) {
         case object_kind::event: return fill_event(facts, in, slot);
+        case object_kind::condition: return fill_condition(facts, in, slot);
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return fill_semaphore(facts, in, slot);
         default: return fill_lock_status(facts, in, slot);
@@ -112,6 +139,12 @@ std::optional<plain_state> state_in(image& in, const root_slot& slot) {
             if (const auto* node = sync_node_at<event_node>(in, slot))
                 return state_of("bool", as_bool((node->word & 1) != 0));
             return std::nullopt;
+        case object_kind::condition: {
+            object_facts facts;
+            fill_condition(facts, in, slot);
+            if (facts.items) return state_of("uint64", *facts.items);
+            return std::nullopt;
+        }
         case object_kind::semaphore:
         case object_kind::bounded_semaphore:
             if (const semaphore_node* node = semaphore_in(in, slot))

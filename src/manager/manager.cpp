@@ -487,6 +487,14 @@ event manager::event() const {
     return event(generate_name("event"));
 }
 
+condition manager::condition(std::string_view name) const {
+    return create_plain<cairn::condition>(name);
+}
+
+condition manager::condition() const {
+    return condition(generate_name("condition"));
+}
+
 template <typename Handle>
 Handle manager::create_semaphore(std::string_view name, std::int64_t value, bool is_bounded) const {
     if (value < 0) {

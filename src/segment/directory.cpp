@@ -46,7 +46,7 @@ void reset_for_new_root(root_slot& slot) {
     // Word by word, as everything that a stale handle may look at meanwhile.
     const auto clear = [](auto&... words) { (store_word(words, 0), ...); };
     clear(slot.log_head, slot.node, slot.extents, slot.settled, slot.pending_free, slot.rolling_back);
-    clear(slot.part_of);
+    clear(slot.part_of, slot.given_up);
     clear(slot.extent_pages, slot.contended_count);
     store_word(slot.acquired_before, acquired_count(slot.lock));
     clear(slot.outstanding, slot.decided_root, slot.decided_number);

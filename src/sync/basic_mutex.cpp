@@ -164,6 +164,22 @@ bool basic_mutex::wait_in_vain(steady_time deadline, const std::stop_token* stop
     return false;
 }
 
+bool basic_mutex::lock_again(steady_time deadline, const std::stop_token& stop) const {
+    if (deadline == no_deadline && !stop.stop_possible()) {
+        lock();
+        return true;
+    }
+    return lock_before(deadline, &stop) || lock_before(deadline_after(try_lock_patience), nullptr);
+}
+
+std::string basic_mutex::describe_with_holder() const {
+    std::string text = describe_object(in(), slot());
+    const lock_word word = inspect(slot().lock);
+    if (word.thread_id != 0 && !word.owner_died)
+        text += ", held by " + describe_thread(in(), load_word(slot().lock.holder));
+    return text;
+}
+
 bool basic_mutex::owner_died() const {
     return is_held_here() &&
            load_word(node_ref().state) == static_cast<std::uint32_t>(hold_state::owner_died);

@@ -60,6 +60,7 @@ READS = {
     "channel": "full capacity is_closed shape_of require_shape",
     **dict.fromkeys(["mutex", "recursive_mutex"], "owner_died fence is_locked is_owned"),
     "event": "is_set",
+    "condition": "waiting",
     **dict.fromkeys(["semaphore", "bounded_semaphore"], "value"),
     "semaphore_permit": "is_held operator=",
     "item_lease": "get operator* operator-> deliveries is_held",

@@ -89,6 +89,37 @@ TEST_CASE("events are listed, shown, read and verified") {
     CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
 }
 
+TEST_CASE("conditions are listed, shown, read and verified, with who waits for them") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto l = m.lock("l");
+    const auto c = m.condition("c");
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "condition"));
+    CHECK(contains(s.run({"show", "jobs/c"}).out, "jobs/c: condition, 0 waiting"));
+    CHECK(s.run({"get", "jobs/c"}).out == "0\n");
+    child waiter([&] {
+        std::unique_lock lock(l);
+        c.wait(lock);
+    });
+    while (c.waiting() == 0) std::this_thread::yield();
+    const program_result shown = s.run({"show", "jobs/c"});
+    INFO(shown);
+    CHECK(contains(shown.out, "jobs/c: condition, 1 waiting"));
+    CHECK(contains(shown.out, std::to_string(waiter.pid())));
+    CHECK(s.json({"show", "jobs/c"})["waiting"].size() == 1);
+    CHECK(s.run({"get", "jobs/c"}).out == "1\n");
+    c.notify_all();
+    CHECK(waiter.join() == 0);
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    auto& node = opened<cairn::condition>(c).node_as<cairn::detail::condition_node>();
+    cairn::detail::store_word(node.released, node.began + 1);
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "it has notified more than have waited"));
+    CHECK(contains(s.run({"show", "jobs/c"}).out, "its node makes no sense"));
+}
+
 TEST_CASE("semaphores are listed, shown, read and verified, with who holds their permits") {
     const shelf s;
     const cairn::manager m{"jobs", small_segment};

@@ -1,4 +1,4 @@
-// sync_rows.cpp - locks, events, semaphores: what is done with them, and what those find who come after a death.
+// sync_rows.cpp - locks, events, semaphores, conditions: what is done with them, and what those find who come after a death.
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <cstdint>
@@ -469,6 +469,176 @@ void add_semaphore_rows(experiment_table& table, const std::string& kind) {
     add_sync_row(table, std::move(made));
 }
 
+// ---- conditions --------------------------------------------------------------------------------------------------------
+
+struct opened_condition : cairn::condition {
+    explicit opened_condition(cairn::condition c) : condition(std::move(c)) {}
+    using condition::generation;
+    using condition::in;
+    using condition::node;
+    using condition::slot;
+    [[nodiscard]] std::span<cairn::detail::condition_waiter> waiters() const {
+        return cairn::detail::find_condition_waiters(in(), stored());
+    }
+    [[nodiscard]] cairn::detail::condition_node& stored() const {
+        return *in().at<cairn::detail::condition_node>(node());
+    }
+};
+
+cairn::condition condition_in(const cairn::manager& m) {
+    return m.condition("condition");
+}
+
+constexpr std::uint32_t planted_thread =
+    1;  // and the numbers after it: none of the system's that could be met here
+
+// A waiter that nobody can wake, of a process that lives until the victim dies, or of a dead one.
+void plant_waiter(const cairn::condition& c, bool is_dead = false) {
+    const opened_condition open(c);
+    cairn::detail::condition_node& node = open.stored();
+    const auto index = static_cast<std::uint32_t>(node.began);
+    const std::uint64_t process = is_dead ? 1'000'000 : open.in().participant_number();
+    open.waiters()[index] = {cairn::detail::make_thread_token(process, planted_thread + index), node.began};
+    ++node.began;
+}
+
+// How many of the planted ones, not of the dead, still wait. Takes both locks.
+std::string count_planted(const cairn::manager& m) {
+    const auto l = open_lock<cairn::mutex>(m);
+    l.lock();
+    l.unlock();
+    const opened_condition open(condition_in(m));
+    const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+    int count = 0;
+    for (const cairn::detail::condition_waiter& each : open.waiters()) {
+        const std::uint32_t thread = cairn::detail::thread_of(each.thread);
+        if (each.thread != 0 && each.ticket >= open.stored().released && thread < planted_thread + 4 &&
+            cairn::detail::participant_of(each.thread) != 1'000'000)
+            ++count;
+    }
+    return std::to_string(count) + " waiting";
+}
+
+// Waits for a moment, as somebody does who polls.
+void wait_in_vain(const cairn::manager& m) {
+    const auto l = open_lock<cairn::mutex>(m);
+    std::unique_lock lock(l);
+    static_cast<void>(condition_in(m).wait_for(lock, std::chrono::seconds(0)));
+}
+
+void add_condition_rows(experiment_table& table) {
+    using operation = std::function<void(const cairn::condition&, std::unique_lock<const cairn::mutex>&)>;
+    const auto add = [&](const std::string& member, const std::string& state, int before, int after,
+                         const operation& what, const std::function<void(const cairn::condition&)>& shape) {
+        sync_row row;
+        row.name = "condition " + member + ", " + state;
+        row.covers = {"condition::" + member};
+        row.before = std::to_string(before) + " waiting";
+        row.after = std::to_string(after) + " waiting";
+        row.prepare = [shape](const cairn::manager& m) {
+            if (shape) wait_in_vain(m);  // there are places then
+            static_cast<void>(open_lock<cairn::mutex>(m));
+            const auto c = condition_in(m);
+            if (shape) shape(c);
+        };
+        row.operation = [what](const cairn::manager& m) {
+            const auto l = open_lock<cairn::mutex>(m);
+            std::unique_lock lock(l, std::defer_lock);
+            what(condition_in(m), lock);
+        };
+        row.read = count_planted;
+        row.neighbour = wait_in_vain;
+        row.with_neighbour = [](const std::string& text) { return text; };
+        row.go_on = [](const cairn::manager& m) {
+            const auto c = condition_in(m);
+            c.notify_all();
+            for (int i = 0; i < 3; ++i) wait_in_vain(m);
+            if (c.waiting() != 0) throw lab_failure("going on: somebody waits who was notified");
+        };
+        add_sync_row(table, std::move(row));
+    };
+    const auto two = [](const cairn::condition& c) {
+        opened_condition(c).stored().released = opened_condition(c).stored().began;
+        plant_waiter(c);
+        plant_waiter(c);
+    };
+    const auto dead_one_first = [](const cairn::condition& c) {
+        opened_condition(c).stored().released = opened_condition(c).stored().began;
+        plant_waiter(c, true);
+        plant_waiter(c);
+    };
+    // A flag of a sleeper that there is none of: the wake is a system call.
+    const auto with_sleeper = [=](const cairn::condition& c) {
+        const auto l = c.manager().lock("lock");
+        std::thread([&] {
+            std::unique_lock lock(l);
+            static_cast<void>(c.wait_for(lock, std::chrono::milliseconds(5)));
+        }).join();
+        two(c);
+    };
+    const auto hour = std::chrono::hours(1);
+    const auto moment = std::chrono::milliseconds(5);
+    add("notify_one", "nobody waits", 0, 0, [](const auto& c, auto&) { c.notify_one(); }, {});
+    add(
+        "notify_one", "two wait", 2, 1, [](const auto& c, auto&) { c.notify_one(); }, two);
+    add(
+        "notify_one", "somebody slept", 2, 1, [](const auto& c, auto&) { c.notify_one(); }, with_sleeper);
+    add(
+        "notify_one", "who has waited longest is dead", 1, 0, [](const auto& c, auto&) { c.notify_one(); },
+        dead_one_first);
+    add(
+        "notify", "as many as wait", 2, 0, [](const auto& c, auto&) { c.notify(2); }, two);
+    add(
+        "notify_all", "somebody slept", 2, 0, [](const auto& c, auto&) { c.notify_all(); }, with_sleeper);
+    add("wait_for", "the first ever, until its limit", 0, 0,
+        [=](const auto& c, auto& lock) {
+            lock.lock();
+            static_cast<void>(c.wait_for(lock, moment));
+        },
+        {});
+    add(
+        "wait_for", "behind two, until its limit", 2, 2,
+        [=](const auto& c, auto& lock) {
+            lock.lock();
+            static_cast<void>(c.wait_for(lock, moment));
+            lock.unlock();
+        },
+        two);
+    add(
+        "wait_until", "behind two, until its limit", 2, 2,
+        [=](const auto& c, auto& lock) {
+            lock.lock();
+            static_cast<void>(c.wait_until(lock, std::chrono::steady_clock::now() + moment));
+        },
+        two);
+    add(
+        "wait", "and a stop", 2, 2,
+        [=](const auto& c, auto& lock) {
+            std::stop_source source;
+            source.request_stop();
+            lock.lock();
+            static_cast<void>(c.wait(lock, source.get_token()));
+            static_cast<void>(c.wait_for(lock, hour, [] { return true; }));
+        },
+        two);
+
+    sync_row made;
+    made.name = "manager condition";
+    made.covers = {"manager::condition"};
+    made.before = "none";
+    made.after = "one";
+    made.operation = [](const cairn::manager& m) { static_cast<void>(condition_in(m)); };
+    made.read = [](const cairn::manager& m) {
+        if (!m.contains("condition")) return "none";
+        condition_in(m).notify_all();
+        return "one";
+    };
+    made.neighbour = [](const cairn::manager& m) { condition_in(m).notify_one(); };
+    made.with_neighbour = [](const std::string&) { return std::string("one"); };
+    made.go_on = wait_in_vain;
+    add_sync_row(table, std::move(made));
+}
+
 }  // namespace
 
 void add_sync_row(experiment_table& table, sync_row row) {
@@ -491,6 +661,7 @@ void add_sync_rows(experiment_table& table) {
     add_event_rows(table);
     add_semaphore_rows<cairn::semaphore>(table, "semaphore");
     add_semaphore_rows<cairn::bounded_semaphore>(table, "bounded_semaphore");
+    add_condition_rows(table);
 }
 
 }  // namespace cairn_test

@@ -1,6 +1,8 @@
 // sync_subjects.cpp - locks and the like in damaged segments: every operation, with a limit where one could wait for ever.
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <csignal>
+#include <mutex>
 #include <span>
 #include <sstream>
 #include <thread>
@@ -127,7 +129,45 @@ constexpr subject semaphore_of(const char* name) {
             &open_as<Semaphore, &read_semaphore<Semaphore>, &write_semaphore<Semaphore>>};
 }
 
+// Waiters, notified and not, of a living and of a dead process.
+void build_condition(const cairn::manager& in, const char* name) {
+    const auto l = in.lock(std::string(name) + " lock");
+    const auto c = in.condition(name);
+    for (int i = 0; i < 2; ++i) {
+        const child waiter([&] {
+            std::unique_lock lock(l);
+            c.wait(lock);
+        });
+        while (c.waiting() == 0) std::this_thread::yield();
+        if (i == 0) {
+            ::kill(waiter.pid(), SIGSTOP);
+            c.notify_one();
+        }
+    }
+}
+
+void read_condition(const cairn::condition& c, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(c.name()); });
+    attempt("waiting", [&] { static_cast<void>(c.waiting()); });
+    attempt("operator<<", [&] { std::ostringstream() << c; });
+}
+
+void write_condition(const cairn::condition& c, attempts& attempt) {
+    const cairn::manager others;
+    const auto l = others.lock();
+    for (int i = 0; i < 2; ++i) {
+        attempt("wait_for", [&] {
+            std::unique_lock lock(l);
+            static_cast<void>(c.wait_for(lock, soon));
+        });
+        attempt("notify_one", [&] { c.notify_one(); });
+        attempt("notify", [&] { c.notify(2); });
+        attempt("notify_all", [&] { c.notify_all(); });
+    }
+}
+
 constexpr subject all[] = {
+    {"condition", &build_condition, &open_as<cairn::condition, &read_condition, &write_condition>},
     {"event", &build_event, &open_as<cairn::event, &read_event, &write_event>},
     semaphore_of<cairn::semaphore>("semaphore"),
     semaphore_of<cairn::bounded_semaphore>("bounded semaphore"),

@@ -216,7 +216,7 @@ TEST_CASE("the control block of a root has its size and its fields where format 
                                       AT(root_slot, name, 664),
                                       AT(root_slot, log, 920),
                                       AT(root_slot, acquired_before, 1944),
-                                      AT(root_slot, reserved_before_pins_, 1952),
+                                      AT(root_slot, given_up, 1952),
                                       AT(root_slot, pins, 1960),
                                       AT(root_slot, reserved_, 2008),
                                   });
@@ -251,6 +251,18 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
                                      AT(mutex_node, word, 8),
                                  });
     check_layout<event_node>(8, {AT(event_node, word, 0)});
+    check_layout<condition_node>(32, {
+                                         AT(condition_node, began, 0),
+                                         AT(condition_node, released, 8),
+                                         AT(condition_node, waiters, 16),
+                                         AT(condition_node, waiter_count, 24),
+                                         AT(condition_node, reserved_, 28),
+                                     });
+    check_layout<condition_waiter>(16, {
+                                           AT(condition_waiter, thread, 0),
+                                           AT(condition_waiter, ticket, 8),
+                                       });
+    CHECK(static_cast<int>(object_kind::condition) == 14);
     check_layout<semaphore_node>(32, {
                                          AT(semaphore_node, available, 0),
                                          AT(semaphore_node, bound, 8),

@@ -164,16 +164,18 @@ void show_segment(const cairn::segment_location& where, const arguments& given, 
 struct observed {
     cairn::object_facts object;
     std::vector<std::string> holders;  // of permits: "4711 worker-3 (2)"
+    std::vector<std::string> waiters;  // the same of those who wait for a condition
     std::string holder_program;
     std::optional<std::uint64_t> held_milliseconds;  // at least so long
 };
 
 // By name, and whether they live.
-std::vector<std::string> holders_of(const cairn::inspection& look, const cairn::object_facts& object) {
+std::vector<std::string> names_of(const cairn::inspection& look,
+                                  const std::vector<cairn::permit_holder_facts>& processes) {
     std::vector<std::string> all;
-    if (object.holders.empty()) return all;
+    if (processes.empty()) return all;
     const std::vector<cairn::participant_facts> participants = look.participants();
-    for (const cairn::permit_holder_facts& each : object.holders) {
+    for (const cairn::permit_holder_facts& each : processes) {
         std::string who = "a process that has gone";
         for (const cairn::participant_facts& one : participants) {
             if (one.number != each.participant) continue;
@@ -190,7 +192,8 @@ observed observe(const cairn::inspection& look, const std::string& name) {
     constexpr std::chrono::milliseconds between_looks(2);
     observed seen;
     const cairn::object_facts first = look.object(name);
-    seen.holders = holders_of(look, first);
+    seen.holders = names_of(look, first.holders);
+    seen.waiters = names_of(look, first.waiters);
     const clock::time_point since = clock::now();
     if (first.lock != cairn::lock_state::held || look.location().is_image) {
         seen.object = first;
@@ -251,6 +254,8 @@ details describe(const observed& seen, const std::string& segment, const output_
             {{"type", known(object.type)}, {"fingerprint", fmt::format("{:016x}", object.fingerprint)}});
     for (const std::string& holder : seen.holders) about.row("held by", holder, {});
     if (!seen.holders.empty()) about.value("holders", seen.holders);
+    for (const std::string& waiter : seen.waiters) about.row("waiting", waiter, {});
+    if (!seen.waiters.empty()) about.value("waiting", seen.waiters);
     if (object.kind == "sharded_dict")
         about.row("shards", std::to_string(object.shard_count),
                   {{"shard_count", std::uint64_t{object.shard_count}}});

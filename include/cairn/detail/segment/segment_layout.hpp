@@ -293,7 +293,8 @@ struct root_slot {
     char name[256];
     unsigned char log[root_log_bytes];
     std::uint64_t acquired_before;  // of the lock, by the roots that were here before; not logged
-    unsigned char reserved_before_pins_[8];
+    std::uint64_t
+        given_up;  // of a condition or a barrier: a wait has ended without the lock; not logged, may be wrongly set
     stored_pin
         pins[pin_slots];  // in two lines: the second begins one. Owners are the kind of object's to reset
     unsigned char reserved_[16];

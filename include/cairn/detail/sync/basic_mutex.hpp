@@ -24,6 +24,8 @@ struct recover_t {
 };
 inline constexpr recover_t recover{};
 
+class condition;
+
 namespace detail {
 
 class CAIRN_API basic_mutex : public object_handle {
@@ -95,8 +97,14 @@ protected:
         : object_handle(std::move(root)), is_recursive_(is_recursive) {}
 
 private:
+    friend class cairn::condition;
     class unlocks_unrepaired;
     friend struct mutex_word;
+
+    /// After a wait with that limit: as lock() where it had none, else a second beyond it at most.
+    [[nodiscard]] bool lock_again(steady_time deadline, const std::stop_token& stop) const;
+    /// "lock 'l' in segment 'jobs', held by pid 4711"
+    [[nodiscard]] std::string describe_with_holder() const;
 
     CAIRN_INLINE bool lock_before(steady_time deadline, const std::stop_token* stop) const;
     /// What is not as usual. `result`: of try_lock(), or EAGAIN where that was not called.

@@ -1,4 +1,4 @@
-// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore}.hpp store in their arenas.
+// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore,condition}.hpp store in their arenas.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -82,5 +82,36 @@ std::span<permit_holder> find_permit_holders(const segment& s, const semaphore_n
 std::string check_semaphore_node(const semaphore_node& node, object_kind kind);
 std::string check_semaphore(const segment& s, const semaphore_node& node, object_kind kind,
                             arena_audit& audit);
+
+/// A condition. Who waits has a ticket; whoever has a smaller one than `released` has been notified.
+///
+///   0       8          16        24             28          32
+///   | began | released | waiters | waiter_count | reserved_ |
+struct condition_node {
+    std::uint64_t began;         // the next ticket; logged
+    std::uint64_t released;      // logged, or stored as the whole change
+    std::uint64_t waiters;       // offset of condition_waiter[waiter_count]; 0: none yet. Logged
+    std::uint32_t waiter_count;  // places in the array, free ones too; logged
+    std::uint32_t reserved_;
+};
+static_assert(std::is_standard_layout_v<condition_node> && sizeof(condition_node) == 32);
+
+/// A thread that waits, or has been notified and has not come back from its wait yet.
+struct condition_waiter {
+    std::uint64_t thread;  // thread_token; 0: the place is free. Logged, or stored as the whole change
+    std::uint64_t ticket;  // logged
+};
+static_assert(sizeof(condition_waiter) == 16);
+
+/// Chosen freely: more threads than machines of this size have.
+constexpr std::uint32_t most_condition_waiters = 1U << 20;
+
+/// The array; empty where there is none, or the words that lead there are damaged.
+std::span<condition_waiter> find_condition_waiters(const segment& s, const condition_node& node) noexcept;
+/// How many of them wait and are not notified.
+std::uint64_t count_waiting(std::span<const condition_waiter> waiters, const condition_node& node) noexcept;
+/// As far as each word can be judged alone.
+std::string check_condition_node(const condition_node& node);
+std::string check_condition(const segment& s, const condition_node& node, arena_audit& audit);
 
 }  // namespace cairn::inline CAIRN_ABI::detail
