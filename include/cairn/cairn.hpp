@@ -4,6 +4,7 @@
 
 #include <cairn/detail/base/language.hpp>
 
+#include <cairn/barrier.hpp>
 #include <cairn/channel.hpp>
 #include <cairn/codec.hpp>
 #include <cairn/condition.hpp>

@@ -119,7 +119,8 @@ struct participant_facts {
 
 enum class lock_state { free, held, owner_died };
 
-/// A process that has permits of a semaphore, which come back when it dies, or threads that wait for a condition.
+/// A process that has permits of a semaphore, which come back when it dies, or threads that wait for a condition, or that takes part
+/// in a barrier.
 struct permit_holder_facts {
     std::uint64_t participant =
         0;  // participant_facts::number; none of that number is there when it has died
@@ -134,6 +135,7 @@ struct object_facts {
     std::string status;               // of locks and the like: "held, taken 2 times"
     std::vector<permit_holder_facts> holders;
     std::vector<permit_holder_facts> waiters;  // of a condition
+    std::vector<permit_holder_facts> members;  // of a barrier
     std::optional<std::uint64_t> items;
     std::uint32_t shard_count = 0;  // of a sharded_dict: bytes, counts and the like are sums over the shards
     std::uint64_t bytes = 0;        // of its extents

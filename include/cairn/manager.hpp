@@ -35,6 +35,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <cairn/barrier.hpp>
 #include <cairn/channel.hpp>
 #include <cairn/condition.hpp>
 #include <cairn/detail/base/standard.hpp>
@@ -286,6 +287,12 @@ public:
     /// The condition of that name, created if there is none. It belongs to no lock: who waits says which.
     [[nodiscard]] cairn::condition condition(std::string_view name) const;
     [[nodiscard]] cairn::condition condition() const;
+    /// The barrier of that name, for so many parties, created if there is none.
+    /// @throws invalid_argument  there are none, or more than 2^32 - 1
+    /// @throws type_mismatch     one that is there is for another number of parties
+    /// @throws segment_full, would_deadlock
+    [[nodiscard]] cairn::barrier barrier(std::string_view name, std::int64_t parties) const;
+    [[nodiscard]] cairn::barrier barrier(std::int64_t parties) const;
     /// The semaphore of that name, created with `value` permits if there is none. One that is there keeps what it has.
     /// @throws invalid_argument  `value` is negative
     /// @throws type_mismatch, segment_full, would_deadlock

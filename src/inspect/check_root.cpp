@@ -472,6 +472,10 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::event:
             return check_plain_object<event_node>(
                 s, slot, who, audit, problems, [&](event_node& node) { return check_event(s, node, audit); });
+        case object_kind::barrier:
+            return check_plain_object<barrier_node>(s, slot, who, audit, problems, [&](barrier_node& node) {
+                return check_barrier(s, node, audit);
+            });
         case object_kind::condition:
             return check_plain_object<condition_node>(
                 s, slot, who, audit, problems,

@@ -152,6 +152,7 @@ std::optional<object_facts> facts_of(const source& from, std::uint32_t link, con
         facts.items.reset();
         facts.holders.clear();
         facts.waiters.clear();
+        facts.members.clear();
         facts.extent_count = 0;
         fill_from_memory(facts, at, seen);
     };

@@ -109,6 +109,42 @@ void fill_condition(object_facts& facts, image& in, const root_slot& slot) {
     for (const auto& [participant, count] : processes) facts.waiters.push_back({participant, count});
 }
 
+const barrier_node* barrier_in(image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<barrier_node>(in, slot);
+    return node != nullptr && check_barrier_node(*node).empty() ? node : nullptr;
+}
+
+const char* words_for(barrier_end end) noexcept {
+    switch (end) {
+        case barrier_end::died: return "has ended";
+        case barrier_end::timed_out: return "has not waited any longer";
+        case barrier_end::aborted: return "has aborted it";
+        case barrier_end::reset: return "has reset it";
+        case barrier_end::none: break;
+    }
+    return "is known for nothing";
+}
+
+// "2 of 4 have come", "broken: 4711 has ended"; and who takes part.
+void fill_barrier(object_facts& facts, image& in, const root_slot& slot) {
+    const barrier_node* node = barrier_in(in, slot);
+    if (node == nullptr) {
+        facts.notes.emplace_back(senseless);
+        return;
+    }
+    facts.items = node->arrived;
+    if (node->is_broken == 0) {
+        facts.status = std::to_string(node->arrived) + " of " + std::to_string(node->parties) + " have come";
+    } else {
+        const std::string who = node->culprit == 0 ? "somebody" : std::to_string(node->culprit);
+        facts.status = "broken: " + who + " " + words_for(static_cast<barrier_end>(node->end));
+    }
+    const segment_ptr s = in.load_root(slot) ? in.view() : segment_ptr();
+    if (!s) return;
+    for (const barrier_member& each : find_barrier_members(*s, *node))
+        if (each.participant != 0) facts.members.push_back({each.participant, 1});
+}
+
 }  // namespace
 
 bool is_synchronisation(object_kind kind) noexcept {
@@ -117,6 +153,7 @@ bool is_synchronisation(object_kind kind) noexcept {
         case object_kind::recursive_mutex:
         case object_kind::event:
         case object_kind::condition:
+        case object_kind::barrier:
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return true;
         default: return false;
@@ -127,6 +164,7 @@ void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot)
     switch (kind_of(slot)) {
         case object_kind::event: return fill_event(facts, in, slot);
         case object_kind::condition: return fill_condition(facts, in, slot);
+        case object_kind::barrier: return fill_barrier(facts, in, slot);
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return fill_semaphore(facts, in, slot);
         default: return fill_lock_status(facts, in, slot);
@@ -138,6 +176,9 @@ std::optional<plain_state> state_in(image& in, const root_slot& slot) {
         case object_kind::event:
             if (const auto* node = sync_node_at<event_node>(in, slot))
                 return state_of("bool", as_bool((node->word & 1) != 0));
+            return std::nullopt;
+        case object_kind::barrier:
+            if (const barrier_node* node = barrier_in(in, slot)) return state_of("uint32", node->arrived);
             return std::nullopt;
         case object_kind::condition: {
             object_facts facts;

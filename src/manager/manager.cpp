@@ -5,6 +5,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include <unistd.h>
@@ -493,6 +494,23 @@ condition manager::condition(std::string_view name) const {
 
 condition manager::condition() const {
     return condition(generate_name("condition"));
+}
+
+barrier manager::barrier(std::string_view name, std::int64_t parties) const {
+    if (parties <= 0 || parties > std::numeric_limits<std::uint32_t>::max()) {
+        throw invalid_argument("create " + describe_wanted(name, object_kind::barrier) + ": parties is " +
+                               std::to_string(parties) + ", expected 1 or more");
+    }
+    const auto build = [=](root_transaction& tx) {
+        return cairn::barrier::create(tx, static_cast<std::uint32_t>(parties));
+    };
+    cairn::barrier made(create_root(name, request_for<cairn::barrier>(), {build}));
+    made.require_parties(parties);
+    return made;
+}
+
+barrier manager::barrier(std::int64_t parties) const {
+    return barrier(generate_name("barrier"), parties);
 }
 
 template <typename Handle>

@@ -120,6 +120,36 @@ TEST_CASE("conditions are listed, shown, read and verified, with who waits for t
     CHECK(contains(s.run({"show", "jobs/c"}).out, "its node makes no sense"));
 }
 
+TEST_CASE("barriers are listed, shown, read and verified, with who takes part in them") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto b = m.barrier("b", 2);
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "barrier"));
+    CHECK(contains(s.run({"show", "jobs/b"}).out, "jobs/b: barrier, 0 of 2 have come"));
+    CHECK(s.run({"get", "jobs/b"}).out == "0\n");
+    child other([&] { static_cast<void>(b.arrive_and_wait()); });
+    while (b.waiting() == 0) std::this_thread::yield();
+    const program_result shown = s.run({"show", "jobs/b"});
+    INFO(shown);
+    CHECK(contains(shown.out, "jobs/b: barrier, 1 of 2 have come"));
+    CHECK(contains(shown.out, std::to_string(other.pid())));
+    CHECK(s.json({"show", "jobs/b"})["members"].size() == 1);
+    CHECK(s.run({"get", "jobs/b"}).out == "1\n");
+    const std::string its_pid = std::to_string(other.pid());
+    static_cast<void>(b.arrive_and_wait());
+    CHECK(other.join() == 0);
+    CHECK_THROWS_AS(static_cast<void>(b.arrive_and_wait()), cairn::broken_barrier);
+    CHECK(contains(s.run({"show", "jobs/b"}).out, "broken: " + its_pid + " has ended"));
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    auto& node = opened<cairn::barrier>(b).node_as<cairn::detail::barrier_node>();
+    cairn::detail::store_word(node.arrived, 7U);
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "more have come than there are parties"));
+    CHECK(contains(s.run({"show", "jobs/b"}).out, "its node makes no sense"));
+}
+
 TEST_CASE("semaphores are listed, shown, read and verified, with who holds their permits") {
     const shelf s;
     const cairn::manager m{"jobs", small_segment};

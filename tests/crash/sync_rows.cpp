@@ -1,5 +1,6 @@
-// sync_rows.cpp - locks, events, semaphores, conditions: what is done with them, and what those find who come after a death.
+// sync_rows.cpp - locks, events, semaphores, conditions, barriers: what is done with them, and what those find who come after a death.
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -639,6 +640,132 @@ void add_condition_rows(experiment_table& table) {
     add_sync_row(table, std::move(made));
 }
 
+// ---- barriers ----------------------------------------------------------------------------------------------------------
+
+struct opened_barrier : cairn::barrier {
+    explicit opened_barrier(cairn::barrier b) : barrier(std::move(b)) {}
+    using barrier::generation;
+    using barrier::in;
+    using barrier::node;
+    using barrier::slot;
+    [[nodiscard]] cairn::detail::barrier_node& stored() const {
+        return *in().at<cairn::detail::barrier_node>(node());
+    }
+};
+
+cairn::barrier barrier_in(const cairn::manager& m) {
+    return m.barrier("barrier", 2);
+}
+
+constexpr std::uint64_t first_round = 1000;
+
+// Takes its lock. The victim does not count where it has come and died: whoever waits finds that out, and breaks the barrier.
+std::string read_barrier(const cairn::manager& m, std::uint32_t planted) {
+    const opened_barrier open(barrier_in(m));
+    const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+    const cairn::detail::barrier_node& node = open.stored();
+    return "round " + std::to_string(node.round - first_round) + ", " +
+           (node.is_broken != 0 ? "broken" : std::to_string(std::min(node.arrived, planted)) + " come");
+}
+
+void enroll_if_whole(const cairn::manager& m) {
+    try {
+        barrier_in(m).enroll();
+    } catch (const cairn::broken_barrier&) {
+        // By the victim.
+    }
+}
+
+void add_barrier_rows(experiment_table& table) {
+    using operation = std::function<void(const cairn::barrier&)>;
+    const auto add = [&](const std::string& member, const std::string& state, std::uint32_t planted,
+                         const std::string& before, const std::string& after, const operation& what,
+                         const operation& shape = {}) {
+        sync_row row;
+        row.name = "barrier " + member + ", " + state;
+        row.covers = {"barrier::" + member};
+        row.before = before;
+        row.after = after;
+        row.prepare = [shape, planted](const cairn::manager& m) {
+            const opened_barrier open(barrier_in(m));
+            open.stored().round = first_round;
+            open.stored().arrived = planted;
+            if (shape) shape(open);
+        };
+        row.operation = [what](const cairn::manager& m) { what(barrier_in(m)); };
+        row.read = [planted](const cairn::manager& m) { return read_barrier(m, planted); };
+        row.neighbour = enroll_if_whole;
+        row.with_neighbour = [](const std::string& text) { return text; };
+        row.go_on = [](const cairn::manager& m) {
+            const auto b = barrier_in(m);
+            b.reset();
+            for (int i = 0; i < 3; ++i) {
+                std::thread other([&] { static_cast<void>(b.arrive_and_wait()); });
+                static_cast<void>(b.arrive_and_wait());
+                other.join();
+            }
+            if (b.broken() || b.waiting() != 0)
+                throw lab_failure("going on: a barrier of the living is broken");
+        };
+        add_sync_row(table, std::move(row));
+    };
+    const auto moment = std::chrono::milliseconds(5);
+    const auto hour = std::chrono::hours(1);
+    const auto in_vain = [](const auto& wait) {
+        try {
+            static_cast<void>(wait());
+        } catch (const cairn::broken_barrier&) {
+            // Its time was up.
+        }
+    };
+    // A flag of a sleeper that there is none of: the wake is a system call.
+    const auto with_sleeper = [=](const cairn::barrier& b) {
+        std::thread([&] { in_vain([&] { return b.wait_for(moment); }); }).join();
+        b.reset();
+        opened_barrier(b).stored().round = first_round;
+        opened_barrier(b).stored().arrived = 1;
+    };
+    const auto arrive = [](const cairn::barrier& b) { static_cast<void>(b.arrive_and_wait()); };
+    add("arrive_and_wait", "as the last", 1, "round 0, 1 come", "round 1, 0 come", arrive);
+    add("arrive_and_wait", "as the last, and somebody slept", 1, "round 0, 1 come", "round 1, 0 come", arrive,
+        with_sleeper);
+    add("wait_for", "as the last", 1, "round 0, 1 come", "round 1, 0 come",
+        [=](const cairn::barrier& b) { static_cast<void>(b.wait_for(hour)); });
+    add("wait_for", "as the first, until its limit", 0, "round 0, 0 come", "round 1, broken",
+        [=](const cairn::barrier& b) { in_vain([&] { return b.wait_for(moment); }); });
+    add("wait_until", "as the first, until its limit", 0, "round 0, 0 come", "round 1, broken",
+        [=](const cairn::barrier& b) {
+            in_vain([&] { return b.wait_until(std::chrono::steady_clock::now() + moment); });
+        });
+    add("abort", "one has come", 1, "round 0, 1 come", "round 1, broken",
+        [](const cairn::barrier& b) { b.abort(); });
+    add(
+        "reset", "broken", 0, "round 1, broken", "round 1, 0 come",
+        [](const cairn::barrier& b) { b.reset(); }, [](const cairn::barrier& b) { b.abort(); });
+    add(
+        "reset", "one has come, and processes take part", 1, "round 0, 1 come", "round 1, 0 come",
+        [](const cairn::barrier& b) { b.reset(); }, [](const cairn::barrier& b) { b.enroll(); });
+    add("enroll", "the first", 1, "round 0, 1 come", "round 0, 1 come",
+        [](const cairn::barrier& b) { b.enroll(); });
+
+    sync_row made;
+    made.name = "manager barrier";
+    made.covers = {"manager::barrier"};
+    made.before = "none";
+    made.after = "one";
+    made.operation = [](const cairn::manager& m) { static_cast<void>(barrier_in(m)); };
+    made.read = [](const cairn::manager& m) {
+        if (!m.contains("barrier")) return "none";
+        const opened_barrier open(barrier_in(m));
+        const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
+        return "one";
+    };
+    made.neighbour = enroll_if_whole;
+    made.with_neighbour = [](const std::string&) { return std::string("one"); };
+    made.go_on = [](const cairn::manager& m) { barrier_in(m).abort(); };
+    add_sync_row(table, std::move(made));
+}
+
 }  // namespace
 
 void add_sync_row(experiment_table& table, sync_row row) {
@@ -662,6 +789,7 @@ void add_sync_rows(experiment_table& table) {
     add_semaphore_rows<cairn::semaphore>(table, "semaphore");
     add_semaphore_rows<cairn::bounded_semaphore>(table, "bounded_semaphore");
     add_condition_rows(table);
+    add_barrier_rows(table);
 }
 
 }  // namespace cairn_test

@@ -166,7 +166,33 @@ void write_condition(const cairn::condition& c, attempts& attempt) {
     }
 }
 
+// One of another process has come, and has died since.
+void build_barrier(const cairn::manager& in, const char* name) {
+    const auto b = in.barrier(name, 3);
+    b.enroll();
+    const child other([&] { static_cast<void>(b.arrive_and_wait()); });
+    while (b.waiting() == 0) std::this_thread::yield();
+}
+
+void read_barrier(const cairn::barrier& b, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(b.name()); });
+    attempt("parties", [&] { static_cast<void>(b.parties()); });
+    attempt("waiting", [&] { static_cast<void>(b.waiting()); });
+    attempt("broken", [&] { static_cast<void>(b.broken()); });
+    attempt("operator<<", [&] { std::ostringstream() << b; });
+}
+
+void write_barrier(const cairn::barrier& b, attempts& attempt) {
+    for (int i = 0; i < 2; ++i) {
+        attempt("enroll", [&] { b.enroll(); });
+        attempt("wait_for", [&] { static_cast<void>(b.wait_for(soon)); });
+        attempt("abort", [&] { b.abort(); });
+        attempt("reset", [&] { b.reset(); });
+    }
+}
+
 constexpr subject all[] = {
+    {"barrier", &build_barrier, &open_as<cairn::barrier, &read_barrier, &write_barrier>},
     {"condition", &build_condition, &open_as<cairn::condition, &read_condition, &write_condition>},
     {"event", &build_event, &open_as<cairn::event, &read_event, &write_event>},
     semaphore_of<cairn::semaphore>("semaphore"),

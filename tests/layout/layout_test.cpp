@@ -263,6 +263,28 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
                                            AT(condition_waiter, ticket, 8),
                                        });
     CHECK(static_cast<int>(object_kind::condition) == 14);
+    check_layout<barrier_node>(56, {
+                                       AT(barrier_node, round, 0),
+                                       AT(barrier_node, failed, 8),
+                                       AT(barrier_node, failed_before, 16),
+                                       AT(barrier_node, members, 24),
+                                       AT(barrier_node, member_count, 32),
+                                       AT(barrier_node, parties, 36),
+                                       AT(barrier_node, arrived, 40),
+                                       AT(barrier_node, is_broken, 44),
+                                       AT(barrier_node, end, 48),
+                                       AT(barrier_node, culprit, 52),
+                                   });
+    check_layout<barrier_member>(16, {
+                                         AT(barrier_member, participant, 0),
+                                         AT(barrier_member, pid, 8),
+                                         AT(barrier_member, has_ended, 12),
+                                     });
+    CHECK(static_cast<int>(object_kind::barrier) == 16);
+    CHECK(static_cast<int>(barrier_end::died) == 1);
+    CHECK(static_cast<int>(barrier_end::timed_out) == 2);
+    CHECK(static_cast<int>(barrier_end::aborted) == 3);
+    CHECK(static_cast<int>(barrier_end::reset) == 4);
     check_layout<semaphore_node>(32, {
                                          AT(semaphore_node, available, 0),
                                          AT(semaphore_node, bound, 8),

@@ -165,13 +165,15 @@ struct observed {
     cairn::object_facts object;
     std::vector<std::string> holders;  // of permits: "4711 worker-3 (2)"
     std::vector<std::string> waiters;  // the same of those who wait for a condition
+    std::vector<std::string> members;  // and of those who take part in a barrier
     std::string holder_program;
     std::optional<std::uint64_t> held_milliseconds;  // at least so long
 };
 
 // By name, and whether they live.
 std::vector<std::string> names_of(const cairn::inspection& look,
-                                  const std::vector<cairn::permit_holder_facts>& processes) {
+                                  const std::vector<cairn::permit_holder_facts>& processes,
+                                  bool is_counted = true) {
     std::vector<std::string> all;
     if (processes.empty()) return all;
     const std::vector<cairn::participant_facts> participants = look.participants();
@@ -182,7 +184,7 @@ std::vector<std::string> names_of(const cairn::inspection& look,
             who = fmt::format("{} {}{}", one.pid, printable(one.program),
                               one.state == cairn::presence::dead ? ", DEAD" : "");
         }
-        all.push_back(fmt::format("{} ({})", who, each.count));
+        all.push_back(is_counted ? fmt::format("{} ({})", who, each.count) : who);
     }
     return all;
 }
@@ -194,6 +196,7 @@ observed observe(const cairn::inspection& look, const std::string& name) {
     const cairn::object_facts first = look.object(name);
     seen.holders = names_of(look, first.holders);
     seen.waiters = names_of(look, first.waiters);
+    seen.members = names_of(look, first.members, false);
     const clock::time_point since = clock::now();
     if (first.lock != cairn::lock_state::held || look.location().is_image) {
         seen.object = first;
@@ -256,6 +259,8 @@ details describe(const observed& seen, const std::string& segment, const output_
     if (!seen.holders.empty()) about.value("holders", seen.holders);
     for (const std::string& waiter : seen.waiters) about.row("waiting", waiter, {});
     if (!seen.waiters.empty()) about.value("waiting", seen.waiters);
+    for (const std::string& member : seen.members) about.row("takes part", member, {});
+    if (!seen.members.empty()) about.value("members", seen.members);
     if (object.kind == "sharded_dict")
         about.row("shards", std::to_string(object.shard_count),
                   {{"shard_count", std::uint64_t{object.shard_count}}});

@@ -1,4 +1,4 @@
-// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore,condition}.hpp store in their arenas.
+// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore,condition,barrier}.hpp store in their arenas.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -113,5 +113,49 @@ std::uint64_t count_waiting(std::span<const condition_waiter> waiters, const con
 /// As far as each word can be judged alone.
 std::string check_condition_node(const condition_node& node);
 std::string check_condition(const segment& s, const condition_node& node, arena_audit& audit);
+
+/// Why a round of a barrier has failed.
+enum class barrier_end : std::uint32_t {
+    none = 0,
+    died = 1,       // one who had taken part since the last reset
+    timed_out = 2,  // one who waited; or a stop was requested
+    aborted = 3,
+    reset = 4,
+};
+
+/// A barrier. Rounds have numbers, which begin at the time when it was made: a number never means two rounds of one slot.
+///
+///   0       8        16              24        32             36        40        44          48    52        56
+///   | round | failed | failed_before | members | member_count | parties | arrived | is_broken | end | culprit |
+struct barrier_node {
+    std::uint64_t round;          // that fills now; logged
+    std::uint64_t failed;         // the last one that failed; 0: none yet. Logged
+    std::uint64_t failed_before;  // and the one before that; logged
+    std::uint64_t members;        // offset of barrier_member[member_count]; 0: none yet. Logged
+    std::uint32_t member_count;   // places in the array, free ones too; logged
+    std::uint32_t parties;        // constant
+    std::uint32_t arrived;        // of this round; logged
+    std::uint32_t is_broken;      // 1: until a reset; logged
+    std::uint32_t end;            // barrier_end of `failed`; logged
+    std::uint32_t culprit;        // pid of who has ended it, or has died; logged
+};
+static_assert(std::is_standard_layout_v<barrier_node> && sizeof(barrier_node) == 56);
+
+/// A process that has taken part, or is enrolled, since the last reset.
+struct barrier_member {
+    std::uint64_t participant;  // number, never used again; 0: the place is free. Logged
+    std::uint32_t pid;          // logged
+    std::uint32_t has_ended;    // 1: it was found dead
+};
+static_assert(sizeof(barrier_member) == 16);
+
+/// As many as there can be participants, and as many dead ones that nobody has looked for yet.
+constexpr std::uint32_t most_barrier_members = 2 * most_participant_slots;
+
+/// The array; empty where there is none, or the words that lead there are damaged.
+std::span<barrier_member> find_barrier_members(const segment& s, const barrier_node& node) noexcept;
+/// As far as each word can be judged alone.
+std::string check_barrier_node(const barrier_node& node);
+std::string check_barrier(const segment& s, const barrier_node& node, arena_audit& audit);
 
 }  // namespace cairn::inline CAIRN_ABI::detail
