@@ -536,6 +536,50 @@ MUTANTS = [
         "new": "        held.unlock();\n        end_claims();\n        held.lock();\n        wait_while(held, &periodic_core::has_runs, no_deadline);\n",
         "program": "unit", "cases": "the lock is kept to the end of a run*",
     },
+    # -- conditions, barriers and latches --------------------------------------------------------------------------------
+    {
+        "name": "a notification that a killed waiter takes along",
+        "file": "src/sync/condition.cpp",
+        "old": "        tx.store(n.released, next.released);\n        tx.commit();\n        is_any = true;\n",
+        "new": "        tx.commit();\n        is_any = true;\n",
+        "program": "process", "cases": "a notification of one who is killed before*", "may_hang": True,
+    },
+    {
+        "name": "a mark of one who has given up, which nobody looks at",
+        "file": "src/sync/condition.cpp",
+        "old": "    return load_word(slot.given_up) != 0;\n",
+        "new": "    return load_word(slot.given_up) == 7;\n",
+        "program": "process", "cases": "a timed wait for a condition keeps its limit*", "may_hang": True,
+    },
+    {
+        "name": "whoever has come last is notified first",
+        "file": "src/sync/condition.cpp",
+        "old": "each.ticket < longest->ticket",
+        "new": "each.ticket > longest->ticket",
+        "program": "unit", "cases": "each of many who wait is woken*",
+    },
+    {
+        "name": "a waiter of a condition that is back before it has its mutex",
+        "file": "src/sync/condition.cpp",
+        "old": "        static_cast<void>(sleep_until_notified(*ticket, deadline, stop));\n",
+        "new": "        if (sleep_until_notified(*ticket, deadline, stop))\n"
+               "            static_cast<void>(come_back(*ticket, deadline, stop));\n",
+        "program": "process", "cases": "a notification of one who is killed before*", "may_hang": True,
+    },
+    {
+        "name": "a barrier that does not know who has come",
+        "file": "src/sync/barrier.cpp",
+        "old": "    be_member(tx);\n    tx.begin_change();\n",
+        "new": "    tx.begin_change();\n",
+        "program": "process", "cases": "a party of an earlier round that has ended*", "may_hang": True,
+    },
+    {
+        "name": "a wait whose time is up, and breaks no barrier",
+        "file": "src/sync/barrier.cpp",
+        "old": "        if (n.round == round) break_by(tx, barrier_end::timed_out, own_pid(tx.in()));\n",
+        "new": "",
+        "program": "unit", "cases": "Barrier.wait(timeout) breaks it*", "may_hang": True,
+    },
     # -- services with a name ---------------------------------------------------------------------------------------------
     {
         "name": "a second manager of a name that is not refused",
