@@ -17,6 +17,7 @@
 #include <cairn/fields.hpp>
 #include <cairn/future.hpp>
 #include <cairn/inspect.hpp>
+#include <cairn/latch.hpp>
 #include <cairn/list.hpp>
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>

@@ -42,6 +42,7 @@
 #include <cairn/detail/containers/object_handle.hpp>
 #include <cairn/dict.hpp>
 #include <cairn/event.hpp>
+#include <cairn/latch.hpp>
 #include <cairn/list.hpp>
 #include <cairn/mutex.hpp>
 #include <cairn/queue.hpp>
@@ -293,6 +294,11 @@ public:
     /// @throws segment_full, would_deadlock
     [[nodiscard]] cairn::barrier barrier(std::string_view name, std::int64_t parties) const;
     [[nodiscard]] cairn::barrier barrier(std::int64_t parties) const;
+    /// The latch of that name, at `count`, created if there is none. One that is there keeps what remains.
+    /// @throws invalid_argument  `count` is negative
+    /// @throws type_mismatch, segment_full, would_deadlock
+    [[nodiscard]] cairn::latch latch(std::string_view name, std::int64_t count) const;
+    [[nodiscard]] cairn::latch latch(std::int64_t count) const;
     /// The semaphore of that name, created with `value` permits if there is none. One that is there keeps what it has.
     /// @throws invalid_argument  `value` is negative
     /// @throws type_mismatch, segment_full, would_deadlock

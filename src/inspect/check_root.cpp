@@ -472,6 +472,9 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::event:
             return check_plain_object<event_node>(
                 s, slot, who, audit, problems, [&](event_node& node) { return check_event(s, node, audit); });
+        case object_kind::latch:
+            return check_plain_object<latch_node>(
+                s, slot, who, audit, problems, [&](latch_node& node) { return check_latch(s, node, audit); });
         case object_kind::barrier:
             return check_plain_object<barrier_node>(s, slot, who, audit, problems, [&](barrier_node& node) {
                 return check_barrier(s, node, audit);

@@ -145,6 +145,20 @@ void fill_barrier(object_facts& facts, image& in, const root_slot& slot) {
         if (each.participant != 0) facts.members.push_back({each.participant, 1});
 }
 
+const latch_node* latch_in(image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<latch_node>(in, slot);
+    return node != nullptr && check_latch_node(*node).empty() ? node : nullptr;
+}
+
+void fill_latch(object_facts& facts, image& in, const root_slot& slot) {
+    if (const latch_node* node = latch_in(in, slot)) {
+        facts.items = node->remaining;
+        facts.status = std::to_string(node->remaining) + " to come";
+    } else {
+        facts.notes.emplace_back(senseless);
+    }
+}
+
 }  // namespace
 
 bool is_synchronisation(object_kind kind) noexcept {
@@ -154,6 +168,7 @@ bool is_synchronisation(object_kind kind) noexcept {
         case object_kind::event:
         case object_kind::condition:
         case object_kind::barrier:
+        case object_kind::latch:
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return true;
         default: return false;
@@ -165,6 +180,7 @@ void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot)
         case object_kind::event: return fill_event(facts, in, slot);
         case object_kind::condition: return fill_condition(facts, in, slot);
         case object_kind::barrier: return fill_barrier(facts, in, slot);
+        case object_kind::latch: return fill_latch(facts, in, slot);
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return fill_semaphore(facts, in, slot);
         default: return fill_lock_status(facts, in, slot);
@@ -176,6 +192,9 @@ std::optional<plain_state> state_in(image& in, const root_slot& slot) {
         case object_kind::event:
             if (const auto* node = sync_node_at<event_node>(in, slot))
                 return state_of("bool", as_bool((node->word & 1) != 0));
+            return std::nullopt;
+        case object_kind::latch:
+            if (const latch_node* node = latch_in(in, slot)) return state_of("uint64", node->remaining);
             return std::nullopt;
         case object_kind::barrier:
             if (const barrier_node* node = barrier_in(in, slot)) return state_of("uint32", node->arrived);

@@ -513,6 +513,21 @@ barrier manager::barrier(std::int64_t parties) const {
     return barrier(generate_name("barrier"), parties);
 }
 
+latch manager::latch(std::string_view name, std::int64_t count) const {
+    if (count < 0) {
+        throw invalid_argument("create " + describe_wanted(name, object_kind::latch) + ": count is " +
+                               std::to_string(count) + ", expected 0 or more");
+    }
+    const auto build = [=](root_transaction& tx) {
+        return cairn::latch::create(tx, static_cast<std::uint64_t>(count));
+    };
+    return cairn::latch(create_root(name, request_for<cairn::latch>(), {build}));
+}
+
+latch manager::latch(std::int64_t count) const {
+    return latch(generate_name("latch"), count);
+}
+
 template <typename Handle>
 Handle manager::create_semaphore(std::string_view name, std::int64_t value, bool is_bounded) const {
     if (value < 0) {

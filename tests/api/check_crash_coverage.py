@@ -61,6 +61,7 @@ READS = {
     **dict.fromkeys(["mutex", "recursive_mutex"], "owner_died fence is_locked is_owned"),
     "event": "is_set",
     "condition": "waiting",
+    "latch": "remaining try_wait",
     "barrier": "broken parties waiting require_parties",
     **dict.fromkeys(["semaphore", "bounded_semaphore"], "value"),
     "semaphore_permit": "is_held operator=",

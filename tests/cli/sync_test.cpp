@@ -150,6 +150,24 @@ TEST_CASE("barriers are listed, shown, read and verified, with who takes part in
     CHECK(contains(s.run({"show", "jobs/b"}).out, "its node makes no sense"));
 }
 
+TEST_CASE("latches are listed, shown, read and verified") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto l = m.latch("l", 3);
+    l.count_down();
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "latch"));
+    CHECK(contains(s.run({"show", "jobs/l"}).out, "jobs/l: latch, 2 to come"));
+    CHECK(s.run({"get", "jobs/l"}).out == "2\n");
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    auto& node = opened<cairn::latch>(l).node_as<cairn::detail::latch_node>();
+    cairn::detail::store_word(node.remaining, ~std::uint64_t{0});
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "more remains than can be counted"));
+    CHECK(contains(s.run({"show", "jobs/l"}).out, "its node makes no sense"));
+}
+
 TEST_CASE("semaphores are listed, shown, read and verified, with who holds their permits") {
     const shelf s;
     const cairn::manager m{"jobs", small_segment};

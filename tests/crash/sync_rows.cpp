@@ -1,4 +1,4 @@
-// sync_rows.cpp - locks, events, semaphores, conditions, barriers: what is done with them, and what those find who come after a death.
+// sync_rows.cpp - locks, events, semaphores, conditions, barriers, latches: what is done with them, and what those find who come after a death.
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <chrono>
@@ -766,6 +766,86 @@ void add_barrier_rows(experiment_table& table) {
     add_sync_row(table, std::move(made));
 }
 
+// ---- latches -----------------------------------------------------------------------------------------------------------
+
+cairn::latch latch_in(const cairn::manager& m) {
+    return m.latch("latch", 3);
+}
+
+// Takes its lock, too.
+std::string read_latch(const cairn::manager& m) {
+    const auto l = latch_in(m);
+    l.count_down(0);
+    return std::to_string(l.remaining()) + " to come";
+}
+
+void add_latch_rows(experiment_table& table) {
+    using operation = std::function<void(const cairn::latch&)>;
+    const auto add = [&](const std::string& member, const std::string& state, int before, int after,
+                         const operation& what, const operation& shape = {}) {
+        sync_row row;
+        row.name = "latch " + member + ", " + state;
+        row.covers = {"latch::" + member};
+        row.before = std::to_string(before) + " to come";
+        row.after = std::to_string(after) + " to come";
+        row.prepare = [shape](const cairn::manager& m) {
+            const auto l = latch_in(m);
+            if (shape) shape(l);
+        };
+        row.operation = [what](const cairn::manager& m) { what(latch_in(m)); };
+        row.read = read_latch;
+        // Waits for its lock, and counts nothing.
+        row.neighbour = [](const cairn::manager& m) { static_cast<void>(read_latch(m)); };
+        row.with_neighbour = [](const std::string& text) { return text; };
+        row.go_on = [](const cairn::manager& m) {
+            const auto l = latch_in(m);
+            l.count_down(static_cast<std::int64_t>(l.remaining()));
+            l.wait();
+            if (!l.try_wait()) throw lab_failure("going on: a latch that was counted down is not at 0");
+        };
+        add_sync_row(table, std::move(row));
+    };
+    const auto moment = std::chrono::milliseconds(5);
+    const auto hour = std::chrono::hours(1);
+    const auto to_one = [](const cairn::latch& l) { l.count_down(2); };
+    const auto to_zero = [](const cairn::latch& l) { l.count_down(3); };
+    // A flag of a sleeper that there is none of: the wake is a system call.
+    const auto with_sleeper = [=](const cairn::latch& l) {
+        to_one(l);
+        std::thread([&] { static_cast<void>(l.wait_for(moment)); }).join();
+    };
+    add("count_down", "by one", 3, 2, [](const cairn::latch& l) { l.count_down(); });
+    add(
+        "count_down", "the last one, and somebody slept", 1, 0, [](const cairn::latch& l) { l.count_down(); },
+        with_sleeper);
+    add(
+        "arrive_and_wait", "the last one", 1, 0, [](const cairn::latch& l) { l.arrive_and_wait(); }, to_one);
+    add(
+        "wait", "at 0", 0, 0, [](const cairn::latch& l) { l.wait(); }, to_zero);
+    add("wait_for", "until its limit", 3, 3,
+        [=](const cairn::latch& l) { static_cast<void>(l.wait_for(moment)); });
+    add(
+        "wait_until", "at 0", 0, 0,
+        [=](const cairn::latch& l) {
+            static_cast<void>(l.wait_until(std::chrono::steady_clock::now() + hour));
+        },
+        to_zero);
+
+    sync_row made;
+    made.name = "manager latch";
+    made.covers = {"manager::latch"};
+    made.before = "none";
+    made.after = "3 to come";
+    made.operation = [](const cairn::manager& m) { static_cast<void>(latch_in(m)); };
+    made.read = [](const cairn::manager& m) {
+        return m.contains("latch") ? read_latch(m) : std::string("none");
+    };
+    made.neighbour = [](const cairn::manager& m) { latch_in(m).count_down(0); };
+    made.with_neighbour = [](const std::string&) { return std::string("3 to come"); };
+    made.go_on = [](const cairn::manager& m) { latch_in(m).count_down(); };
+    add_sync_row(table, std::move(made));
+}
+
 }  // namespace
 
 void add_sync_row(experiment_table& table, sync_row row) {
@@ -790,6 +870,7 @@ void add_sync_rows(experiment_table& table) {
     add_semaphore_rows<cairn::bounded_semaphore>(table, "bounded_semaphore");
     add_condition_rows(table);
     add_barrier_rows(table);
+    add_latch_rows(table);
 }
 
 }  // namespace cairn_test

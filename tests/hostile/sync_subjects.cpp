@@ -191,7 +191,25 @@ void write_barrier(const cairn::barrier& b, attempts& attempt) {
     }
 }
 
+void build_latch(const cairn::manager& in, const char* name) {
+    in.latch(name, 5).count_down(2);
+}
+
+void read_latch(const cairn::latch& l, attempts& attempt) {
+    attempt("name", [&] { static_cast<void>(l.name()); });
+    attempt("remaining", [&] { static_cast<void>(l.remaining()); });
+    attempt("try_wait", [&] { static_cast<void>(l.try_wait()); });
+    attempt("operator<<", [&] { std::ostringstream() << l; });
+}
+
+void write_latch(const cairn::latch& l, attempts& attempt) {
+    attempt("wait_for", [&] { static_cast<void>(l.wait_for(soon)); });
+    for (int i = 0; i < 4; ++i) attempt("count_down", [&] { l.count_down(); });
+    attempt("wait_for", [&] { static_cast<void>(l.wait_for(soon)); });
+}
+
 constexpr subject all[] = {
+    {"latch", &build_latch, &open_as<cairn::latch, &read_latch, &write_latch>},
     {"barrier", &build_barrier, &open_as<cairn::barrier, &read_barrier, &write_barrier>},
     {"condition", &build_condition, &open_as<cairn::condition, &read_condition, &write_condition>},
     {"event", &build_event, &open_as<cairn::event, &read_event, &write_event>},

@@ -285,6 +285,8 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
     CHECK(static_cast<int>(barrier_end::timed_out) == 2);
     CHECK(static_cast<int>(barrier_end::aborted) == 3);
     CHECK(static_cast<int>(barrier_end::reset) == 4);
+    check_layout<latch_node>(8, {AT(latch_node, remaining, 0)});
+    CHECK(static_cast<int>(object_kind::latch) == 20);
     check_layout<semaphore_node>(32, {
                                          AT(semaphore_node, available, 0),
                                          AT(semaphore_node, bound, 8),

@@ -580,6 +580,13 @@ MUTANTS = [
         "new": "",
         "program": "unit", "cases": "Barrier.wait(timeout) breaks it*", "may_hang": True,
     },
+    {
+        "name": "a latch that lets pass before all have come",
+        "file": "src/sync/latch.cpp",
+        "old": "return load_word(word) == 0; };",
+        "new": "return load_word(word) <= 1; };",
+        "program": "unit", "cases": "a latch lets everybody pass once*",
+    },
     # -- services with a name ---------------------------------------------------------------------------------------------
     {
         "name": "a second manager of a name that is not refused",

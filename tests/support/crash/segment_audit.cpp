@@ -263,6 +263,9 @@ private:
             case object_kind::event:
                 if (auto* node = s_.find<event_node>(slot.node)) return check_event(s_, *node, audit);
                 return "its node lies outside";
+            case object_kind::latch:
+                if (auto* node = s_.find<latch_node>(slot.node)) return check_latch(s_, *node, audit);
+                return "its node lies outside";
             case object_kind::barrier:
                 if (auto* node = s_.find<barrier_node>(slot.node)) return check_barrier(s_, *node, audit);
                 return "its node lies outside";

@@ -1,4 +1,4 @@
-// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore,condition,barrier}.hpp store in their arenas.
+// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore,condition,barrier,latch}.hpp store in their arenas.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -157,5 +157,17 @@ std::span<barrier_member> find_barrier_members(const segment& s, const barrier_n
 /// As far as each word can be judged alone.
 std::string check_barrier_node(const barrier_node& node);
 std::string check_barrier(const segment& s, const barrier_node& node, arena_audit& audit);
+
+/// A latch.
+///
+///   0           8
+///   | remaining |
+struct latch_node {
+    std::uint64_t remaining;  // only falls; stored as the whole change
+};
+static_assert(std::is_standard_layout_v<latch_node> && sizeof(latch_node) == 8);
+
+std::string check_latch_node(const latch_node& node);
+std::string check_latch(const segment& s, const latch_node& node, arena_audit& audit);
 
 }  // namespace cairn::inline CAIRN_ABI::detail
