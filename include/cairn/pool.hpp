@@ -47,6 +47,7 @@ struct pool_options {
     enum when_full when_full = when_full::block;
     time_limit timeout = {};
     bool keep_orphans = false;
+    int oom_score_adj = 100;
 };
 
 /// What map() says about how far it is: nothing, a bar on stderr, or a call of yours after each chunk.

@@ -62,6 +62,9 @@ struct process_pool_options {
     time_limit timeout = {};
     /// Children that tasks leave behind are killed when their worker ends, unless this is set.
     bool keep_orphans = false;
+    /// At least this is the `oom_score_adj` of the workers, 0 to 1000: when memory runs out, the kernel kills a worker sooner than the
+    /// program or the nursery, and that costs one task. 0 leaves it as the program's is.
+    int oom_score_adj = 100;
 };
 
 namespace detail {

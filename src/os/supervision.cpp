@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -75,6 +76,18 @@ void set_worker_signals() noexcept {
     sigset_t none;
     ::sigemptyset(&none);
     ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
+void raise_oom_score_adj(int least) noexcept {
+    if (least <= 0) return;
+    const uncancellable in_one_piece;
+    const unique_fd fd(::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
+    std::array<char, 8> text{};
+    if (!fd.valid() || ::read(fd.get(), text.data(), text.size() - 1) <= 0) return;
+    if (std::strtol(text.data(), nullptr, 10) >= least) return;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), least).ptr;
+    [[maybe_unused]] const auto written =
+        ::pwrite(fd.get(), text.data(), static_cast<std::size_t>(end - text.data()), 0);
 }
 
 std::error_code open_bell(unique_fd& fd) noexcept {

@@ -46,6 +46,10 @@ void drain_child_signal(int fd) noexcept;
 /// nothing: they come to the whole group, and the program decides. Not ignored, as what a task execs would inherit that.
 void set_worker_signals() noexcept;
 
+/// Of this process, unless it is higher already: the kernel kills it sooner when memory runs out. 0 changes nothing. Needs no privilege;
+/// where it cannot be done, it is not.
+void raise_oom_score_adj(int least) noexcept;
+
 /// A counter that polls readable while it is not 0, and that children share.
 std::error_code open_bell(unique_fd& fd) noexcept;
 /// Whether two more descriptors can be had at the moment.

@@ -58,6 +58,7 @@ struct guardian_request {
     std::uint32_t user;
     std::uint32_t group;
     std::uint32_t keeps_orphans;
+    std::int32_t oom_score_adj;
     std::uint32_t name_bytes;
     std::array<char, 64> name;
 };
@@ -154,6 +155,7 @@ private:
             family.max_tasks_per_worker = request.max_tasks_per_worker;
             family.max_worker_memory = request.max_worker_memory;
             family.keeps_orphans = request.keeps_orphans != 0;
+            family.oom_score_adj = request.oom_score_adj;
             family.bell = std::move(fds[1]);
             family.bell_number = request.bell_number;
             family.kept_descriptors = keep_;
@@ -239,6 +241,7 @@ guardian_request request_for(const pool_family& family) {
     request.user = ::geteuid();
     request.group = ::getegid();
     request.keeps_orphans = family.keeps_orphans ? 1 : 0;
+    request.oom_score_adj = family.oom_score_adj;
     request.name_bytes = static_cast<std::uint32_t>(std::min(family.name.size(), request.name.size()));
     std::memcpy(request.name.data(), family.name.data(), request.name_bytes);
     return request;

@@ -62,6 +62,7 @@ struct pool_family {
     std::uint64_t max_worker_memory = 0;     // bytes; 0: no limit
     time_limit idle_timeout;                 // workers leave, and others are forked when tasks wait
     bool keeps_orphans = false;
+    int oom_score_adj = 0;  // of workers, at least
     std::vector<int> kept_descriptors;
 
     [[nodiscard]] pool_node& pool() const { return *in->at<pool_node>(node); }

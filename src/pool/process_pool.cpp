@@ -141,6 +141,7 @@ void process_pool::start_guardian() {
     family.max_worker_memory = settings_.max_worker_memory;
     family.idle_timeout = settings_.idle_timeout;
     family.keeps_orphans = settings_.keep_orphans;
+    family.oom_score_adj = settings_.oom_score_adj;
     // The owner opens it, so that it is the owner's, whatever becomes of the pid.
     if (const auto error = os::open_pidfd(os::own_pid(), family.owner_pidfd)) refuse("pidfd_open", error);
     if (const auto error = os::open_bell(family.bell)) refuse("eventfd", error);

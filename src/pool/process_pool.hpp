@@ -57,6 +57,7 @@ struct process_pool_settings {
     enum when_full when_full = when_full::block;
     time_limit timeout;
     bool keep_orphans = false;
+    int oom_score_adj = 0;
 };
 
 class process_pool final : public executor_core {

@@ -61,6 +61,7 @@ detail::process_pool_settings checked(const pool_kind& kind, const process_pool_
     s.when_full = options.when_full;
     s.timeout = options.timeout;
     s.keep_orphans = options.keep_orphans;
+    s.oom_score_adj = within(kind, ".oom_score_adj", options.oom_score_adj, 0, 1000);
     s.name = kind.name + "-" + std::to_string(last_process_pool.fetch_add(1) + 1);
     return s;
 }
@@ -217,7 +218,8 @@ pool::pool(const pool_options& options)
                                                      .max_pending = options.max_pending,
                                                      .when_full = options.when_full,
                                                      .timeout = options.timeout,
-                                                     .keep_orphans = options.keep_orphans})) {}
+                                                     .keep_orphans = options.keep_orphans,
+                                                     .oom_score_adj = options.oom_score_adj})) {}
 
 process_pool_executor::process_pool_executor(const detail::process_pool_handle& handle) noexcept
     : process_pool_handle(handle) {}

@@ -475,6 +475,7 @@ void run_worker(pool_family& family, std::uint32_t index) noexcept {
     try {
         forget_inherited_output();
         name_worker(index);
+        os::raise_oom_score_adj(family.oom_score_adj);
         is_worker_process = true;
         if (const auto error = os::die_with(family.owner_pidfd.get())) {
             root_transaction tx(*family.in, *family.slot, family.generation);

@@ -1,6 +1,7 @@
 // pool_machine_test.cpp - what the machine gives a pool, and what it does not: processors, limits, threads, libraries; and bad input.
 //
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -272,6 +273,53 @@ TEST_CASE("a worker that is killed when the control group has run out of memory 
     });
     if (result == not_permitted) return;
     CHECK(result == 0);
+}
+
+namespace {
+
+int oom_score_adj_of(pid_t process) {
+    int value = -10000;
+    std::ifstream("/proc/" + std::to_string(process) + "/oom_score_adj") >> value;
+    return value;
+}
+
+int own_oom_score_adj() {
+    return oom_score_adj_of(::getpid());
+}
+
+}  // namespace
+
+TEST_CASE("when memory runs out the kernel kills a worker sooner than the owner or the nursery (ray#45244)") {
+    const int own = own_oom_score_adj();
+    REQUIRE(own >= -1000);
+    const auto score_with = [](const cairn::process_pool_options& options) {
+        cairn::process_pool_executor ex(options);
+        return ex.submit(own_oom_score_adj).result(watchdog);
+    };
+    {
+        cairn::process_pool_executor ex(1);
+        CHECK(ex.submit(own_oom_score_adj).result(watchdog) == std::max(own, 100));
+        pid_t nursery = 0;
+        CHECK(eventually([&] { return (nursery = find_descendant(::getpid(), "cairn-nursery")) != 0; }));
+        CHECK(oom_score_adj_of(nursery) == own);
+        CHECK(oom_score_adj_of(find_descendant(::getpid(), "cairn-guardian")) == own);
+    }
+    CHECK(score_with({.max_workers = 1, .oom_score_adj = 0}) == own);
+    CHECK(score_with({.max_workers = 1, .oom_score_adj = 700}) == std::max(own, 700));
+    cairn::pool p({.workers = 1, .oom_score_adj = 300});
+    CHECK(p.apply(own_oom_score_adj) == std::max(own, 300));
+    CHECK(own_oom_score_adj() == own);
+    CHECK_THROWS_AS(cairn::process_pool_executor({.oom_score_adj = -1}), cairn::invalid_argument);
+    CHECK_THROWS_AS(cairn::process_pool_executor({.oom_score_adj = 1001}), cairn::invalid_argument);
+}
+
+TEST_CASE("workers that an ancestor makes have the oom_score_adj that they are to have, too") {
+    CHECK(in_child([] {
+              const int own = own_oom_score_adj();
+              cairn::start_nursery();
+              cairn::process_pool_executor ex({.max_workers = 1, .oom_score_adj = 200});
+              CHILD_CHECK(ex.submit(own_oom_score_adj).result(watchdog) == std::max(own, 200));
+          }) == 0);
 }
 
 // -- bad input ------------------------------------------------------------------------------------------------------
