@@ -15,6 +15,7 @@
 #include <doctest/doctest.h>
 
 #include "support/executors.hpp"
+#include "support/process_tree.hpp"
 #include <cairn/list.hpp>
 #include <cairn/manager.hpp>
 #include <cairn/periodic.hpp>
@@ -52,11 +53,6 @@ public:
 private:
     common_words* words_ = nullptr;
 };
-
-bool is_stopped(pid_t pid) {
-    int status = 0;
-    return ::waitpid(pid, &status, WUNTRACED | WNOHANG) == pid && WIFSTOPPED(status);
-}
 
 // Processes that all have one exclusive callable, which writes down each of its runs: who, and which instant it was due at.
 class family {

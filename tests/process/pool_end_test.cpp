@@ -5,7 +5,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -67,14 +66,6 @@ TEST_CASE("terminate and kill end the workers now; the executor stays usable") {
 namespace {
 
 enum class ending { kill, terminate, cancel };
-
-bool is_stopped(pid_t process) {
-    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-    std::string text;
-    std::getline(file, text);
-    const std::size_t at = text.rfind(')');
-    return at != std::string::npos && text.substr(at, 3) == ") T";
-}
 
 // In memory that the workers share.
 std::atomic<bool>* may_stop = nullptr;

@@ -251,6 +251,19 @@ TEST_CASE("SIGINT is graceful, unlike cotyledon's; a second signal kills, and th
     }
 }
 
+TEST_CASE("SIGINT and SIGTERM that come together, of a terminal and a manager of managers, are one request") {
+    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
+    CHECK(m.says("run printer", 2));
+    // Both are there when it looks.
+    send(m.pid(), SIGSTOP);
+    CHECK(m.comes_true([&] { return is_stopped(m.pid()); }));
+    send(m.pid(), SIGINT);
+    send(m.pid(), SIGTERM);
+    send(m.pid(), SIGCONT);
+    CHECK(m.join() == 0);
+    CHECK(m.count("terminate printer") == 2);
+}
+
 TEST_CASE("SIGTERM to all processes, as systemd sends it, has no worker started again, and each told once") {
     managed m([](cairn::service_manager& sm) { sm.add<printer>(3); });
     CHECK(m.says("run printer", 3));

@@ -52,13 +52,24 @@ inline std::string title_of(pid_t pid) {
     return text;
 }
 
-/// Neither gone nor a zombie.
-inline bool is_running(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+/// The letter of its state in /proc: R, S, T, Z and others. 0 when there is no such process.
+inline char state_of_process(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
     std::string text;
     std::getline(file, text);
     const std::size_t at = text.rfind(')');
-    return at != std::string::npos && at + 2 < text.size() && text[at + 2] != 'Z' && text[at + 2] != 'X';
+    return at != std::string::npos && at + 2 < text.size() ? text[at + 2] : '\0';
+}
+
+/// Neither gone nor a zombie.
+inline bool is_running(pid_t process) {
+    const char state = state_of_process(process);
+    return state != '\0' && state != 'Z' && state != 'X';
+}
+
+/// By SIGSTOP or the like.
+inline bool is_stopped(pid_t process) {
+    return state_of_process(process) == 'T';
 }
 
 /// False when they still run after that time.
