@@ -112,8 +112,8 @@ public:
     /// @throws invalid_state  another living thread is its consumer
     // Until some day it waits, and then there is one.
     T get() const {
-        return *get_before(detail::no_deadline, {});
-    }  // NOLINT(bugprone-unchecked-optional-access)
+        return *get_before(detail::no_deadline, {});  // NOLINT(bugprone-unchecked-optional-access)
+    }
     /// As get(). Nothing when a stop was requested first.
     std::optional<T> get(const std::stop_token& stop) const { return get_before(detail::no_deadline, stop); }
     /// As get(), waiting no longer than that. Nothing when the time was up first.

@@ -291,7 +291,7 @@ public:
     iterator(list of, size_type index) : list_(std::move(of)), index_(index), end_(list_.size()) { load(); }
 
     reference operator*() const noexcept { return *current_; }  // NOLINT(bugprone-unchecked-optional-access)
-    pointer operator->() const noexcept { return &*current_; }
+    pointer operator->() const noexcept { return &*current_; }  // NOLINT(bugprone-unchecked-optional-access)
     iterator& operator++() {
         ++index_;
         load();

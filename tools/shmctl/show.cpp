@@ -37,7 +37,7 @@ std::string recovery_words(std::uint64_t count, std::int64_t last_nanoseconds, s
 
 details describe(const segment_summary& summary, const output_options& options) {
     const cairn::segment_location& where = summary.where;
-    const cairn::segment_facts& facts = *summary.facts;
+    const cairn::segment_facts& facts = summary.facts.value();
     const std::optional<std::uint64_t> objects = facts.object_count;
     std::string title = fmt::format("{}: {}", printable(where.target), summary.state);
     if (!where.is_image) title += fmt::format(", {}", counted(summary.live_count, "process", "processes"));

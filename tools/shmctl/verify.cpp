@@ -1,5 +1,7 @@
 // verify.cpp - verify: does every invariant hold?
 // SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
 #include "verbs.hpp"
 #include "words.hpp"
 #include <cairn/error.hpp>
@@ -19,7 +21,7 @@ int verify(const arguments& given) {
                    {"NOTES", "notes", style::list, true}});
     std::string lines;
     const auto add_lines = [&](const std::string& segment, const std::vector<std::string>& all) {
-        for (const std::string& each : all) lines += printable(segment + ": " + each) + '\n';
+        for (const std::string& each : all) lines += printable(fmt::format("{}: {}", segment, each)) + '\n';
     };
     const int code = for_each_target(given.targets, [&](const std::string& text) {
         const target wanted = parse_target(text);

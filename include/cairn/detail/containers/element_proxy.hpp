@@ -140,7 +140,7 @@ private:
             before.emplace(value);
             fn(value);
         });
-        return *std::move(before);
+        return *std::move(before);  // NOLINT(bugprone-unchecked-optional-access): update() has called it
     }
 
     Container container_;

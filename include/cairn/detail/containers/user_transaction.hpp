@@ -44,7 +44,8 @@ std::invoke_result_t<Fn, Handle&> call_in_transaction(const Handle& self, segmen
     static_assert(!std::is_reference_v<result_type> ||
                       !std::is_same_v<std::remove_cvref_t<result_type>, Handle>,
                   "the handle that the callable of a transaction is given goes with it: return a copy");
-    const Handle keep = self;  // fn may let go of all other handles
+    // fn may let go of all other handles
+    const Handle keep = self;  // NOLINT(performance-unnecessary-copy-initialization)
     Handle handle = self;
     user_transaction all(s, slot, generation);
     if constexpr (std::is_void_v<result_type>) {
