@@ -114,6 +114,7 @@ std::int64_t now_in_milliseconds() noexcept {
 class last_of_all final : public callback {
 public:
     struct shared {
+        shared(std::size_t count, task_ptr last) noexcept : left(count), task(std::move(last)) {}
         std::atomic<std::size_t> left;
         task_ptr task;
     };

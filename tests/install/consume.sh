@@ -80,7 +80,7 @@ with_pkg_config() {
     local package=$1 flags
     shift
     # No other package is to be found, not even the system's.
-    export PKG_CONFIG_LIBDIR=$stage/pc PKG_CONFIG_PATH=
+    local -x PKG_CONFIG_LIBDIR=$stage/pc PKG_CONFIG_PATH=
     [[ $(pkg-config --modversion "$package") == "$version" ]] || fail "$package.pc has another version"
     read -ra flags <<<"$(pkg-config --cflags --libs "$package")"
     "$@" -std=c++20 -O1 -Wall -MD -MF "$stage/consumer.d" "$here/consumer.cpp" -o "$stage/consumer" "${flags[@]}"
@@ -137,6 +137,7 @@ MESON
     CXX="$*" quietly meson setup "$program/build" "$program" \
         --buildtype=plain -Ddefault_library="$libraries" -Dprefix=/usr/local -Dlibdir=lib -Dcairn:joined_library=true
     quietly ninja -C "$program/build"
+    [[ -d $program/build/subprojects/cairn ]] || fail "another Cairn than the subproject was built with"
     [[ -e $program/build/subprojects/cairn/tools/shmctl/shmctl ]] && fail "a subproject builds shmctl without being asked"
     only_ours <(cd "$program/build" && ninja -t deps consumer.p/consumer.cpp.o)
     expect "$program/build/consumer"
@@ -150,7 +151,7 @@ MESON
 # Only what is there twice in a process, and nothing of the copy's to be seen from outside.
 with_plugins() {
     local flags visibility
-    export PKG_CONFIG_LIBDIR=$stage/pc PKG_CONFIG_PATH=
+    local -x PKG_CONFIG_LIBDIR=$stage/pc PKG_CONFIG_PATH=
     read -ra flags <<<"$(pkg-config --cflags --libs cairn)"
     # -rdynamic: whatever the program has is offered to its plugins.
     "$@" -std=c++20 -O1 -rdynamic "$here/two_copies.cpp" -o "$stage/two_copies" "${flags[@]}" -ldl

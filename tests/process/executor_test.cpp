@@ -151,6 +151,8 @@ TEST_CASE("a process started inside a task is no worker of that pool") {
 }
 
 TEST_CASE("children that are forked while a pool is at work do not hang in a pool of their own") {
+    // Clang 16's AddressSanitizer leaves the locks of its allocator as they are in a forked child: one that another thread had stays taken.
+    if (has_address_sanitizer) return;
     cairn::thread_pool_executor ex{2};
     std::atomic<bool> is_over{false};
     std::thread submitter([&] {

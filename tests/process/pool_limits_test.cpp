@@ -21,6 +21,7 @@
 
 #include <doctest/doctest.h>
 
+#include "shared_round.hpp"
 #include "support/patience.hpp"
 #include "support/pool_tasks.hpp"
 #include "support/process_tree.hpp"
@@ -213,17 +214,25 @@ TEST_CASE("a stop_token of a task is asked when its future is cancelled") {
     CHECK(f.result(watchdog) == 5);
 }
 
+namespace {
+std::atomic<bool>* has_begun = nullptr;  // in memory that the workers share
+}
+
 TEST_CASE("what is killed with its pool is not tried again, nor is the rest of a chunk done") {
+    const shared_with_children<std::atomic<bool>> begun;
+    has_begun = &*begun;
     cairn::process_pool_executor ex({.max_workers = 1, .retries = 5});
     const auto runs = ex.submit([] { std::this_thread::sleep_for(100s); });
     REQUIRE(eventually([&] { return runs.running(); }));
     ex.kill();
     CHECK(death_of(runs).attempts() == 1);
     cairn::pool pool({.workers = 1, .retries = 2});
-    const auto chunk = pool.map_async([](int) { std::this_thread::sleep_for(100s); }, std::views::iota(0, 20),
-                                      {.chunk_size = 20});
-    REQUIRE(eventually([&] { return pool.get_num_idle_workers() == 0; }));
-    std::this_thread::sleep_for(50ms);
+    const auto sleeps = [](int) {
+        *has_begun = true;
+        std::this_thread::sleep_for(100s);
+    };
+    const auto chunk = pool.map_async(sleeps, std::views::iota(0, 20), {.chunk_size = 20});
+    REQUIRE(eventually([&] { return has_begun->load(); }));
     pool.terminate();
     pool.join();
     CHECK_THROWS_AS(chunk.result(watchdog), cairn::worker_died);
