@@ -187,9 +187,9 @@ bool is_value_of(const element_type& type, const segment& s, dict_shape shape, c
 
 void check_records(const segment& s, const dict_node& node, const std::string& types, const std::string& who,
                    problem_list& problems) {
-    const auto [key_name, value_name] = split_types(types);
-    const element_type key_type(key_name);
-    const element_type value_type(value_name);
+    const auto names = split_types(types);
+    const element_type key_type(names.first);
+    const element_type value_type(names.second);
     const dict_shape shape = node.shape;
     std::uint64_t i = 0;
     walk_records(s, node, 0, node.size, [&](const std::byte* record) {
@@ -197,10 +197,10 @@ void check_records(const segment& s, const dict_node& node, const std::string& t
         if (record == nullptr || problems.is_full()) return;
         if (shape.key_form == dict_key_form::word ? key_type.bytes > 8
                                                   : !is_value_of(key_type, s, shape, record, find_key_bytes))
-            problems.add(who + "key " + number + " is no " + key_name);
+            problems.add(who + "key " + number + " is no " + names.first);
         if (shape.value_form != dict_value_form::none &&
             !is_value_of(value_type, s, shape, record, find_value_bytes))
-            problems.add(who + "value " + number + " is no " + value_name);
+            problems.add(who + "value " + number + " is no " + names.second);
     });
 }
 
