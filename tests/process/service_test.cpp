@@ -1,16 +1,11 @@
-// service_test.cpp - services: starting, dying, ending; who is told what, where.
+// service_test.cpp - services: starting, policies, hooks, numbers, names; what is told to whom.
 //
 // What cotyledon's programs were seen to do is the specification, where they are not broken.
 //
 // SPDX-License-Identifier: BSL-1.0
-#include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
-#include <iostream>
-#include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -24,46 +19,18 @@
 
 #include <doctest/doctest.h>
 
+#include "sample_services.hpp"
 #include "support/managed.hpp"
-#include "support/sanitizers.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
 
 namespace service_test {
 
 using namespace cairn_test;
+using namespace cairn_test::sample_services;
 using namespace std::chrono_literals;
 
 namespace {
-
-// Says what happens to it, and waits until it is told to end.
-struct printer : cairn::service {
-    static constexpr auto name = "printer";
-    printer() { say("made " + who()); }
-    void run() override {
-        say("run " + who());
-        while (!shutdown_) std::this_thread::sleep_for(1ms);
-    }
-    void terminate() override {
-        say("terminate " + who());
-        shutdown_ = true;
-        wait_for_run();
-    }
-    [[nodiscard]] std::string who() const {
-        return service::name() + std::to_string(worker_id()) + " " + std::to_string(pid());
-    }
-
-protected:
-    std::atomic<bool> shutdown_{false};
-};
-
-// It does nothing, and ends at once.
-struct idle : cairn::service {};
-
-struct heavy : cairn::service {
-    static constexpr auto name = "heavy";
-    void terminate() override { std::this_thread::sleep_for(300s); }
-};
 
 struct thrower : cairn::service {
     static constexpr auto name = "thrower";
@@ -79,18 +46,6 @@ struct exits : cairn::service {
         std::exit(code_);
     }
     int code_;
-};
-
-struct slow : printer {
-    static constexpr auto name = "slow";
-    slow() {
-        say("constructing");
-        std::this_thread::sleep_for(300ms);
-    }
-    void terminate() override {
-        say("terminate slow");
-        wait_for_run();
-    }
 };
 
 struct never_up : cairn::service {
@@ -132,10 +87,6 @@ struct long_winded : cairn::service {
     inline static const std::string name = std::string(201, 'x');
 };
 
-std::string number(pid_t pid) {
-    return std::to_string(pid);
-}
-
 }  // namespace
 
 TEST_CASE("workers have the titles, names and numbers that are promised, and are the manager's to end") {
@@ -160,22 +111,6 @@ TEST_CASE("workers have the titles, names and numbers that are promised, and are
     CHECK(m.count("terminate printer1 " + number(second)) == 1);
     CHECK(m.count("made") == 2);
     CHECK(have_ended(all, patiently(20s)));
-}
-
-TEST_CASE("a worker that is killed is replaced, with its number and title; the others do not notice") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    const pid_t first = m.worker("printer", 0);
-    const pid_t second = m.worker("printer", 1);
-    for (pid_t victim = first, round = 0; round < 3; ++round) {
-        send(victim, SIGKILL);
-        const pid_t next = m.worker("printer", 0, victim);
-        REQUIRE(next != 0);
-        CHECK(m.says("run printer0 " + number(next)));
-        CHECK(m.says("printer(0) [" + number(victim) + "] killed by signal 9"));
-        victim = next;
-    }
-    CHECK(m.worker("printer", 1) == second);
-    CHECK(m.end() == 0);
 }
 
 TEST_CASE(
@@ -226,59 +161,6 @@ TEST_CASE("a worker that is told to end by itself ends gracefully, and is replac
     CHECK(m.end() == 0);
 }
 
-TEST_CASE("SIGINT is graceful, unlike cotyledon's; a second signal kills, and the exit code is 1") {
-    {
-        managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-        CHECK(m.says("run printer", 2));
-        m.signal(SIGINT);
-        CHECK(m.join() == 0);
-        CHECK(m.count("terminate printer") == 2);
-    }
-    for (const int second : {SIGTERM, SIGINT, SIGALRM}) {
-        managed m([](cairn::service_manager& sm) {
-            sm.add<heavy>(2);
-            sm.add<printer>(1);
-        });
-        CHECK(m.says("run printer"));
-        const std::vector<pid_t> all = m.everybody();
-        m.signal(SIGTERM);
-        CHECK(m.says("terminate printer"));
-        // What comes within 50 ms is the same request, from a terminal say.
-        std::this_thread::sleep_for(200ms);
-        m.signal(second);
-        CHECK(m.join() == 1);
-        CHECK(have_ended(all, patiently(20s)));
-    }
-}
-
-TEST_CASE("SIGINT and SIGTERM that come together, of a terminal and a manager of managers, are one request") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    CHECK(m.says("run printer", 2));
-    // Both are there when it looks.
-    send(m.pid(), SIGSTOP);
-    CHECK(m.comes_true([&] { return is_stopped(m.pid()); }));
-    send(m.pid(), SIGINT);
-    send(m.pid(), SIGTERM);
-    send(m.pid(), SIGCONT);
-    CHECK(m.join() == 0);
-    CHECK(m.count("terminate printer") == 2);
-}
-
-TEST_CASE("SIGTERM to all processes, as systemd sends it, has no worker started again, and each told once") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(3); });
-    CHECK(m.says("run printer", 3));
-    std::vector<pid_t> all = m.everybody();
-    const std::vector<pid_t> family = all;
-    all.push_back(m.pid());
-    for (const pid_t each : all) send(each, SIGSTOP);
-    for (const pid_t each : all) send(each, SIGTERM);
-    for (const pid_t each : all) send(each, SIGCONT);
-    CHECK(m.join() == 0);
-    CHECK(have_ended(family, patiently(20s)));
-    CHECK(m.count("made") == 3);
-    CHECK(m.count("terminate printer") == 3);
-}
-
 TEST_CASE("nobody reads stderr any more: what the manager says there ends nobody") {
     managed m([]() -> int {
         int ends[2];
@@ -298,96 +180,6 @@ TEST_CASE("nobody reads stderr any more: what the manager says there ends nobody
     CHECK(m.says("dead 0"));
     CHECK(m.says("run printer", 2));
     CHECK(m.end() == 0);
-}
-
-TEST_CASE("SIGALRM ends the manager at once with 1, and a worker, too, which is replaced") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(1); });
-    CHECK(m.says("run printer"));
-    const pid_t first = m.worker("printer", 0);
-    send(first, SIGALRM);
-    CHECK(m.says("printer(0) [" + number(first) + "] exited with status 1"));
-    CHECK(m.worker("printer", 0, first) != 0);
-    m.signal(SIGALRM);
-    CHECK(m.join() == 1);
-    CHECK(m.count("terminate") == 0);
-}
-
-TEST_CASE("SIGINT and SIGQUIT to the group end no worker; the manager decides") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    CHECK(m.says("run printer", 2));
-    const pid_t first = m.worker("printer", 0);
-    send(first, SIGINT);
-    send(first, SIGQUIT);
-    const pid_t second = m.worker("printer", 1);
-    send(second, SIGKILL);
-    CHECK(m.worker("printer", 1, second) != 0);
-    CHECK(m.worker("printer", 0) == first);
-    CHECK(m.end() == 0);
-    CHECK(m.count("made printer0") == 1);
-}
-
-TEST_CASE(
-    "the manager is killed: workers are told to end, and none is left, although others hold its pipes") {
-    int pipe_of_program[2];
-    REQUIRE(::pipe(pipe_of_program) == 0);
-    managed m([](cairn::service_manager& sm) {
-        sm.add<printer>(2);
-        sm.add<idle>(1);
-    });
-    CHECK(m.says("run printer", 2));
-    CHECK(m.comes_true([&] { return m.everybody().size() == 5; }));
-    const std::vector<pid_t> all = m.everybody();
-    const pid_t helper = ::fork();  // has all descriptors of this process
-    if (helper == 0) {
-        for (;;) ::pause();
-    }
-    m.signal(SIGKILL);
-    CHECK(have_ended(all, patiently(20s)));
-    CHECK(m.join() == -SIGKILL);
-    CHECK(m.count("terminate printer") == 2);
-    CHECK(m.count("Parent process has died unexpectedly, graceful exiting of service printer(0)") <= 1);
-    CHECK(m.count("made") == 2);  // none was replaced (uwsgi#1339)
-    send(helper, SIGKILL);
-    ::waitpid(helper, nullptr, 0);
-    ::close(pipe_of_program[0]);
-    ::close(pipe_of_program[1]);
-}
-
-TEST_CASE("manager, guardian and nursery are killed together: the workers see to their own end") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    CHECK(m.says("run printer", 2));
-    const std::vector<pid_t> all = m.everybody();
-    const pid_t guardian = find_descendant(m.pid(), "cairn-guardian");
-    const pid_t nursery = find_descendant(m.pid(), "cairn-nursery");
-    for (const pid_t each : {m.pid(), guardian, nursery}) send(each, SIGSTOP);
-    for (const pid_t each : {m.pid(), guardian, nursery}) send(each, SIGKILL);
-    CHECK(have_ended(all, patiently(20s)));
-    CHECK(m.join() == -SIGKILL);
-    CHECK(m.count("terminate printer") == 2);
-}
-
-TEST_CASE("terminate() that takes longer than the timeout: exit code 1 for the worker, 0 for the manager") {
-    managed m([](cairn::service_manager& sm) {
-        sm.add<heavy>({.graceful_shutdown_timeout = 1s});
-        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int id, int code) {
-            say("dead " + std::to_string(id) + " " + std::to_string(code));
-        }});
-    });
-    const pid_t worker = m.worker("heavy", 0);
-    const auto begin = std::chrono::steady_clock::now();
-    CHECK(m.end() == 0);
-    CHECK(std::chrono::steady_clock::now() - begin >= 1s);
-    CHECK(m.count("Graceful shutdown timeout (1) exceeded, exiting heavy(0) [" + number(worker) + "] now.") ==
-          1);
-    CHECK(m.count("dead 0 1\n") == 1);
-}
-
-TEST_CASE("a worker that is stopped, and so cannot end by itself, is killed after the timeout") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>({.graceful_shutdown_timeout = 100ms}); });
-    CHECK(m.says("run printer"));
-    send(m.worker("printer", 0), SIGSTOP);
-    CHECK(m.end() == 0);
-    CHECK(m.count("does not end in time, killed") == 1);
 }
 
 TEST_CASE("run() that throws is exit code 2; its back-off delays no other service, and no shutdown") {
@@ -595,194 +387,6 @@ TEST_CASE("a service that restarts too often is given up; the others go on") {
     CHECK(alone.count("no paper") == 1);
 }
 
-TEST_CASE("what a worker leaves behind is killed with it: grandchildren, with setsid or without "
-          "(supervisor#1101)") {
-    struct leaver : cairn::service {
-        static void leave(bool in_session) {
-            const pid_t child = ::fork();
-            if (child != 0) return;
-            if (in_session) ::setsid();
-            if (::fork() == 0) {
-                say("left " + std::to_string(::getpid()) + " ");
-                for (;;) ::pause();
-            }
-            for (;;) ::pause();
-        }
-        void run() override {
-            leave(true);
-            leave(false);
-            say("worker " + std::to_string(pid()) + " ");
-        }
-    };
-    managed m([](cairn::service_manager& sm) { sm.add<leaver>(1); });
-    CHECK(m.says("left", 2));
-    CHECK(m.says("worker"));
-    const auto those = [&](const std::string& said) {
-        std::vector<pid_t> all;
-        std::istringstream text(m.output());
-        for (std::string word; text >> word;)
-            if (word == said && text >> word) all.push_back(std::stoi(word));
-        return all;
-    };
-    const std::vector<pid_t> first = those("left");
-    REQUIRE(first.size() == 2);
-    send(those("worker").front(), SIGKILL);  // the others have its title
-    CHECK(have_ended(first, patiently(20s)));
-    CHECK(m.says("left", 4));
-    const std::vector<pid_t> all = m.everybody();
-    CHECK(m.end() == 0);
-    CHECK(have_ended(all, patiently(20s)));
-    CHECK(have_ended(those("left"), patiently(20s)));
-}
-
-TEST_CASE(
-    "the nursery is killed: no worker notices, and dead ones are still replaced, with their exit codes") {
-    managed m([](cairn::service_manager& sm) {
-        sm.add<printer>(2);
-        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int id, int code) {
-            say("dead " + std::to_string(id) + " " + std::to_string(code));
-        }});
-    });
-    CHECK(m.says("run printer", 2));
-    const pid_t first = m.worker("printer", 0);
-    const pid_t second = m.worker("printer", 1);
-    send(find_descendant(m.pid(), "cairn-nursery"), SIGKILL);
-    CHECK(m.says("the nursery was killed; its guardian goes on"));
-    send(second, SIGALRM);
-    CHECK(m.says("dead 1 1"));
-    CHECK(m.worker("printer", 1, second) != 0);
-    CHECK(m.worker("printer", 0) == first);
-    const std::vector<pid_t> all = m.everybody();
-    CHECK(m.end() == 0);
-    CHECK(m.count("made printer0") == 1);
-    CHECK(have_ended(all, patiently(20s)));
-}
-
-TEST_CASE("the guardian is killed: the nursery goes on alone; both are killed: so are the workers, and run() "
-          "says 1") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    CHECK(m.says("run printer", 2));
-    const pid_t nursery = find_descendant(m.pid(), "cairn-nursery");
-    const pid_t first = m.worker("printer", 0);
-    send(find_descendant(m.pid(), "cairn-guardian"), SIGKILL);
-    CHECK(m.says("the guardian of the services was killed"));
-    send(first, SIGKILL);
-    CHECK(m.says("run printer0", 2));
-    // They are nobody's descendants now.
-    std::vector<pid_t> workers;
-    std::istringstream text(m.output());
-    for (std::string word; text >> word;)
-        if (word == "run" && text >> word && text >> word) workers.push_back(std::stoi(word));
-    CHECK(workers.size() == 3);
-    send(nursery, SIGKILL);
-    CHECK(m.join() == 1);
-    CHECK(have_ended(workers, patiently(20s)));
-    CHECK(m.count("guardian and nursery of the services were killed") == 1);
-}
-
-TEST_CASE("nursery or guardian are killed at any moment of the start: all is started, or all is ended; "
-          "nothing is left") {
-    const int tries = has_address_sanitizer || has_thread_sanitizer ? 10 : 60;
-    for (int i = 0; i < tries; ++i) {
-        CAPTURE(i);
-        const bool is_nursery = i % 2 == 0;
-        managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-        pid_t victim = 0;
-        REQUIRE(m.comes_true([&] {
-            victim = find_descendant(m.pid(), is_nursery ? "cairn-nursery" : "cairn-guardian");
-            return victim != 0;
-        }));
-        std::this_thread::sleep_for(i * 20us);
-        send(victim, SIGKILL);
-        if (is_nursery) {
-            REQUIRE(m.comes_true([&] { return m.worker("printer", 0) != 0 && m.worker("printer", 1) != 0; }));
-            const std::vector<pid_t> all = m.everybody();
-            REQUIRE(m.end() == 0);
-            REQUIRE(have_ended(all, patiently(20s)));
-        } else {
-            // With it, before it has made the nursery: 1. The workers are not below the manager any more.
-            m.signal(SIGTERM);
-            const int code = m.join();
-            CHECK((code == 0 || code == 1));
-        }
-        std::vector<pid_t> workers;
-        std::istringstream text(m.output());
-        for (std::string word; text >> word;)
-            if (word == "made" && text >> word && text >> word) workers.push_back(std::stoi(word));
-        REQUIRE(have_ended(workers, patiently(20s)));
-    }
-}
-
-TEST_CASE(
-    "a second signal kills all, also while the nursery or the guardian is stopped; the first one waits for "
-    "a stopped nursery") {
-    for (const char* const stopped : {"cairn-nursery", "cairn-guardian"}) {
-        CAPTURE(stopped);
-        managed m([](cairn::service_manager& sm) { sm.add<heavy>(2); });
-        CHECK(m.comes_true([&] { return m.titled(")").size() == 2; }));
-        const std::vector<pid_t> all = m.everybody();
-        send(find_descendant(m.pid(), stopped), SIGSTOP);
-        m.signal(SIGTERM);
-        std::this_thread::sleep_for(200ms);
-        CHECK(is_running(m.pid()));
-        m.signal(SIGTERM);
-        CHECK(m.join() == 1);
-        CHECK(have_ended(all, patiently(20s)));
-    }
-}
-
-TEST_CASE("the guardian is stopped when its services end: run() returns, and leaves nobody") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    CHECK(m.says("run printer", 2));
-    const std::vector<pid_t> all = m.everybody();
-    send(find_descendant(m.pid(), "cairn-guardian"), SIGSTOP);
-    CHECK(m.end() == 0);
-    CHECK(have_ended(all, patiently(20s)));
-    CHECK(m.count("terminate printer") == 2);
-}
-
-TEST_CASE("the guardian is killed: the manager ends its services as ever") {
-    managed m([](cairn::service_manager& sm) { sm.add<printer>(2); });
-    CHECK(m.says("run printer", 2));
-    const std::vector<pid_t> all = m.everybody();
-    send(find_descendant(m.pid(), "cairn-guardian"), SIGKILL);
-    CHECK(m.says("the guardian of the services was killed"));
-    CHECK(m.end() == 0);
-    CHECK(m.count("terminate printer") == 2);
-    CHECK(have_ended(all, patiently(20s)));
-}
-
-TEST_CASE("workers are replaced while the manager is stopped, or a hook does not return") {
-    managed m([](cairn::service_manager& sm) {
-        sm.add<printer>(1);
-        sm.register_hooks({.on_ready = [] {
-            say("the hook waits");
-            wait_for_signals();
-        }});
-    });
-    CHECK(m.says("the hook waits"));
-    pid_t worker = m.worker("printer", 0);
-    send(worker, SIGKILL);
-    const pid_t next = m.worker("printer", 0, worker);
-    CHECK(next != 0);
-    send(m.pid(), SIGSTOP);
-    send(next, SIGKILL);
-    CHECK(m.worker("printer", 0, next) != 0);
-    send(m.pid(), SIGCONT);
-    // The first signal waits for the hook, the second for nobody. Two that come while the manager is not scheduled are one.
-    const std::vector<pid_t> all = m.everybody();
-    auto next_signal = std::chrono::steady_clock::now();
-    CHECK(m.comes_true([&] {
-        if (const auto now = std::chrono::steady_clock::now(); now >= next_signal) {
-            m.signal(SIGTERM);
-            next_signal = now + 200ms;
-        }
-        return !is_running(m.pid());
-    }));
-    CHECK(m.join() == 1);
-    CHECK(have_ended(all, patiently(20s)));
-}
-
 TEST_CASE("on_terminate hooks that do not return hold the end up no longer than the timeout") {
     managed m(
         [](cairn::service_manager& sm) {
@@ -794,72 +398,6 @@ TEST_CASE("on_terminate hooks that do not return hold the end up no longer than 
         {.graceful_shutdown_timeout = 100ms});
     CHECK(m.says("run printer"));
     CHECK(m.end() == 1);
-}
-
-TEST_CASE(
-    "SIGTERM at any moment of the start ends everything at once, with 0 (cotyledon#23, gunicorn#1910)") {
-    const int tries = has_address_sanitizer || has_thread_sanitizer ? 30 : 200;
-    for (int i = 0; i < tries; ++i) {
-        CAPTURE(i);
-        managed m([]() -> int {
-            // What comes before run() waits for it.
-            sigset_t these;
-            ::sigemptyset(&these);
-            ::sigaddset(&these, SIGTERM);
-            ::pthread_sigmask(SIG_BLOCK, &these, nullptr);
-            say("about to run");
-            cairn::service_manager sm;
-            sm.add<printer>(2);
-            return sm.run();
-        });
-        REQUIRE(m.says("about to run"));
-        std::this_thread::sleep_for(i * 100us);
-        const std::vector<pid_t> all = m.everybody();
-        m.signal(SIGTERM);
-        REQUIRE(m.join() == 0);
-        REQUIRE(have_ended(all, patiently(20s)));
-        CHECK(m.count("killed") == 0);
-    }
-}
-
-TEST_CASE("SIGTERM to a worker right after its fork is not lost, and its exit code is 0") {
-    managed m([](cairn::service_manager& sm) {
-        sm.add<printer>({.backoff = {1ms, 1ms}});
-        sm.register_hooks({.on_dead_worker = [](cairn::service_id, int, int code) {
-            say("dead " + std::to_string(code) + ".");
-        }});
-    });
-    pid_t worker = 0;
-    const pid_t nursery = [&] {
-        pid_t found = 0;
-        static_cast<void>(
-            m.comes_true([&] { return (found = find_descendant(m.pid(), "cairn-nursery")) != 0; }));
-        return found;
-    }();
-    int told = 0;
-    while (told < 20) {
-        REQUIRE(m.comes_true([&] {
-            for (const pid_t each : children_of(nursery)) {
-                if (each == worker || !is_running(each)) continue;
-                worker = each;
-                return true;
-            }
-            return false;
-        }));
-        send(worker, SIGTERM);
-        ++told;
-    }
-    CHECK(m.says("dead 0.", 20));
-    CHECK(m.end() == 0);
-    CHECK(m.count("dead -") == 0);
-}
-
-TEST_CASE("SIGTERM in a constructor: run() is not called, terminate() is") {
-    managed m([](cairn::service_manager& sm) { sm.add<slow>(1); });
-    CHECK(m.says("constructing"));
-    CHECK(m.end() == 0);
-    CHECK(m.count("terminate slow") == 1);
-    CHECK(m.count("run ") == 0);
 }
 
 TEST_CASE("a constructor that throws is exit code 2, and one that never returns ends at the timeout") {
@@ -941,50 +479,6 @@ TEST_CASE("a worker whose heartbeat stops is killed and replaced; one that beats
     CHECK(m.says("beater(1) [" + number(ill) + "] has no heartbeat, killed"));
     CHECK(m.says("runs 1", 2));
     CHECK(m.worker("beater", 0) == well);
-    CHECK(m.end() == 0);
-}
-
-TEST_CASE("a child that the manager or a worker forks is not taken for it: SIGTERM ends that child, and "
-          "nothing else") {
-    struct parent : cairn::service {
-        void run() override {
-            const pid_t child = ::fork();
-            if (child == 0) wait_for_signals();
-            send(child, SIGTERM);
-            int status = 0;
-            ::waitpid(child, &status, 0);
-            say("child of worker " + std::to_string(WIFSIGNALED(status) ? WTERMSIG(status) : -1));
-        }
-    };
-    managed m([](cairn::service_manager& sm) {
-        sm.add<parent>(1);
-        sm.add<printer>(1);
-        sm.register_hooks({.on_ready = [] {
-            const pid_t child = ::fork();
-            if (child == 0) wait_for_signals();
-            send(child, SIGTERM);
-            int status = 0;
-            ::waitpid(child, &status, 0);
-            say("child of manager " + std::to_string(WIFSIGNALED(status) ? WTERMSIG(status) : -1));
-        }});
-    });
-    CHECK(m.says("child of worker 15"));
-    CHECK(m.says("child of manager 15"));
-    CHECK(m.says("run printer"));
-    CHECK(m.count("terminate") == 0);
-    CHECK(m.end() == 0);
-}
-
-TEST_CASE("a program that a worker starts has its signals: none is blocked, and SIGTERM ends it") {
-    struct starter : cairn::service {
-        void run() override {
-            say("status " +
-                std::to_string(std::system("grep -E 'Sig(Blk|Ign)' /proc/self/status; kill -TERM $$")));
-        }
-    };
-    managed m([](cairn::service_manager& sm) { sm.add<starter>(1); });
-    CHECK(m.says("status 15"));
-    CHECK(m.count("SigBlk:\t0000000000000000") == 1);
     CHECK(m.end() == 0);
 }
 
