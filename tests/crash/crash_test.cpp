@@ -72,6 +72,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_transaction_rows(table);
     add_channel_rows(table);
     add_sync_rows(table);
+    add_meeting_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);
     add_pool_rows(table);

@@ -31,6 +31,9 @@ struct sync_row {
 
 void add_sync_row(experiment_table& table, sync_row row);
 
+/// Locks, events and semaphores.
 void add_sync_rows(experiment_table& table);
+/// Conditions, barriers and latches.
+void add_meeting_rows(experiment_table& table);
 
 }  // namespace cairn_test

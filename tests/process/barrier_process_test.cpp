@@ -5,7 +5,6 @@
 #include <csignal>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -15,6 +14,7 @@
 #include <doctest/doctest.h>
 
 #include "shared_round.hpp"
+#include "support/opened_sync.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -30,28 +30,11 @@ namespace {
 
 constexpr auto watchdog = 20s;
 
-struct opened_barrier : cairn::barrier {
-    explicit opened_barrier(cairn::barrier b) : barrier(std::move(b)) {}
-    using barrier::generation;
-    using barrier::in;
-    using barrier::slot;
-};
-
-/// Until it is true, or for so long that something is wrong.
-bool becomes(const std::function<bool()>& what) {
-    const auto until = steady::now() + patiently(watchdog);
-    while (!what()) {
-        if (steady::now() > until) return false;
-        std::this_thread::sleep_for(200us);
-    }
-    return true;
-}
-
 /// A child that comes and is seen to wait.
 child waiter_of(const cairn::barrier& b) {
     const std::size_t before = b.waiting();
     child made([&] { static_cast<void>(b.arrive_and_wait()); });
-    REQUIRE(becomes([&] { return b.waiting() == before + 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == before + 1; }));
     return made;
 }
 
@@ -93,7 +76,7 @@ TEST_CASE("a party that is killed while it waits breaks the barrier, which names
     const std::string its_pid = "pid " + std::to_string(dead.pid());
     std::string said;
     std::thread waits([&] { said = broken_by(b); });
-    REQUIRE(becomes([&] { return b.waiting() == 2; }));
+    REQUIRE(eventually([&] { return b.waiting() == 2; }));
     dead.kill();
     CHECK(dead.join() == -SIGKILL);
     waits.join();
@@ -138,7 +121,7 @@ TEST_CASE("one who is enrolled and dies before it has come breaks the barrier") 
     CHECK_FALSE(b.broken());
     std::string said;
     std::thread waits([&] { said = broken_by(b); });
-    REQUIRE(becomes([&] { return b.waiting() == 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == 1; }));
     other.kill();
     CHECK(other.join() == -SIGKILL);
     waits.join();
@@ -193,7 +176,7 @@ TEST_CASE("one who is killed with the barrier's lock has done nothing, and break
     const auto b = m.barrier("b", 2);
     child other = waiter_of(b);
     CHECK(in_child([&] {
-              const opened_barrier open(b);
+              const opened_sync open(b);
               const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
               ::kill(::getpid(), SIGKILL);
           }) == -SIGKILL);
@@ -222,11 +205,11 @@ TEST_CASE(
         stopper.join();
         for (;;) ::pause();
     });
-    REQUIRE(becomes([&] { return b.waiting() == 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == 1; }));
     child waits([&] { CHILD_CHECK(contains(broken_by(b), "it is broken")); });
-    REQUIRE(becomes([&] { return b.waiting() == 2; }));
+    REQUIRE(eventually([&] { return b.waiting() == 2; }));
     child holder([&] {
-        const opened_barrier open(b);
+        const opened_sync open(b);
         const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
         std::raise(SIGSTOP);
     });
@@ -265,7 +248,7 @@ TEST_CASE(
                 }
             });
         }
-        REQUIRE(becomes([&] { return *passed >= before + 30; }));
+        REQUIRE(eventually([&] { return *passed >= before + 30; }));
         others.front().kill();
         CHECK(others.front().join() == -SIGKILL);
         for (std::size_t k = 1; k < others.size(); ++k) CHECK(others[k].join() == 0);

@@ -5,7 +5,6 @@
 #include <csignal>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -17,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "shared_round.hpp"
+#include "support/opened_sync.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -32,23 +32,6 @@ namespace {
 
 constexpr auto watchdog = 20s;
 
-struct opened_condition : cairn::condition {
-    explicit opened_condition(cairn::condition c) : condition(std::move(c)) {}
-    using condition::generation;
-    using condition::in;
-    using condition::slot;
-};
-
-/// Until it is true, or for so long that something is wrong.
-bool becomes(const std::function<bool()>& what) {
-    const auto until = steady::now() + patiently(watchdog);
-    while (!what()) {
-        if (steady::now() > until) return false;
-        std::this_thread::sleep_for(200us);
-    }
-    return true;
-}
-
 /// A child that waits for one notification, and is seen to wait.
 child waiter_of(const cairn::mutex& l, const cairn::condition& c) {
     const std::uint64_t before = c.waiting();
@@ -56,14 +39,14 @@ child waiter_of(const cairn::mutex& l, const cairn::condition& c) {
         std::unique_lock lock(l);
         c.wait(lock);
     });
-    REQUIRE(becomes([&] { return c.waiting() == before + 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == before + 1; }));
     return made;
 }
 
 /// A child that has stopped while it held the condition's own lock.
 child stopped_with_lock_of(const cairn::condition& c) {
     child made([&] {
-        const opened_condition open(c);
+        const opened_sync open(c);
         const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
         std::raise(SIGSTOP);
     });
@@ -150,7 +133,7 @@ TEST_CASE("a notifier that is killed with the condition's lock has notified nobo
     const auto c = m.condition("c");
     child waiter = waiter_of(l, c);
     CHECK(in_child([&] {
-              const opened_condition open(c);
+              const opened_sync open(c);
               const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
               ::kill(::getpid(), SIGKILL);
           }) == -SIGKILL);
@@ -180,7 +163,7 @@ TEST_CASE("a timed wait for a condition keeps its limit while somebody is stoppe
         is_late.open();
         for (;;) ::pause();
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     child holder = stopped_with_lock_of(c);
     time_is_up.open();
     REQUIRE(is_late.wait());
@@ -202,7 +185,7 @@ TEST_CASE("a timed wait for a condition keeps its limit while somebody is stoppe
         std::unique_lock lock(l);
         c.wait(lock);
     });
-    REQUIRE(becomes([&] { return c.waiting() == 2; }));
+    REQUIRE(eventually([&] { return c.waiting() == 2; }));
     c.notify_one();
     CHECK(next.join() == 0);
 }
@@ -226,7 +209,7 @@ TEST_CASE(
         CHILD_CHECK(!lock.owns_lock());
         CHILD_CHECK(steady::now() - begin < patiently(watchdog));
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     child holder([&] {
         l.lock();
         std::raise(SIGSTOP);
@@ -247,7 +230,7 @@ TEST_CASE("who holds the mutex is killed while others wait for a condition: the 
         c.wait(lock);
         CHILD_CHECK(l.owner_died());
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     CHECK(in_child([&] {
               l.lock();
               c.notify_one();
@@ -292,7 +275,7 @@ TEST_CASE("waiters are killed at random while others notify one at a time: whoev
         // It may have been back from its wait and taken nothing yet, which is nothing that a condition knows of; or it died between
         // its two counts.
         put();
-        CHECK(becomes([&] { return *there == 0 && *taken + 1 >= before + 21; }));
+        CHECK(eventually([&] { return *there == 0 && *taken + 1 >= before + 21; }));
         workers.pop_front();
         workers.push_back(start());
     }
@@ -318,7 +301,7 @@ TEST_CASE("a condition is an argument of a task") {
             return 1;
         },
         l, c);
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     c.notify_one();
     CHECK(waited.result() == 1);
 }

@@ -43,17 +43,6 @@ private:
     int arrived_ = 0;
 };
 
-/// Looks again and again until `condition()`; false when the watchdog's time is up.
-template <typename Condition>
-bool eventually(const Condition& condition) {
-    const auto limit = std::chrono::steady_clock::now() + patiently(executor_watchdog);
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > limit) return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return true;
-}
-
 /// Of a future: true when it is done in time.
 template <typename Future>
 bool is_done_in_time(const Future& f) {

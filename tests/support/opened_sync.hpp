@@ -1,4 +1,4 @@
-// opened_sync.hpp - a lock, event or semaphore with its inside showing, and those who sleep on it.
+// opened_sync.hpp - a lock, event, barrier and the like with its inside showing, and those who sleep on it.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -23,6 +23,11 @@ public:
     using Object::node;
     using Object::slot;
 
+    /// What it stores in its root's arena.
+    template <typename Node>
+    [[nodiscard]] Node& stored() const {
+        return *this->in().template at<Node>(this->node());
+    }
     /// Moves with each wake that somebody may wait for.
     [[nodiscard]] std::uint32_t sequence(std::size_t number = 0) const {
         return cairn::detail::load_word(this->slot().events[number].sequence);

@@ -1,9 +1,10 @@
-// patience.hpp - limits of time that grow with the machine: on a busy or a slow one everything takes longer.
+// patience.hpp - limits of time that grow with the machine, and waiting within them: on a busy or a slow one everything takes longer.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <chrono>
 #include <cstdlib>
+#include <thread>
 
 namespace cairn_test {
 
@@ -22,6 +23,17 @@ inline double patience() {
 template <typename Rep, typename Period>
 std::chrono::milliseconds patiently(std::chrono::duration<Rep, Period> limit) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(patience() * limit);
+}
+
+/// Looks again and again until `condition()`; false when that takes so long that something is wrong.
+template <typename Condition>
+bool eventually(const Condition& condition) {
+    const auto limit = std::chrono::steady_clock::now() + patiently(std::chrono::seconds(20));
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > limit) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
 }
 
 }  // namespace cairn_test

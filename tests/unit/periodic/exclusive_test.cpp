@@ -15,6 +15,7 @@
 
 #include "os/fault.hpp"
 #include "support/executors.hpp"
+#include "support/scratch.hpp"
 #include <cairn/manager.hpp>
 #include <cairn/periodic.hpp>
 #include <cairn/process_pool_executor.hpp>
@@ -52,16 +53,6 @@ private:
     mutable std::mutex mutex_;
     std::string text_;
 };
-
-template <typename Error, typename Body>
-std::string thrown_by(const Body& body) {
-    try {
-        body();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
-}
 
 // Two workers that have added the same, with one lock; `a` has it.
 class two_workers {

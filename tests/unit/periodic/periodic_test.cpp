@@ -21,6 +21,7 @@
 #include <doctest/doctest.h>
 
 #include "support/executors.hpp"
+#include "support/scratch.hpp"
 #include <cairn/periodic.hpp>
 #include <cairn/thread_pool_executor.hpp>
 
@@ -76,21 +77,6 @@ std::string what_of(const std::exception_ptr& error) {
     } catch (...) {
         return "?";
     }
-}
-
-// The text of the error that `body` throws; empty if none of that type.
-template <typename Error, typename Body>
-std::string thrown_by(const Body& body) {
-    try {
-        body();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 // The starts of a callable that takes 300 ms each time, five of them, every 200 ms.

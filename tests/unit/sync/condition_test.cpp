@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <mutex>
 #include <sstream>
 #include <stop_token>
@@ -12,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/opened_sync.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -27,23 +27,6 @@ namespace {
 
 constexpr auto watchdog = 20s;
 
-/// Until it is true, or for so long that something is wrong.
-bool becomes(const std::function<bool()>& what) {
-    const auto until = steady::now() + patiently(watchdog);
-    while (!what()) {
-        if (steady::now() > until) return false;
-        std::this_thread::sleep_for(200us);
-    }
-    return true;
-}
-
-struct opened_condition : cairn::condition {
-    explicit opened_condition(cairn::condition c) : condition(std::move(c)) {}
-    using condition::generation;
-    using condition::in;
-    using condition::slot;
-};
-
 /// Threads that wait once each, begun one after the other, so that the first has waited longest.
 class waiting_threads {
 public:
@@ -55,7 +38,7 @@ public:
                 c.wait(lock);
                 order_.push_back(i);
             });
-            REQUIRE(becomes([&] { return c.waiting() == before + 1; }));
+            REQUIRE(eventually([&] { return c.waiting() == before + 1; }));
         }
     }
     waiting_threads(const waiting_threads&) = delete;
@@ -91,7 +74,7 @@ TEST_CASE("Condition.wait and Condition.notify") {
         CHECK(lock.owns_lock());
         CHECK(l.is_owned());
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     CHECK_FALSE(l.is_locked());
     {
         const std::lock_guard held(l);
@@ -113,12 +96,12 @@ TEST_CASE("Condition.notify(n) wakes the n that have waited longest, and no more
     const auto c = m.condition("c");
     waiting_threads threads(l, c, 6);
     c.notify();
-    REQUIRE(becomes([&] { return count_back(l, threads) == 1; }));
+    REQUIRE(eventually([&] { return count_back(l, threads) == 1; }));
     CHECK(c.waiting() == 5);
     c.notify(0);
     CHECK(c.waiting() == 5);
     c.notify(2);
-    REQUIRE(becomes([&] { return count_back(l, threads) == 3; }));
+    REQUIRE(eventually([&] { return count_back(l, threads) == 3; }));
     CHECK(c.waiting() == 3);
     // Longer than a tick, at which they look around: nobody is woken who was not meant.
     std::this_thread::sleep_for(300ms);
@@ -129,7 +112,7 @@ TEST_CASE("Condition.notify(n) wakes the n that have waited longest, and no more
         CHECK(threads.order()[1] + threads.order()[2] == 1 + 2);
     }
     c.notify(10);
-    REQUIRE(becomes([&] { return count_back(l, threads) == 6; }));
+    REQUIRE(eventually([&] { return count_back(l, threads) == 6; }));
     CHECK(c.waiting() == 0);
     CHECK(contains(thrown_by<cairn::invalid_argument>([&] { c.notify(-1); }), "count is -1"));
 }
@@ -141,7 +124,7 @@ TEST_CASE("Condition.notify_all wakes all who wait") {
     waiting_threads threads(l, c, 40);  // more than there are bits to wake them by
     c.notify_all();
     CHECK(c.waiting() == 0);
-    CHECK(becomes([&] { return count_back(l, threads) == 40; }));
+    CHECK(eventually([&] { return count_back(l, threads) == 40; }));
 }
 
 TEST_CASE("each of many who wait is woken by a notification of its own, in turn") {
@@ -152,7 +135,7 @@ TEST_CASE("each of many who wait is woken by a notification of its own, in turn"
     waiting_threads threads(l, c, count);
     for (std::size_t i = 1; i <= count; ++i) {
         c.notify_one();
-        REQUIRE(becomes([&] { return count_back(l, threads) == i; }));
+        REQUIRE(eventually([&] { return count_back(l, threads) == i; }));
     }
     const std::lock_guard held(l);
     for (std::size_t i = 0; i < count; ++i) CHECK(threads.order()[i] == static_cast<int>(i));
@@ -181,7 +164,7 @@ TEST_CASE("Condition.wait(timeout) returns false when the time was up first, wit
         c.wait(mine);
         is_through = true;
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     c.notify_one();
     waiter.join();
     CHECK(is_through);
@@ -238,7 +221,7 @@ TEST_CASE("a stop token ends the wait for a condition") {
     std::stop_source source;
     bool is_there = false;
     std::thread stopper([&] {
-        static_cast<void>(becomes([&] { return c.waiting() == 1; }));
+        static_cast<void>(eventually([&] { return c.waiting() == 1; }));
         source.request_stop();
     });
     std::unique_lock lock(l);
@@ -264,7 +247,7 @@ TEST_CASE("whoever waits for a condition that is removed wakes with object_gone,
         text = thrown_by<cairn::object_gone>([&] { c.wait(lock); });
         had_lock = lock.owns_lock() && l.is_owned();
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     CHECK(m.remove("c"));
     waiter.join();
     CHECK(contains(text, "removed"));
@@ -288,7 +271,7 @@ TEST_CASE("when the mutex is removed meanwhile, the wait ends with object_gone, 
         text = thrown_by<cairn::object_gone>([&] { c.wait(lock); });
         had_lock = lock.owns_lock();
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     CHECK(m.remove("l"));
     c.notify_one();
     waiter.join();
@@ -306,12 +289,12 @@ TEST_CASE("a notification whose waiter cannot have its mutex again goes to the n
         std::unique_lock lock(removed);
         CHECK_THROWS_AS(c.wait(lock), cairn::object_gone);
     });
-    REQUIRE(becomes([&] { return c.waiting() == 1; }));
+    REQUIRE(eventually([&] { return c.waiting() == 1; }));
     std::thread next([&] {
         std::unique_lock lock(l);
         c.wait(lock);
     });
-    REQUIRE(becomes([&] { return c.waiting() == 2; }));
+    REQUIRE(eventually([&] { return c.waiting() == 2; }));
     CHECK(m.remove("removed"));
     c.notify_one();
     unlucky.join();
@@ -325,10 +308,10 @@ TEST_CASE("a timed wait ends with timeout_error where the mutex is not to be had
     std::atomic<bool> has_lock{false};
     std::atomic<bool> end{false};
     std::thread hog([&] {
-        static_cast<void>(becomes([&] { return c.waiting() == 1; }));
+        static_cast<void>(eventually([&] { return c.waiting() == 1; }));
         l.lock();
         has_lock = true;
-        static_cast<void>(becomes([&] { return end.load(); }));
+        static_cast<void>(eventually([&] { return end.load(); }));
         l.unlock();
     });
     std::unique_lock lock(l);
@@ -392,7 +375,7 @@ TEST_CASE("threads that have waited once and ended leave no places behind for ev
     const cairn::manager m;
     const auto l = m.lock("l");
     const auto c = m.condition("c");
-    const opened_condition open(c);
+    const opened_sync open(c);
     for (int i = 0; i < 50; ++i) {
         std::thread([&] {
             std::unique_lock lock(l);

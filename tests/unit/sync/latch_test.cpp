@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/opened_sync.hpp"
 #include "support/patience.hpp"
 #include "support/scratch.hpp"
 #include <cairn/cairn.hpp>
@@ -24,16 +25,7 @@ using namespace cairn_test;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
-namespace {
-
-struct opened_latch : cairn::latch {
-    explicit opened_latch(cairn::latch l) : latch(std::move(l)) {}
-    using latch::generation;
-    using latch::in;
-    using latch::slot;
-};
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("a latch lets everybody pass once it was counted down to 0") {
     const cairn::manager m;
@@ -144,7 +136,7 @@ TEST_CASE("a latch that processes count down lets those pass who wait in others"
     for (int i = 0; i < 2; ++i) CHECK(in_child([&] { l.count_down(); }) == 0);
     // One who is killed with its lock has counted nothing.
     CHECK(in_child([&] {
-              const opened_latch open(l);
+              const opened_sync open(l);
               const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
               ::kill(::getpid(), SIGKILL);
           }) == -SIGKILL);
@@ -168,7 +160,7 @@ TEST_CASE("a wait for a latch keeps its limit while whoever counts is stopped wi
     const cairn::manager m;
     const auto l = m.latch("l", 1);
     child holder([&] {
-        const opened_latch open(l);
+        const opened_sync open(l);
         const cairn::detail::root_transaction tx(open.in(), open.slot(), open.generation());
         std::raise(SIGSTOP);
     });
