@@ -62,7 +62,11 @@ public:
     template <typename Clock, typename Duration>
     std::size_t wait_until(std::chrono::time_point<Clock, Duration> deadline,
                            const std::stop_token& stop = {}) const {
-        return wait_before(detail::wait_limit(detail::time_left(deadline)), stop);
+        arrival mine = arrive_before(detail::wait_limit(detail::time_left(deadline)), stop);
+        static_cast<void>(detail::attempt_until_time(
+            deadline, [&] { return stop.stop_requested(); },
+            [&](detail::steady_time until) { return wait_for_end(mine, until, stop); }));
+        return leave(mine);
     }
 
     /// Breaks it: whoever waits or comes gets broken_barrier, until a reset().
@@ -96,10 +100,13 @@ public:
     void require_parties(std::int64_t parties) const;
 
 private:
+    /// One party's part in a round.
     struct arrival {
         std::uint64_t round;
         std::uint32_t index;
-        bool is_last;
+        bool is_over;             // how is told by the other two
+        bool has_passed = false;  // else it has failed
+        std::string why = {};
     };
 
     [[nodiscard]] detail::barrier_node& node_ref() const noexcept {
@@ -107,13 +114,18 @@ private:
     }
     void require_there() const;
     [[nodiscard]] std::size_t wait_before(detail::steady_time deadline, const std::stop_token& stop) const;
+    [[nodiscard]] arrival arrive_before(detail::steady_time deadline, const std::stop_token& stop) const;
     [[nodiscard]] arrival arrive(detail::root_transaction& tx) const;
+    /// False when the time was up first.
+    bool wait_for_end(arrival& mine, detail::steady_time deadline, const std::stop_token& stop) const;
     void be_member(detail::root_transaction& tx) const;
     void fail(detail::root_transaction& tx, detail::barrier_end end, std::uint32_t culprit) const;
     void break_by(detail::root_transaction& tx, detail::barrier_end end, std::uint32_t culprit) const;
     void honour_mark(detail::root_transaction& tx) const;
     [[nodiscard]] bool look_around() const;
-    [[nodiscard]] bool leave(std::uint64_t round, std::string& why) const;
+    /// The index. A round that is not over is broken by that.
+    std::size_t leave(arrival& mine) const;
+    void break_round(arrival& mine) const;
     [[nodiscard]] std::string describe_end(detail::root_transaction& tx) const;
     [[noreturn]] void throw_broken(const std::string& why) const;
     void write_to(std::ostream& to) const;

@@ -140,36 +140,46 @@ void barrier::require_parties(std::int64_t parties) const {
 // ---- a round -----------------------------------------------------------------------------------------------------------
 
 std::size_t barrier::wait_before(steady_time deadline, const std::stop_token& stop) const {
+    arrival mine = arrive_before(deadline, stop);
+    static_cast<void>(wait_for_end(mine, deadline, stop));
+    return leave(mine);
+}
+
+barrier::arrival barrier::arrive_before(steady_time deadline, const std::stop_token& stop) const {
     require_writable();
     const operation_limit limit = {deadline, &stop};
-    arrival mine{};
     try {
         const limited_locks in_time(limit);
         root_transaction tx(in(), slot(), generation());
-        mine = arrive(tx);
+        return arrive(tx);
     } catch (const limit_reached&) {
         throw timeout_error("wait for " + describe_object(in(), slot()) +
                             ": its lock was not free before the time was up; this one has not come");
     } catch (...) {
         throw;  // here the lock is given back: the program may end by it
     }
-    if (mine.is_last) return mine.index;
+}
+
+bool barrier::wait_for_end(arrival& mine, steady_time deadline, const std::stop_token& stop) const {
+    if (mine.is_over) return true;
     const std::uint64_t& round = node_ref().round;
-    bool passed = false;
-    std::string why;
     const auto is_over = [&](root_transaction& tx) {
         if (load_word(round) == mine.round) return false;
-        passed = has_passed(node_ref(), mine.round);
-        if (!passed) why = describe_end(tx);
+        mine.is_over = true;
+        mine.has_passed = has_passed(node_ref(), mine.round);
+        if (!mine.has_passed) mine.why = describe_end(tx);
         return true;
     };
     // Who has only come leaves it to its ticks to look for the dead.
     bool is_tick = false;
     const auto at_ticks = [&] { return std::exchange(is_tick, true) && look_around(); };
-    const bool is_in_time = attempt_until_done({in(), slot(), generation(), round_event, round}, deadline,
-                                               stop, is_over, at_ticks);
-    if (!is_in_time) passed = leave(mine.round, why);
-    if (!passed) throw_broken(why);
+    return attempt_until_done({in(), slot(), generation(), round_event, round}, deadline, stop, is_over,
+                              at_ticks);
+}
+
+std::size_t barrier::leave(arrival& mine) const {
+    if (!mine.is_over) break_round(mine);
+    if (!mine.has_passed) throw_broken(mine.why);
     return mine.index;
 }
 
@@ -177,10 +187,11 @@ barrier::arrival barrier::arrive(root_transaction& tx) const {
     barrier_node& n = node_ref();
     honour_mark(tx);
     if (n.is_broken != 0) throw_broken(describe_end(tx));
-    const arrival mine = {n.round, n.arrived, n.arrived + 1 >= n.parties};
+    const bool is_last = n.arrived + 1 >= n.parties;
+    arrival mine = {.round = n.round, .index = n.arrived, .is_over = is_last, .has_passed = is_last};
     be_member(tx);
     tx.begin_change();
-    if (mine.is_last) {
+    if (is_last) {
         wake_all(tx, round_event);
         tx.store(n.arrived, 0);
         tx.store(n.round, mine.round + 1);
@@ -258,22 +269,21 @@ bool barrier::look_around() const {
     return true;
 }
 
-// The time is up: unless the round is over by now, it has failed. Where the lock cannot be had, a mark says so. Returns whether it has
-// passed.
-bool barrier::leave(std::uint64_t round, std::string& why) const {
+// The time is up: unless the round is over by now, it has failed. Where the lock cannot be had, a mark says so.
+void barrier::break_round(arrival& mine) const {
     const operation_limit limit = {already_over, nullptr};
     barrier_node& n = node_ref();
     try {
         const limited_locks in_time(limit);
         root_transaction tx(in(), slot(), generation());
-        if (n.round == round) break_by(tx, barrier_end::timed_out, own_pid(tx.in()));
-        why = describe_end(tx);
-        return has_passed(n, round);
+        if (n.round == mine.round) break_by(tx, barrier_end::timed_out, own_pid(tx.in()));
+        mine.why = describe_end(tx);
+        mine.has_passed = has_passed(n, mine.round);
     } catch (const limit_reached&) {
-        store_word(slot().given_up, round);
+        store_word(slot().given_up, mine.round);
         std::atomic_thread_fence(std::memory_order_seq_cst);  // the look at the round comes after
-        why = "the time was up";
-        return load_word(n.round) != round && has_passed(n, round);
+        mine.why = "the time was up";
+        mine.has_passed = load_word(n.round) != mine.round && has_passed(n, mine.round);
     } catch (...) {
         throw;  // as above
     }

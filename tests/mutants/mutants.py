@@ -576,7 +576,7 @@ MUTANTS = [
     {
         "name": "a wait whose time is up, and breaks no barrier",
         "file": "src/sync/barrier.cpp",
-        "old": "        if (n.round == round) break_by(tx, barrier_end::timed_out, own_pid(tx.in()));\n",
+        "old": "        if (n.round == mine.round) break_by(tx, barrier_end::timed_out, own_pid(tx.in()));\n",
         "new": "",
         "program": "unit", "cases": "Barrier.wait(timeout) breaks it*", "may_hang": True,
     },

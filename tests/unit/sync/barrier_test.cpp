@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <sstream>
 #include <stop_token>
 #include <string>
@@ -25,18 +24,6 @@ using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
 namespace {
-
-constexpr auto watchdog = 20s;
-
-/// Until it is true, or for so long that something is wrong.
-bool becomes(const std::function<bool()>& what) {
-    const auto until = steady::now() + patiently(watchdog);
-    while (!what()) {
-        if (steady::now() > until) return false;
-        std::this_thread::sleep_for(200us);
-    }
-    return true;
-}
 
 /// A thread that comes once, and says what it got: "passed", or what was thrown.
 class coming {
@@ -100,9 +87,9 @@ TEST_CASE("Barrier.parties, Barrier.n_waiting, Barrier.broken") {
     CHECK(b.parties() == 3);
     CHECK(b.waiting() == 0);
     coming first(b);
-    REQUIRE(becomes([&] { return b.waiting() == 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == 1; }));
     coming second(b);
-    REQUIRE(becomes([&] { return b.waiting() == 2; }));
+    REQUIRE(eventually([&] { return b.waiting() == 2; }));
     CHECK_FALSE(b.broken());
     CHECK(b.arrive_and_wait() == 2);
     CHECK(first.result() == "passed");
@@ -125,7 +112,7 @@ TEST_CASE("Barrier.abort breaks it for those who wait and those who come, until 
     const cairn::manager m;
     const auto b = m.barrier("b", 2);
     coming first(b);
-    REQUIRE(becomes([&] { return b.waiting() == 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == 1; }));
     b.abort();
     const std::string pid = std::to_string(::getpid());
     CHECK(contains(first.result(), "pid " + pid + " has called abort()"));
@@ -149,7 +136,7 @@ TEST_CASE("Barrier.reset breaks it for those who wait, and for nobody else") {
     b.reset();
     coming first(b);
     coming second(b);
-    REQUIRE(becomes([&] { return b.waiting() == 2; }));
+    REQUIRE(eventually([&] { return b.waiting() == 2; }));
     b.reset();
     CHECK(contains(first.result(), "has called reset()"));
     CHECK(contains(second.result(), "has called reset()"));
@@ -161,11 +148,41 @@ TEST_CASE("Barrier.reset breaks it for those who wait, and for nobody else") {
     CHECK(fourth.result() == "passed");
 }
 
+namespace {
+
+// Set back by an hour after the first look.
+struct clock_that_is_set {
+    using duration = steady::duration;
+    using rep = duration::rep;
+    using period = duration::period;
+    using time_point = std::chrono::time_point<clock_that_is_set>;
+    [[maybe_unused]] static constexpr bool is_steady = false;
+    static time_point now() {
+        return time_point(steady::now().time_since_epoch() - (looks++ == 0 ? 0h : 1h));
+    }
+    static inline std::atomic<int> looks = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a deadline of a clock that was set back is as far ahead as the clock says") {
+    const cairn::manager m;
+    const auto b = m.barrier("b", 2);
+    std::jthread second([&] {
+        CHECK(eventually([&] { return b.waiting() == 1; }));
+        std::this_thread::sleep_for(50ms);
+        static_cast<void>(b.arrive_and_wait());
+    });
+    const clock_that_is_set::time_point soon(steady::now().time_since_epoch() + 10ms);
+    CHECK(b.wait_until(soon) == 0);
+    CHECK(clock_that_is_set::looks >= 2);
+}
+
 TEST_CASE("Barrier.wait(timeout) breaks it when the time is up, for all") {
     const cairn::manager m;
     const auto b = m.barrier("b", 3);
     coming first(b);
-    REQUIRE(becomes([&] { return b.waiting() == 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == 1; }));
     const auto begin = steady::now();
     const std::string text = thrown_by<cairn::broken_barrier>([&] { static_cast<void>(b.wait_for(50ms)); });
     CHECK(steady::now() - begin >= 50ms);
@@ -188,7 +205,7 @@ TEST_CASE("a stop breaks a barrier for all") {
     std::stop_source source;
     coming first(b);
     coming second(b, source.get_token());
-    REQUIRE(becomes([&] { return b.waiting() == 2; }));
+    REQUIRE(eventually([&] { return b.waiting() == 2; }));
     source.request_stop();
     CHECK(contains(first.result(), "it is broken"));
     CHECK(contains(second.result(), "it is broken"));
@@ -199,7 +216,7 @@ TEST_CASE("whoever waits for a barrier that is removed wakes with object_gone") 
     const cairn::manager m;
     const auto b = m.barrier("b", 2);
     coming first(b);
-    REQUIRE(becomes([&] { return b.waiting() == 1; }));
+    REQUIRE(eventually([&] { return b.waiting() == 1; }));
     CHECK(m.remove("b"));
     CHECK(contains(first.result(), "removed"));
     CHECK_THROWS_AS(static_cast<void>(b.arrive_and_wait()), cairn::object_gone);
