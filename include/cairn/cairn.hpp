@@ -40,4 +40,5 @@
 #include <cairn/sharded_dict.hpp>
 #include <cairn/task.hpp>
 #include <cairn/thread_pool_executor.hpp>
+#include <cairn/transaction.hpp>
 #include <cairn/version.hpp>

@@ -20,15 +20,6 @@ std::string control_block(std::uint32_t link) {
     return "control block " + std::to_string(link - 1) + ": ";
 }
 
-bool is_in_slot_extent(const segment& s, std::uint32_t link) {
-    const auto page = static_cast<std::uint32_t>((link - 1) / (page_bytes / root_slot_bytes));
-    for (std::uint32_t order = 0; order <= max_order; ++order) {
-        const page_entry& entry = s.page(page >> order << order);
-        if (entry.tag == make_tag(order, extent_state::used, extent_purpose::roots)) return entry.owner == 0;
-    }
-    return false;
-}
-
 // All control blocks by their chain; `is_known` says which links are in it.
 std::vector<std::uint32_t> walk_slots(const segment& s, std::vector<bool>& is_known, problem_list& problems) {
     std::vector<std::uint32_t> links;
@@ -40,7 +31,7 @@ std::vector<std::uint32_t> walk_slots(const segment& s, std::vector<bool>& is_kn
             problems.add("segment: the chain of control blocks leads outside, or has no end");
             break;
         }
-        if (!is_in_slot_extent(s, link))
+        if (slot_if_any(s, link) == nullptr)
             problems.add(control_block(link) + "lies in no extent of control blocks");
         is_known[link] = true;
         links.push_back(link);

@@ -121,7 +121,7 @@ bool recover_segment(image& in, segment& s, recovery_report& report) {
 void recover_root(image& in, segment& s, root_slot& slot, recovery_report& report) {
     const std::string who = describe_visible(slot) + ": ";
     if (slot.log_head != 0) {
-        if (slot.rolling_back == 0) {
+        if (slot.rolling_back == 0 && !is_decided(s, slot)) {
             const std::uint64_t at = s.offset_of(slot.log);
             const std::uint64_t generation = slot.generation;
             if (!replay(in, {slot.log_head, at, root_log_bytes}, in.header().data_offset)) {

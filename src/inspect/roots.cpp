@@ -115,7 +115,8 @@ bool is_quiet(const root_slot& slot) noexcept {
     const bool may_be_held = is_users_lock(static_cast<object_kind>(slot.kind));
     return (word.thread_id == 0 || may_be_held) && !word.owner_died && slot.version % 2 == 0 &&
            slot.log_head == 0 && slot.operation.kind == 0 && slot.rolling_back == 0 &&
-           slot.pending_free == 0 && slot.settled == slot.extents;
+           slot.pending_free == 0 && slot.settled == slot.extents && slot.outstanding == 0 &&
+           slot.decided_root == 0;
 }
 
 bool is_same_moment(const root_slot& before, const root_slot& after) noexcept {

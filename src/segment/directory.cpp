@@ -133,6 +133,18 @@ root_slot& slot_at(const segment& s, std::uint32_t link) {
     return s.slot(link - 1);
 }
 
+root_slot* slot_if_any(const segment& s, std::uint64_t link) noexcept {
+    if (link == 0 || link > most_slots(s)) return nullptr;
+    root_slot& slot = s.slot(static_cast<std::uint32_t>(link - 1));
+    const std::uint32_t page = s.page_of(s.offset_of(&slot));
+    for (std::uint32_t order = 0; order <= max_order; ++order) {
+        const page_entry& entry = s.page(page >> order << order);
+        if (load_word(entry.tag) == make_tag(order, extent_state::used, extent_purpose::roots))
+            return load_word(entry.owner) == 0 ? &slot : nullptr;
+    }
+    return nullptr;
+}
+
 root_slot* find_root(const segment_guard& guard, std::string_view name) {
     segment& s = guard.in();
     const std::uint64_t hash = hash_name(s, name);

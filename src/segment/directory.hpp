@@ -65,6 +65,8 @@ std::uint64_t hash_name(const segment& s, std::string_view name) noexcept;
 
 /// Slot of a link read from the segment; throws corrupt_segment when it leads outside.
 root_slot& slot_at(const segment& s, std::uint32_t link);
+/// The same of a link that a root may have to another one: null when there is no control block there. Needs no lock: they stay.
+root_slot* slot_if_any(const segment& s, std::uint64_t link) noexcept;
 
 /// More steps than this no chain of slots has, whatever the segment says.
 std::uint32_t most_slots(const segment& s) noexcept;

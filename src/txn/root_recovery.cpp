@@ -10,7 +10,9 @@
 #include "os/futex.hpp"
 #include "os/identity.hpp"
 #include "os/mapping.hpp"
+#include "os/room_for_locks.hpp"
 #include "segment/backing.hpp"
+#include "segment/directory.hpp"
 #include "segment/extents.hpp"
 #include "segment/lock_timeout.hpp"
 #include "segment/segment_guard.hpp"
@@ -77,11 +79,13 @@ void root_transaction::recover(bool owner_died) {
         // in the segment's log. Until the guard has put them back, the object looks gone, and is not.
         const segment_guard guard(segment_);
     }
+    settle_outstanding();
     const std::uint64_t version = load_word(slot_.version);
     if (!is_live(slot_)) {
         // Erased or being built: there is nothing to replay into, its pages may be somebody else's by now.
         store_word(slot_.log_head, 0);
         head_ = 0;
+        forget_decision();
         if (!is_poisoned(slot_)) make_even(slot_);
         return;
     }
@@ -116,8 +120,51 @@ void root_transaction::recover(bool owner_died) {
         false;  // the stored operation had set it; what the caller changes next needs a version of its own
 }
 
+// The second root of a transaction that this was the first root of: as long as it asks this one whether it was committed, no other
+// transaction may begin here.
+void root_transaction::settle_outstanding() {
+    const std::uint64_t link = load_word(slot_.outstanding);
+    if (link == 0) return;
+    // In a private view no transaction begins.
+    if (segment_.participant_number() != 0) {
+        const std::uint64_t own = std::uint64_t{segment_.slot_number(slot_)} + 1;
+        root_slot* const second = link > own ? slot_if_any(segment_, link) : nullptr;
+        if (second == nullptr) {
+            poison(poisoned_decision);
+            throw_gone(segment_, slot_);
+        }
+        // acquire: who has wiped it looks at this root no more. Only the holder of this root's lock names it anywhere.
+        if (__atomic_load_n(&second->decided_root, __ATOMIC_ACQUIRE) == own) {
+            const room_for_locks room;
+            try {
+                const root_transaction settled(segment_, *second, load_word(second->generation), this);
+            } catch (const object_gone&) {
+            } catch (const object_poisoned&) {}
+        }
+    }
+    store_word(slot_.outstanding, 0);
+    order_stores();
+}
+
+bool is_decided(const segment& s, const root_slot& slot) noexcept {
+    const root_slot* const first = slot_if_any(s, load_word(slot.decided_root));
+    return first != nullptr && load_word(first->committed) == load_word(slot.decided_number);
+}
+
+void root_transaction::forget_decision() noexcept {
+    if (load_word(slot_.decided_root) == 0) return;
+    // release: whoever has the first root's lock and sees this may begin a transaction with the same number
+    __atomic_store_n(&slot_.decided_root, 0, __ATOMIC_RELEASE);
+    order_stores();
+}
+
 // Old bytes back; which pages are to be given back is known afterwards. Needs no lock but the root's.
 void root_transaction::undo_log_of_root() {
+    if (load_word(slot_.log_head) != 0 && load_word(slot_.rolling_back) == 0 && is_decided(segment_, slot_)) {
+        // Of a transaction over two roots, and committed: done.
+        store_word(slot_.log_head, 0);
+        order_stores();
+    }
     if (load_word(slot_.log_head) != 0) {
         // 1. Old bytes back. A death here: done again, from the same log.
         if (load_word(slot_.rolling_back) == 0) {
@@ -139,6 +186,8 @@ void root_transaction::undo_log_of_root() {
         store_word(slot_.log_head, 0);
         order_stores();
     }
+    // A log that is empty is nobody's to decide.
+    forget_decision();
     head_ = 0;
     area_ = slot_.log;
     area_bytes_ = root_log_bytes;
@@ -185,6 +234,7 @@ void root_transaction::be_overdue() noexcept {
 }
 
 void root_transaction::poison(std::uint64_t reason) noexcept {
+    forget_decision();
     store_word(slot_.poison_reason, reason);
     order_stores();
     store_word(slot_.state, static_cast<std::uint32_t>(root_state::poisoned));

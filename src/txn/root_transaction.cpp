@@ -199,15 +199,20 @@ void root_transaction::throw_inert(const segment& s, const root_slot& slot) {
 
 // ---- inside a transaction of the user's ------------------------------------------------------------------------------
 
-bool may_join(const root_slot& slot) noexcept {
-    const open_transaction* open = this_thread.open;
+root_transaction* joinable(const root_slot& slot) noexcept {
+    open_transaction* const open = this_thread.open;
+    if (open == nullptr || !open->may_be_joined) return nullptr;
     // Only transactions of roots say that they may be joined.
-    return open != nullptr && open->may_be_joined &&
-           &static_cast<const root_transaction*>(open)->slot_ == &slot;
+    auto* const inner = static_cast<root_transaction*>(open);
+    if (&inner->slot_ == &slot) return inner;
+    if (!inner->joining_.is_second) return nullptr;
+    auto* const first = static_cast<root_transaction*>(open->outer);
+    return &first->slot_ == &slot ? first : nullptr;
 }
 
-void root_transaction::let_join(std::vector<freed_block>& freed) noexcept {
+void root_transaction::let_join(std::vector<freed_block>& freed, bool is_second) noexcept {
     if (role_ == role::alone) joining_.freed = &freed;
+    joining_.is_second = is_second;
     order_stores();
     open_transaction::may_be_joined = true;  // by a signal handler, too, from here on
 }
@@ -223,8 +228,9 @@ void root_transaction::require_sound() const {
 }
 
 bool root_transaction::join(std::uint64_t generation) {
-    if (!may_join(slot_)) return false;
-    auto& around = static_cast<root_transaction&>(*this_thread.open);
+    root_transaction* const joined = joinable(slot_);
+    if (joined == nullptr) return false;
+    root_transaction& around = *joined;
     if (load_word(slot_.generation) != generation || !is_live(slot_)) throw_gone(segment_, slot_);
     // From here on a signal handler that interrupts this one joins nothing.
     outer = this_thread.open;

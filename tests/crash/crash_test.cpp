@@ -70,6 +70,7 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_composite_rows(table);
     add_queue_rows(table);
     add_transaction_rows(table);
+    add_pair_rows(table);
     add_channel_rows(table);
     add_sync_rows(table);
     add_meeting_rows(table);

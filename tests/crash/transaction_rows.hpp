@@ -1,4 +1,4 @@
-// transaction_rows.hpp - rows about transaction() of all objects that have it.
+// transaction_rows.hpp - rows about transactions: of all objects that have them, and over two.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -7,5 +7,7 @@
 namespace cairn_test {
 
 void add_transaction_rows(experiment_table& table);
+/// About cairn::transaction, over two objects.
+void add_pair_rows(experiment_table& table);
 
 }  // namespace cairn_test

@@ -391,6 +391,42 @@ MUTANTS = [
         "new": "    if (plan.first != no_page && s.page_offset(0) == 0)\n",
         "program": "process", "cases": "what was given back is there again*",
     },
+    # -- two roots --------------------------------------------------------------------------------------------------------
+    {
+        "name": "a root that others ask, and that is not settled",
+        "file": "src/txn/root_recovery.cpp",
+        "old": "        if (__atomic_load_n(&second->decided_root, __ATOMIC_ACQUIRE) == own) {\n",
+        "new": "        if (__atomic_load_n(&second->decided_root, __ATOMIC_ACQUIRE) == own + 1) {\n",
+        "program": "crash", "rows": "transaction over list<int64> and dict<int64, int64>, moved",
+    },
+    {
+        "name": "a log that decides for itself",
+        "file": "src/txn/root_recovery.cpp",
+        "old": "load_word(slot_.rolling_back) == 0 && is_decided(segment_, slot_)) {\n",
+        "new": "load_word(slot_.rolling_back) == 0 && slot_.decided_root > segment_.slot_number(slot_) + 1U) {\n",
+        "program": "unit", "cases": "a transaction over two whose process died*",
+    },
+    {
+        "name": "a decision that stays",
+        "file": "src/txn/root_recovery.cpp",
+        "old": "    __atomic_store_n(&slot_.decided_root, 0, __ATOMIC_RELEASE);\n",
+        "new": "",
+        "program": "unit", "cases": "an item goes from a queue to a dict*",
+    },
+    {
+        "name": "a mark that comes after the first record",
+        "file": "src/containers/pair_transaction.cpp",
+        "old": "    store_word(first.outstanding, std::uint64_t{s.slot_number(second)} + 1);\n",
+        "new": "",
+        "program": "crash", "rows": "transaction over list<int64> and dict<int64, int64>, moved",
+    },
+    {
+        "name": "an inspector that takes back what was committed over two roots",
+        "file": "src/inspect/recovery.cpp",
+        "old": "        if (slot.rolling_back == 0 && !is_decided(s, slot)) {\n",
+        "new": "        if (slot.rolling_back == 0) {\n",
+        "program": "unit", "cases": "a transaction over two whose process died*",
+    },
     {
         "name": "growth of a failed operation that is kept",
         "file": "src/txn/root_transaction.cpp",

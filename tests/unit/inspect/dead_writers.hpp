@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -34,6 +35,30 @@ inline void die_in_a_change(const cairn::manager& m) {
             tx.store(*reinterpret_cast<std::uint64_t*>(cairn::detail::element_at(tx, l.node_ref(), i)),
                      0xbad);
         tx.store(l.node_ref().size, 5);
+        die();
+    });
+    REQUIRE(victim.join() == -SIGKILL);
+}
+
+/// Sets the first elements of two lists to 7 in a transaction over both, and dies when that is decided, or right before it.
+inline void die_in_a_transaction_over_two(const cairn::manager& m, const char* one, const char* other,
+                                          bool is_decided) {
+    child victim([&] {
+        using namespace cairn::detail;
+        const opened_list<long> first(m.list<long>(one));
+        const opened_list<long> second(m.list<long>(other));
+        const std::uint64_t link = std::uint64_t{first.in().slot_number(first.slot())} + 1;
+        const std::uint64_t number = first.slot().committed + 1;
+        root_transaction of_first(first.in(), first.slot(), first.generation());
+        root_transaction of_second(second.in(), second.slot(), second.generation(), &of_first);
+        first.slot().outstanding = std::uint64_t{first.in().slot_number(second.slot())} + 1;
+        for (auto [list, tx] : {std::pair(&first, &of_first), std::pair(&second, &of_second)}) {
+            list->slot().decided_number = number;
+            list->slot().decided_root = link;
+            tx->begin_change();
+            tx->store(*reinterpret_cast<std::uint64_t*>(element_at(*tx, list->node_ref(), 0)), 7);
+        }
+        if (is_decided) first.slot().committed = number;
         die();
     });
     REQUIRE(victim.join() == -SIGKILL);

@@ -154,6 +154,36 @@ TEST_CASE("contents are those that the library reads") {
     CHECK(text_of(look.contents("large", 500'000, 2)) == "500000, 500001");
 }
 
+TEST_CASE("a transaction over two whose process died is seen in both or in neither, as it was decided") {
+    for (const bool is_decided : {false, true}) {
+        CAPTURE(is_decided);
+        const scratch_name name("inspect");
+        const cairn::manager m = cairn::manager::create(name, small_segment());
+        const auto one = m.list<long>("one", {1, 2});
+        const auto two = m.list<long>("two", {3, 4});
+        die_in_a_transaction_over_two(m, "one", "two", is_decided);
+        const std::string before = read_file(name.path());
+        const std::string of_one = is_decided ? "7, 2" : "1, 2";
+        const std::string of_two = is_decided ? "7, 4" : "3, 4";
+
+        const cairn::inspection look(name.get());
+        CHECK(text_of(look.contents("two")) == of_two);
+        CHECK(text_of(look.contents("one")) == of_one);
+        CHECK(look.verify({.deep = true}).is_clean());
+        const scratch_file saved(before);
+        const cairn::inspection image(saved.path());
+        CHECK(text_of(image.contents("one")) == of_one);
+        CHECK(text_of(image.contents("two")) == of_two);
+        CHECK(image.verify({.deep = true}).is_clean());
+        const auto reading = cairn::manager::open(name.get(), cairn::open_mode::read_only);
+        CHECK(cairn::repr(reading.list<long>("two")) == "[" + of_two + "]");
+        CHECK(cairn::repr(reading.list<long>("one")) == "[" + of_one + "]");
+        CHECK(read_file(name.path()) == before);
+        CHECK(cairn::repr(one) == "[" + of_one + "]");
+        CHECK(cairn::repr(two) == "[" + of_two + "]");
+    }
+}
+
 TEST_CASE("an operation whose process died before the commit is seen as not begun, and nothing is touched") {
     const scratch_name name("inspect");
     const cairn::manager m = cairn::manager::create(name, small_segment());

@@ -58,6 +58,7 @@ protected:
 
 private:
     friend class cairn::manager;
+    friend class pair_transaction;
 
     segment_ptr segment_;
     root_slot* slot_;

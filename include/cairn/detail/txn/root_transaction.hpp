@@ -19,6 +19,11 @@
 //   5. savepoint                     nothing is stored. An operation that ends without it is undone from its beginning
 //      freed blocks                  are freed when the transaction around commits: until then nobody gets them
 //
+// With another root (containers/pair_transaction.hpp) the commit is one store for both, in the root that was locked first: its `committed`
+// becomes the number that `decided_number` says in both. Who finds a log compares the two, and takes it back, or forgets it. Until
+// that is settled in the second root, `outstanding` of the first one names it: whoever gets the first one's lock from a dead owner
+// settles the second before it does anything else, so no other transaction gets the same number meanwhile.
+//
 // Limits        a lock that is not free in time ends the operation (os/lock_limit.hpp). What is begun by then needs the
 //               segment's lock at most for giving back pages: if that cannot be had either, the root is left as by a death
 //               after step 3 or 5, and its lock given back as a dead owner's.
@@ -129,6 +134,7 @@ public:
 private:
     friend class single_store;
     friend class user_transaction;
+    friend class pair_transaction;
     friend struct users_lock;
 
     enum class role : std::uint8_t { alone, building, joined };
@@ -147,14 +153,15 @@ private:
         savepoint began;
         savepoint saved;  // the last commit
         int exceptions;   // under way when it began
+        bool is_second;   // the one around it may be joined as well
     };
 
     root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result);
     void hand_over() noexcept { open_transaction::is_inert = true; }
-    friend bool may_join(const root_slot& slot) noexcept;
+    friend root_transaction* joinable(const root_slot& slot) noexcept;
     bool join(std::uint64_t generation);
     void leave_joined() noexcept;
-    void let_join(std::vector<freed_block>& freed) noexcept;
+    void let_join(std::vector<freed_block>& freed, bool is_second = false) noexcept;
     void end_joining() noexcept;
     void require_sound() const;
     CAIRN_API CAIRN_COLD void begin_change_specially() noexcept;
@@ -176,6 +183,8 @@ private:
     [[noreturn]] CAIRN_API CAIRN_COLD static void throw_inert(const segment& s, const root_slot& slot);
     void leave_without_entering(bool is_whole) noexcept;
     void recover(bool owner_died);
+    void settle_outstanding();
+    void forget_decision() noexcept;
     std::uint32_t take_run_of(std::uint32_t count, extent_purpose purpose);
     void undo_log_of_root();
     void be_unsettled() noexcept;
@@ -238,8 +247,14 @@ private:
     root_slot& slot_;
 };
 
-/// Whether this thread is in a transaction of the user's on that root, and in no other operation inside it.
-[[nodiscard]] bool may_join(const root_slot& slot) noexcept;
+/// The transaction of the user's on that root, if this thread is in it, or in one on two of which it is one, and in no other
+/// operation inside it; else null.
+[[nodiscard]] root_transaction* joinable(const root_slot& slot) noexcept;
+[[nodiscard]] inline bool may_join(const root_slot& slot) noexcept {
+    return joinable(slot) != nullptr;
+}
+/// Whether a log of that root is one of a transaction over two roots that was committed, and is to be forgotten.
+[[nodiscard]] bool is_decided(const segment& s, const root_slot& slot) noexcept;
 [[noreturn]] void throw_gone(const segment& s, const root_slot& slot);
 /// Throws would_deadlock in a thread that is inside any operation; `hint` is for one that is in a transaction of this root.
 CAIRN_API void require_outside(const char* what, const segment& s, const root_slot& slot, const char* hint);
@@ -247,7 +262,12 @@ CAIRN_API void require_outside(const char* what, const segment& s, const root_sl
 /// The root's lock is not held: wakes and other event counts see events.hpp.
 undo_log root_log(root_slot& slot) noexcept;
 
-enum poison_reason : std::uint64_t { poisoned_log = 1, poisoned_extents = 2, poisoned_operation = 3 };
+enum poison_reason : std::uint64_t {
+    poisoned_log = 1,
+    poisoned_extents = 2,
+    poisoned_operation = 3,
+    poisoned_decision = 4
+};
 
 // ---- inline ----------------------------------------------------------------------------------------------------
 
