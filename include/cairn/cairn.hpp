@@ -4,6 +4,7 @@
 
 #include <cairn/detail/base/language.hpp>
 
+#include <cairn/array.hpp>
 #include <cairn/barrier.hpp>
 #include <cairn/channel.hpp>
 #include <cairn/codec.hpp>
@@ -22,7 +23,10 @@
 #include <cairn/literals.hpp>
 #include <cairn/manager.hpp>
 #include <cairn/mutex.hpp>
+#include <cairn/namespace.hpp>
 #include <cairn/nursery.hpp>
+#include <cairn/once.hpp>
+#include <cairn/once_id.hpp>
 #include <cairn/outcome.hpp>
 #include <cairn/periodic.hpp>
 #include <cairn/pool.hpp>
@@ -41,4 +45,5 @@
 #include <cairn/task.hpp>
 #include <cairn/thread_pool_executor.hpp>
 #include <cairn/transaction.hpp>
+#include <cairn/value.hpp>
 #include <cairn/version.hpp>

@@ -36,6 +36,7 @@
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/detail/containers/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
@@ -104,6 +105,10 @@ public:
     }
     /// As set(). True when the key was not there before.
     bool insert_or_assign(key_parameter key, value_parameter value) const;
+    /// set() once, however often it is tried (once_id.hpp). Whether it was done now. @throws invalid_argument  the number is 0
+    bool set(key_parameter key, value_parameter value, const exactly_once& how) const {
+        return once(how, [&] { set(key, value); });
+    }
     /// Stores V(args...) unless the key is there. True when it was stored. @throws segment_full
     template <typename... Args>
     bool try_emplace(key_parameter key, Args&&... args) const;
@@ -134,6 +139,10 @@ public:
         this->require_writable();
         return take({key, seed()}, nullptr);
     }
+    /// The same once, however often it is tried: whether that was now. @throws invalid_argument  the number is 0
+    bool erase(key_parameter key, const exactly_once& how) const {
+        return once(how, [&] { static_cast<void>(erase(key)); });
+    }
     /// Removes the key and returns its value. @throws key_error
     V pop(key_parameter key) const;
     /// ... or `otherwise` when it is not there.
@@ -156,6 +165,13 @@ public:
     std::invoke_result_t<Fn, dict&> transaction(Fn&& fn) const {
         this->require_writable();
         return detail::call_in_transaction(*this, this->in(), this->slot(), this->generation(),
+                                           std::forward<Fn>(fn));
+    }
+    /// The same once, however often it is tried. See list::transaction.
+    template <std::invocable<dict&> Fn>
+    detail::once_result<std::invoke_result_t<Fn, dict&>> transaction(const exactly_once& how, Fn&& fn) const {
+        this->require_writable();
+        return detail::call_in_transaction(*this, this->in(), this->slot(), this->generation(), how.once,
                                            std::forward<Fn>(fn));
     }
 
@@ -219,6 +235,13 @@ private:
     /// Of the hash: the same for all of a segment.
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
     /// That of the next insert: all pairs that are there have smaller ones.
+    /// Calls fn(), an operation of this object, with a number.
+    template <typename Fn>
+    bool once(const exactly_once& how, Fn fn) const {
+        this->require_writable();
+        return detail::do_once(this->in(), this->slot(), this->generation(), how.once, fn) ==
+               detail::once_outcome::done;
+    }
     [[nodiscard]] std::uint64_t next_sequence() const;
     // As the operations above, for who has the key encoded, as a sharded_dict has, which needs its hash to know the shard.
     // `wanted(node)` gives the key as it is looked for: a word, with its hash.

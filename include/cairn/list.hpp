@@ -35,6 +35,7 @@
 #include <cairn/detail/containers/element_proxy.hpp>
 #include <cairn/detail/containers/marked_elements.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/detail/containers/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
@@ -67,6 +68,10 @@ public:
     /// Cost    one uncontended lock; a new chunk now and then
     CAIRN_INLINE void push_back(parameter value) const;
     CAIRN_INLINE void append(parameter value) const { push_back(value); }
+    /// The same once, however often it is tried (once_id.hpp). Whether it was done now. @throws invalid_argument  the number is 0
+    bool push_back(parameter value, const exactly_once& how) const {
+        return once(how, [&] { push_back(value); });
+    }
     template <typename... Args>
     void emplace_back(Args&&... args) const {
         push_back(T(std::forward<Args>(args)...));
@@ -93,6 +98,9 @@ public:
     /// Removes element `index`, or the elements [first, last). @throws index_error. Needs no memory.
     void erase(size_type index) const;
     void erase(size_type first, size_type last) const;
+    bool erase(size_type index, const exactly_once& how) const {
+        return once(how, [&] { erase(index); });
+    }
     /// Removes the first element that equals `value`. Searches without the lock, and under it only beside writers that change
     /// the elements before it again and again. @throws invalid_argument  there is none
     void remove(parameter value) const
@@ -130,6 +138,9 @@ public:
 
     /// Replaces element `index`. @throws index_error, segment_full
     CAIRN_INLINE void set(size_type index, parameter value) const;
+    bool set(size_type index, parameter value, const exactly_once& how) const {
+        return once(how, [&] { set(index, value); });
+    }
     /// Calls fn on a copy of element `index` under the list's lock, and stores it: what fn left in its T& argument, or
     /// what it returned, if it returns a T. If fn throws, nothing happened.
     /// @throws index_error, segment_full, whatever fn throws; inside fn any use of Cairn is would_deadlock
@@ -167,6 +178,12 @@ public:
     std::invoke_result_t<Fn, list&> transaction(Fn&& fn) const {
         this->require_writable();
         return detail::call_in_transaction(*this, in(), slot(), generation(), std::forward<Fn>(fn));
+    }
+    /// The same once, however often it is tried: true, or what fn returned, if that was now. fn returns a value or nothing.
+    template <std::invocable<list&> Fn>
+    detail::once_result<std::invoke_result_t<Fn, list&>> transaction(const exactly_once& how, Fn&& fn) const {
+        this->require_writable();
+        return detail::call_in_transaction(*this, in(), slot(), generation(), how.once, std::forward<Fn>(fn));
     }
 
     // ---- iteration, comparison, output -----------------------------------------------------------------------------
@@ -225,6 +242,13 @@ private:
     /// The stride is known here, so that the arithmetic of the geometry is done by the compiler.
     [[nodiscard]] static CAIRN_INLINE detail::chunk_links links_in(detail::list_node& n) noexcept {
         return {&n.directory, n.chunks, detail::list_geometry(traits::stride)};
+    }
+    /// Calls fn(), an operation of this object, with a number.
+    template <typename Fn>
+    bool once(const exactly_once& how, Fn fn) const {
+        this->require_writable();
+        return detail::do_once(this->in(), this->slot(), this->generation(), how.once, fn) ==
+               detail::once_outcome::done;
     }
     CAIRN_COLD void make_room() const;
     CAIRN_COLD void push_back_inside(parameter value) const;

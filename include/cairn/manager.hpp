@@ -24,8 +24,10 @@
 
 #include <cairn/detail/base/language.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <initializer_list>
 #include <optional>
@@ -35,6 +37,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <cairn/array.hpp>
 #include <cairn/barrier.hpp>
 #include <cairn/channel.hpp>
 #include <cairn/condition.hpp>
@@ -45,11 +48,15 @@
 #include <cairn/latch.hpp>
 #include <cairn/list.hpp>
 #include <cairn/mutex.hpp>
+#include <cairn/namespace.hpp>
+#include <cairn/once.hpp>
+#include <cairn/once_id.hpp>
 #include <cairn/queue.hpp>
 #include <cairn/segment.hpp>
 #include <cairn/semaphore.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
+#include <cairn/value.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 
@@ -276,6 +283,55 @@ public:
         return channel<T>(generate_name("channel"), capacity);
     }
 
+    /// The value of that name, created with `first` (T{} unless told) if there is none; one that is there keeps what it has.
+    /// @throws type_mismatch, segment_full, would_deadlock
+    template <typename T>
+    cairn::value<T> value(std::string_view name, const std::type_identity_t<T>& first = T{}) const {
+        const typename cairn::value<T>::encoded_contents encoded(first);
+        const auto build = [&](detail::root_transaction& tx) { return encoded.create(tx); };
+        return cairn::value<T>(
+            create_root(name, request_for<cairn::value<T>>(), {build, encoded.size_in_bytes()}));
+    }
+    /// A new value under a generated name.
+    template <typename T>
+        requires(!std::convertible_to<T, std::string_view>)
+    cairn::value<T> value(const std::type_identity_t<T>& first = T{}) const {
+        return value<T>(generate_name("value"), first);
+    }
+
+    /// The array of that name, created with `count` elements (0), or with those of the range, if there is none. One that is there keeps
+    /// what it has.
+    /// @throws type_mismatch     also where one of another size is there
+    /// @throws invalid_argument  `count` is negative
+    /// @throws segment_full, would_deadlock
+    template <typename T, std::integral Count>
+    cairn::array<T> array(std::string_view name, Count count) const {
+        require_count(name, static_cast<std::int64_t>(count));
+        return find_or_create_array<T>(name, static_cast<std::uint64_t>(count), nullptr);
+    }
+    template <typename T>
+    cairn::array<T> array(std::string_view name,
+                          std::initializer_list<std::remove_cvref_t<T>> contents) const {
+        return array<T>(name, std::span(contents.begin(), contents.size()));
+    }
+    template <typename T, std::ranges::input_range Range>
+        requires(!std::convertible_to<Range, std::string_view>)
+    cairn::array<T> array(std::string_view name, Range&& contents) const {
+        const std::vector<T> values(std::ranges::begin(contents), std::ranges::end(contents));
+        return create_array_of(name, values);
+    }
+    template <typename T, std::integral Count>
+    cairn::array<T> array(Count count) const {
+        return array<T>(generate_name("array"), count);
+    }
+    template <typename T>
+    cairn::array<T> array(std::initializer_list<std::remove_cvref_t<T>> contents) const {
+        return array<T>(generate_name("array"), contents);
+    }
+
+    /// The namespace of that name, created if there is none: it is empty then. @throws type_mismatch, segment_full, would_deadlock
+    [[nodiscard]] cairn::ns ns(std::string_view name) const;
+    [[nodiscard]] cairn::ns ns() const;
     /// The lock of that name, created if there is none; without a name a new one. rlock(): one that its owner may take again.
     /// @throws type_mismatch, segment_full, would_deadlock
     [[nodiscard]] cairn::mutex lock(std::string_view name) const;
@@ -299,6 +355,16 @@ public:
     /// @throws type_mismatch, segment_full, would_deadlock
     [[nodiscard]] cairn::latch latch(std::string_view name, std::int64_t count) const;
     [[nodiscard]] cairn::latch latch(std::int64_t count) const;
+    /// The once of that name, created if there is none; with fn, done when this returns: fn() is called if nobody has done it.
+    [[nodiscard]] cairn::once once(std::string_view name) const;
+    [[nodiscard]] cairn::once once() const;
+    template <std::invocable Fn>
+    // NOLINTNEXTLINE(modernize-use-nodiscard): for what it does
+    cairn::once once(std::string_view name, Fn&& fn) const {
+        cairn::once found = once(name);
+        found.call(std::forward<Fn>(fn));
+        return found;
+    }
     /// The semaphore of that name, created with `value` permits if there is none. One that is there keeps what it has.
     /// @throws invalid_argument  `value` is negative
     /// @throws type_mismatch, segment_full, would_deadlock
@@ -320,6 +386,12 @@ public:
     /// Removes the object and frees its memory; handles to it throw object_gone from now on, for ever, also when there
     /// is a new object of that name. False when there was none.
     bool remove(std::string_view name) const;
+    /// Whether an operation with that number, or a later one of its client, was done on any object of the segment (once_id.hpp).
+    /// Takes no lock. Cost: a look at each object that numbered operations were done on.
+    [[nodiscard]] bool happened(once_id id) const;
+    /// Every object forgets that client's numbers; whatever it has done can be done again. Memory of its records goes back to the
+    /// objects. A death on the way leaves it to those objects that come later. @throws would_deadlock, permission_denied
+    void forget(std::uint64_t client) const;
     [[nodiscard]] std::vector<object_info> objects() const;
     [[nodiscard]] segment_stats stats() const;
     /// Gives pages that hold nothing back to the system, for instance after a large object has shrunk or was removed. They stay the
@@ -377,6 +449,27 @@ private:
         };
         return Handle(create_root(name, request_for<Handle>(), {build, encoded.size_in_bytes()}));
     }
+    template <typename T>
+    cairn::array<T> find_or_create_array(std::string_view name, std::uint64_t count,
+                                         const std::byte* from) const {
+        const auto build = [&](detail::root_transaction& tx) {
+            return cairn::array<T>::create(tx, count, from);
+        };
+        cairn::array<T> found(create_root(name, request_for<cairn::array<T>>(), {build, count * sizeof(T)}));
+        found.require_size(count);
+        return found;
+    }
+    template <typename T>
+    cairn::array<T> create_array_of(std::string_view name, const std::vector<T>& values) const {
+        std::vector<std::byte> bytes(values.size() * detail::element_traits<T>::stride);
+        std::byte* to = bytes.data();
+        for (const auto& each : values) {
+            const T value = each;  // of a vector<bool> there is no address
+            std::memcpy(to, &value, sizeof value);
+            to += detail::element_traits<T>::stride;
+        }
+        return find_or_create_array<T>(name, values.size(), bytes.data());
+    }
     template <typename Handle>
     Handle find_or_create_queue(std::string_view name, const queue_options& options) const {
         require_maxsize(name, Handle::kind, options.maxsize);
@@ -405,6 +498,7 @@ private:
     [[nodiscard]] std::string describe_wanted(std::string_view name, detail::object_kind kind) const;
     void require_maxsize(std::string_view name, detail::object_kind kind, std::int64_t maxsize) const;
     void require_shards(std::string_view name, std::uint32_t shards) const;
+    void require_count(std::string_view name, std::int64_t count) const;
     /// What a handle expects to find: kind and type as recorded, and a node (of each part, if it has parts) that makes sense.
     struct request {
         detail::object_kind kind;

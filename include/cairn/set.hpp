@@ -31,6 +31,7 @@
 #include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/containers/dict_elements.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/detail/containers/user_transaction.hpp>
 #include <cairn/error.hpp>
 #include <cairn/repr.hpp>
@@ -64,6 +65,13 @@ public:
     /// Removes it. False when it was not there. Needs no memory.
     bool discard(parameter value) const;
     bool erase(parameter value) const { return discard(value); }
+    /// The two once, however often they are tried (once_id.hpp). Whether it was done now. @throws invalid_argument  the number is 0
+    bool add(parameter value, const exactly_once& how) const {
+        return once(how, [&] { static_cast<void>(add(value)); });
+    }
+    bool discard(parameter value, const exactly_once& how) const {
+        return once(how, [&] { static_cast<void>(discard(value)); });
+    }
     /// Removes it. @throws key_error  it is not there
     void remove(parameter value) const {
         if (!discard(value)) this->throw_key("remove from", "no element " + repr(T(value)));
@@ -165,6 +173,13 @@ public:
         return detail::call_in_transaction(*this, this->in(), this->slot(), this->generation(),
                                            std::forward<Fn>(fn));
     }
+    /// The same once, however often it is tried. See list::transaction.
+    template <std::invocable<set&> Fn>
+    detail::once_result<std::invoke_result_t<Fn, set&>> transaction(const exactly_once& how, Fn&& fn) const {
+        this->require_writable();
+        return detail::call_in_transaction(*this, this->in(), this->slot(), this->generation(), how.once,
+                                           std::forward<Fn>(fn));
+    }
 
     // ---- iteration, comparison, output -------------------------------------------------------------------------------
 
@@ -218,6 +233,13 @@ private:
     }
     [[nodiscard]] CAIRN_INLINE std::uint64_t seed() const noexcept { return in().header().hash_seed; }
     /// That of the next element: all that are there have smaller ones.
+    /// Calls fn(), an operation of this object, with a number.
+    template <typename Fn>
+    bool once(const exactly_once& how, Fn fn) const {
+        this->require_writable();
+        return detail::do_once(this->in(), this->slot(), this->generation(), how.once, fn) ==
+               detail::once_outcome::done;
+    }
     [[nodiscard]] std::uint64_t next_sequence() const;
     CAIRN_NOINLINE bool contains_slowly(parameter value) const;
     static std::byte* find(detail::dict_change& set, const encoded_key& key) {

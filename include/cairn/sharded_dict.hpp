@@ -145,6 +145,9 @@ public:
 
     /// Removes the key. False when it was not there. Needs no memory.
     bool erase(key_parameter key) const;
+    /// set() and erase() once, however often they are tried (once_id.hpp). Whether it was done now.
+    bool set(key_parameter key, value_parameter value, const exactly_once& how) const;
+    bool erase(key_parameter key, const exactly_once& how) const;
     /// Removes the key and returns its value. @throws key_error
     V pop(key_parameter key) const { return shard_for(key).pop(key); }
     /// ... or `otherwise` when it is not there.

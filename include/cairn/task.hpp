@@ -16,6 +16,7 @@
 #include <cairn/detail/base/export.hpp>
 #include <cairn/detail/base/standard.hpp>
 #include <cairn/detail/base/time_limit.hpp>
+#include <cairn/once_id.hpp>
 
 namespace cairn::inline CAIRN_ABI {
 
@@ -59,6 +60,12 @@ namespace this_task {
 /// Different for each task of this process, the same in all its attempts.
 /// @throws std::bad_alloc
 [[nodiscard]] CAIRN_API std::uint64_t id();
+/// For `.once` of push_back, set, put ...: the same in all attempts of this task, in whichever worker, and another one for each task; of a
+/// map, for each item. So what the task does to an object with it is there once, however often it was begun. (Twice on the same object is
+/// once, too: that is what transactions are for.)
+/// Objects remember as many clients as a pool had tasks at the same time; of threads each task is one, until manager::forget(client).
+/// @throws invalid_state  this thread runs no task; std::bad_alloc
+[[nodiscard]] CAIRN_API once_id once();
 
 }  // namespace this_task
 

@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/detail/containers/pair_transaction.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -54,6 +55,23 @@ std::invoke_result_t<Fn, A&, B&> transaction(const A& a, const B& b, Fn&& fn) {
     B of_b = b;
     detail::pair_transaction all(keep_a, keep_b);
     return detail::call_and_commit(
+        all, [&]() -> decltype(auto) { return detail::call_with(std::forward<Fn>(fn), of_a, of_b); });
+}
+
+/// The same with a number: once, however often it is tried, by this process or another. The objects have to be the same two each time.
+/// Returns whether it has happened now (fn returns nothing), or what fn has returned, if it was called.
+/// @throws invalid_argument  the number is 0
+template <typename A, typename B, std::invocable<A&, B&> Fn>
+detail::once_result<std::invoke_result_t<Fn, A&, B&>> transaction(const exactly_once& how, const A& a,
+                                                                  const B& b, Fn&& fn) {
+    static_assert(transactional<A> && transactional<B>,
+                  "cairn::transaction takes a list, dict, set or queue");
+    const A keep_a = a;  // NOLINT(performance-unnecessary-copy-initialization)
+    const B keep_b = b;  // NOLINT(performance-unnecessary-copy-initialization)
+    A of_a = a;
+    B of_b = b;
+    detail::pair_transaction all(keep_a, keep_b, how.once);
+    return detail::call_and_commit_once(
         all, [&]() -> decltype(auto) { return detail::call_with(std::forward<Fn>(fn), of_a, of_b); });
 }
 

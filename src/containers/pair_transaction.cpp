@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "cairn/detail/containers/pair_transaction.hpp"
 
+#include "containers/numbering.hpp"
 #include "segment/segment_guard.hpp"
 #include <cairn/error.hpp>
 
@@ -13,7 +14,7 @@ constexpr const char* nested_hint =
 
 }  // namespace
 
-pair_transaction::pair_transaction(const object_handle& one, const object_handle& other) {
+pair_transaction::pair_transaction(const object_handle& one, const object_handle& other, const once_id* id) {
     segment& s = one.in();
     for (const object_handle* each : {&one, &other}) {
         each->require_writable();
@@ -27,7 +28,21 @@ pair_transaction::pair_transaction(const object_handle& one, const object_handle
     }
     const bool in_order = &one.slot() <= &other.slot();
     const object_handle& first = in_order ? one : other;
-    const object_handle& second = in_order ? other : one;
+    lock(first, in_order ? other : one);
+    if (id == nullptr) return;
+    require_number(s, first.slot(), *id);
+    for (;;) {
+        const numbering found = note_number(first_->tx_, *id);
+        has_happened_ = found == numbering::happened;
+        if (found != numbering::unknown_client) return;
+        leave();
+        make_room_for_client(s, first.slot(), first.generation(), id->client);
+        lock(first, in_order ? other : one);
+    }
+}
+
+void pair_transaction::lock(const object_handle& first, const object_handle& second) {
+    segment& s = first.in();
     first_.emplace(s, first.slot(), first.generation());
     if (&first.slot() == &second.slot()) {
         if (first.generation() != second.generation()) throw_gone(s, second.slot());
@@ -66,9 +81,15 @@ void pair_transaction::wipe() noexcept {
     is_open_ = false;
 }
 
-pair_transaction::~pair_transaction() {
-    // Nothing was decided, so each is taken back by its own log: the second one first, as it is left first.
+// Nothing was decided, so each is taken back by its own log: the second one first, as it is left first.
+void pair_transaction::leave() noexcept {
     if (is_open_ && !first_->tx_.is_inert()) wipe();
+    second_.reset();
+    first_.reset();
+}
+
+pair_transaction::~pair_transaction() {
+    leave();
 }
 
 void pair_transaction::commit() {

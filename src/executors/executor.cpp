@@ -12,10 +12,14 @@
 #include <thread>
 #include <utility>
 
+#include <unistd.h>
+
 #include "executors/per_process.hpp"
 #include "executors/settling.hpp"
 #include "executors/task_access.hpp"
+#include "os/identity.hpp"
 #include "os/ticks.hpp"
+#include <cairn/detail/base/hash.hpp>
 #include <cairn/detail/executors/remote_run.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -237,6 +241,17 @@ detail::local_state* own_task() noexcept {
     return here == nullptr ? nullptr : here->task;
 }
 
+// Asked of the system once in each process.
+std::uint64_t known_identity() noexcept {
+    static constinit std::atomic<std::uint64_t> known = 0;
+    std::uint64_t identity = known.load(std::memory_order_relaxed);
+    if (identity == 0 || detail::os::pid_of(identity) != ::getpid()) {
+        identity = detail::os::own_identity();
+        known.store(identity, std::memory_order_relaxed);
+    }
+    return identity;
+}
+
 // In a worker process: the run that it is in.
 detail::remote_run* own_run() noexcept {
     const detail::task_context* const here = detail::own_task_context();
@@ -285,6 +300,14 @@ std::uint64_t this_task::id() {
         extras.id.store(id, std::memory_order_relaxed);
     }
     return id;
+}
+
+once_id this_task::once() {
+    if (const detail::remote_run* const run = own_run(); run != nullptr) return run->once();
+    const std::uint64_t task = id();
+    if (task == 0) throw invalid_state("this_task::once: this thread runs no task");
+    const std::uint64_t client[] = {known_identity(), task};
+    return {detail::hash_bytes(client, sizeof client, 0), 1};
 }
 
 }  // namespace cairn::inline CAIRN_ABI

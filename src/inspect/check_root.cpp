@@ -26,6 +26,8 @@
 #include <cairn/detail/arena/arena.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
+#include <cairn/detail/containers/once_table.hpp>
+#include <cairn/detail/containers/value_cell.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail::inspecting {
@@ -159,6 +161,52 @@ std::uint64_t check_list_object(const segment& s, const root_slot& slot, const s
     if (deep) {
         const element_type type(std::string_view(s.at<char>(slot.type_name), slot.type_name_bytes));
         check_elements(s, *node, type, who, problems);
+    }
+    return node->size;
+}
+
+std::uint64_t check_value_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
+                                 arena_audit& audit, problem_list& problems) {
+    const auto* node = s.find<value_node>(slot.node);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem = check_value_node(s, *node);
+    const element_type type(std::string_view(s.at<char>(slot.type_name), slot.type_name_bytes));
+    list_node* const element = node->form == value_form::element ? s.find<list_node>(node->element) : nullptr;
+    if (problem.empty() && element != nullptr) problem = check_list_node(s, *element);
+    if (problem.empty()) problem = check_value(s, *node, audit);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    if (element != nullptr) {
+        if (deep) check_elements(s, *element, type, who, problems);
+    } else if (!type.fits(std::as_bytes(std::span(&slot.cell.value, 1)).first(node->bytes))) {
+        problems.add(who + "it is no " + type.name);
+    }
+    return 1;
+}
+
+std::uint64_t check_array_object(const segment& s, const root_slot& slot, const std::string& who, bool deep,
+                                 arena_audit& audit, problem_list& problems) {
+    const auto* node = s.find<array_node>(slot.node);
+    if (node == nullptr) return add_outside(who, problems);
+    std::string problem = check_array(s, *node, audit);
+    if (problem.empty()) problem = audit.finish();
+    if (!problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
+    const element_type type(std::string_view(s.at<char>(slot.type_name), slot.type_name_bytes));
+    if (type.bytes > node->stride) {
+        problems.add(who + "its elements are too small for " + type.name);
+        return 0;
+    }
+    const std::uint64_t bytes = type.bytes != 0 ? type.bytes : node->stride;
+    for (std::uint64_t i = 0; deep && i < node->size && !problems.is_full(); ++i) {
+        const auto* at = s.at<std::byte>(node->elements + i * node->stride);
+        if (!type.fits({at, static_cast<std::size_t>(bytes)}))
+            problems.add(who + "element " + std::to_string(i) + " is no " + type.name);
     }
     return node->size;
 }
@@ -463,15 +511,23 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         problems.add(who + problem);
         return 0;
     }
+    if (const std::string problem = check_once_table(s, slot, audit); !problem.empty()) {
+        problems.add(who + problem);
+        return 0;
+    }
     switch (kind) {
         case object_kind::mutex:
         case object_kind::recursive_mutex:
             return check_plain_object<mutex_node>(s, slot, who, audit, problems, [&](mutex_node& node) {
                 return check_mutex(s, node, kind, audit);
             });
+        case object_kind::array: return check_array_object(s, slot, who, deep, audit, problems);
         case object_kind::event:
             return check_plain_object<event_node>(
                 s, slot, who, audit, problems, [&](event_node& node) { return check_event(s, node, audit); });
+        case object_kind::once:
+            return check_plain_object<once_node>(s, slot, who, audit, problems,
+                                                 [&](once_node& node) { return check_once(s, node, audit); });
         case object_kind::latch:
             return check_plain_object<latch_node>(
                 s, slot, who, audit, problems, [&](latch_node& node) { return check_latch(s, node, audit); });
@@ -488,8 +544,10 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
             return check_plain_object<semaphore_node>(
                 s, slot, who, audit, problems,
                 [&](semaphore_node& node) { return check_semaphore(s, node, kind, audit); });
+        case object_kind::value: return check_value_object(s, slot, who, deep, audit, problems);
         case object_kind::list: return check_list_object(s, slot, who, deep, audit, problems);
         case object_kind::dict:
+        case object_kind::name_space:
         case object_kind::set: return check_dict_object(s, slot, who, deep, audit, problems);
         case object_kind::queue:
         case object_kind::lifo_queue:

@@ -11,6 +11,7 @@
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include "inspect/synchronisation.hpp"
+#include "inspect/values.hpp"
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -21,8 +22,12 @@ using namespace detail::inspecting;
 namespace detail::inspecting {
 
 list_node* node_in(image& in, const root_slot& slot) {
-    if (slot.node < in.header().data_offset || slot.node % 8 != 0) return nullptr;
-    auto* node = in.find<list_node>(slot.node);
+    return node_in(in, slot.node);
+}
+
+list_node* node_in(image& in, segment_offset offset) {
+    if (offset < in.header().data_offset || offset % 8 != 0) return nullptr;
+    auto* node = in.find<list_node>(offset);
     if (node == nullptr) return nullptr;
     const bool is_blob = node->form == element_form::blob;
     if (!is_blob && node->form != element_form::in_place) return nullptr;
@@ -202,6 +207,23 @@ struct contents_access {
         }
     }
 
+    static void copy_array(image& in, const array_node& node, std::uint64_t first, std::uint64_t count,
+                           object_contents& to) {
+        to.decoder_ = std::make_shared<const element_type>(to.type);
+        const std::uint64_t bytes = to.decoder_->bytes;
+        to.size = node.size;
+        to.first = std::min(first, node.size);
+        to.count_ = std::min(count, node.size - to.first);
+        to.stride_ = bytes != 0 && bytes <= node.stride ? bytes : node.stride;
+        to.data_.reserve(static_cast<std::size_t>(to.count_ * to.stride_));
+        for (std::uint64_t i = 0; i < to.count_; ++i) {
+            const auto* from = in.find<std::byte>(node.elements + (to.first + i) * node.stride, node.stride);
+            if (from != nullptr) to.data_.insert(to.data_.end(), from, from + to.stride_);
+            else to.data_.resize(to.data_.size() + static_cast<std::size_t>(to.stride_));
+            if (from == nullptr) mark_missing(to, i);
+        }
+    }
+
     /// What another root has, behind it. Of records only: their bytes have ends. One that could not be read has none,
     /// and no decoder.
     static void append(object_contents& to, object_contents part) {
@@ -337,11 +359,22 @@ bool read_contents(const source& from, std::uint32_t link, std::uint64_t generat
             else problem = "its node makes no sense";
             return;
         }
-        if (seen.kind != static_cast<std::uint32_t>(object_kind::list)) {
+        const auto kind = static_cast<object_kind>(seen.kind);
+        if (kind == object_kind::array) {
+            if (const array_node* node = array_in(at, seen))
+                contents_access::copy_array(at, *node, first, count, contents);
+            else problem = "its node makes no sense";
+            return;
+        }
+        if (kind != object_kind::list && kind != object_kind::value) {
             problem = "it is of no known kind";
             return;
         }
-        const list_node* node = node_in(at, seen);
+        if (auto word = kind == object_kind::value ? cell_in(at, seen, contents.type) : std::nullopt) {
+            contents_access::set_state(*std::move(word), first, count, contents);
+            return;
+        }
+        const list_node* node = kind == object_kind::list ? node_in(at, seen.node) : element_in(at, seen);
         if (node == nullptr) problem = "its node makes no sense";
         else contents_access::copy_list(at, *node, first, count, contents);
     });

@@ -10,6 +10,7 @@
 #include "inspect/roots.hpp"
 #include "inspect/state.hpp"
 #include "inspect/synchronisation.hpp"
+#include "inspect/values.hpp"
 #include "os/identity.hpp"
 #include "pool/pool_core.hpp"
 #include "service/service_set.hpp"
@@ -131,6 +132,8 @@ void fill_from_memory(object_facts& facts, image& in, const root_slot& slot) {
         return;
     }
     if (is_synchronisation(static_cast<object_kind>(slot.kind))) return fill_synchronisation(facts, in, slot);
+    if (slot.kind == static_cast<std::uint32_t>(object_kind::array)) return fill_array(facts, in, slot);
+    if (slot.kind == static_cast<std::uint32_t>(object_kind::value)) return fill_value(facts, in, slot);
     if (slot.kind != static_cast<std::uint32_t>(object_kind::list)) return;
     const list_node* node = node_in(in, slot);
     if (node == nullptr) {

@@ -8,7 +8,7 @@ namespace cairn::inline CAIRN_ABI::detail::inspecting {
 
 bool is_keyed(const root_slot& slot) noexcept {
     const auto kind = static_cast<object_kind>(slot.kind);
-    return kind == object_kind::dict || kind == object_kind::set;
+    return kind == object_kind::dict || kind == object_kind::set || kind == object_kind::name_space;
 }
 
 dict_node* dict_node_in(image& in, const root_slot& slot) {

@@ -36,6 +36,7 @@ std::string type_of(image& in, const root_slot& slot, bool& is_damaged);
 
 /// The node of a list, judged alone: its form and stride make sense, and the segment has room for its elements. Or null.
 list_node* node_in(image& in, const root_slot& slot);
+list_node* node_in(image& in, segment_offset offset);
 
 /// The control block as it is in the file at this moment; false when it is not there any more.
 bool read_slot(const source& from, std::uint32_t link, root_slot& slot);

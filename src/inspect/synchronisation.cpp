@@ -33,19 +33,6 @@ std::optional<plain_state> state_of(const char* type, T value) {
     return state;
 }
 
-// "held, taken 2 times; its owner before died with it"
-std::string status_of(const mutex_node& node, const root_slot& slot) {
-    const lock_word word = inspect(slot.lock);
-    const bool is_held = word.thread_id != 0 && !word.owner_died;
-    const auto state = static_cast<hold_state>(node.state);
-    if (!is_held && state == hold_state::free) return "free";
-    if (!is_held) return "free; its owner died with it";
-    std::string text = "held";
-    if (node.depth != 0) text += ", taken " + std::to_string(std::uint64_t{node.depth} + 1) + " times";
-    if (state == hold_state::owner_died) text += "; its owner before died with it";
-    return text;
-}
-
 const semaphore_node* semaphore_in(image& in, const root_slot& slot) {
     const auto* node = sync_node_at<semaphore_node>(in, slot);
     return node != nullptr && check_semaphore_node(*node, kind_of(slot)).empty() ? node : nullptr;
@@ -58,7 +45,7 @@ std::uint8_t as_bool(bool value) noexcept {
 constexpr const char* senseless = "damaged: its node makes no sense";
 
 void fill_lock_status(object_facts& facts, image& in, const root_slot& slot) {
-    if (const mutex_node* node = mutex_in(in, slot)) facts.status = status_of(*node, slot);
+    if (const mutex_node* node = mutex_in(in, slot)) facts.status = lock_status_of(*node, slot);
     else facts.notes.emplace_back(senseless);
 }
 
@@ -150,6 +137,23 @@ const latch_node* latch_in(image& in, const root_slot& slot) {
     return node != nullptr && check_latch_node(*node).empty() ? node : nullptr;
 }
 
+const once_node* once_in(image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<once_node>(in, slot);
+    return node != nullptr && check_once_node(*node).empty() ? node : nullptr;
+}
+
+// "done", "not done", "somebody is at it"
+void fill_once(object_facts& facts, image& in, const root_slot& slot) {
+    const once_node* node = once_in(in, slot);
+    if (node == nullptr) {
+        facts.notes.emplace_back(senseless);
+        return;
+    }
+    const lock_word word = inspect(slot.lock);
+    const bool is_held = word.thread_id != 0 && !word.owner_died;
+    facts.status = node->done != 0 ? "done" : is_held ? "somebody is at it" : "not done";
+}
+
 void fill_latch(object_facts& facts, image& in, const root_slot& slot) {
     if (const latch_node* node = latch_in(in, slot)) {
         facts.items = node->remaining;
@@ -161,6 +165,19 @@ void fill_latch(object_facts& facts, image& in, const root_slot& slot) {
 
 }  // namespace
 
+// "held, taken 2 times; its owner before died with it"
+std::string lock_status_of(const mutex_node& node, const root_slot& slot) {
+    const lock_word word = inspect(slot.lock);
+    const bool is_held = word.thread_id != 0 && !word.owner_died;
+    const auto state = static_cast<hold_state>(node.state);
+    if (!is_held && state == hold_state::free) return "free";
+    if (!is_held) return "free; its owner died with it";
+    std::string text = "held";
+    if (node.depth != 0) text += ", taken " + std::to_string(std::uint64_t{node.depth} + 1) + " times";
+    if (state == hold_state::owner_died) text += "; its owner before died with it";
+    return text;
+}
+
 bool is_synchronisation(object_kind kind) noexcept {
     switch (kind) {
         case object_kind::mutex:
@@ -169,6 +186,7 @@ bool is_synchronisation(object_kind kind) noexcept {
         case object_kind::condition:
         case object_kind::barrier:
         case object_kind::latch:
+        case object_kind::once:
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return true;
         default: return false;
@@ -181,6 +199,7 @@ void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot)
         case object_kind::condition: return fill_condition(facts, in, slot);
         case object_kind::barrier: return fill_barrier(facts, in, slot);
         case object_kind::latch: return fill_latch(facts, in, slot);
+        case object_kind::once: return fill_once(facts, in, slot);
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return fill_semaphore(facts, in, slot);
         default: return fill_lock_status(facts, in, slot);
@@ -192,6 +211,9 @@ std::optional<plain_state> state_in(image& in, const root_slot& slot) {
         case object_kind::event:
             if (const auto* node = sync_node_at<event_node>(in, slot))
                 return state_of("bool", as_bool((node->word & 1) != 0));
+            return std::nullopt;
+        case object_kind::once:
+            if (const once_node* node = once_in(in, slot)) return state_of("bool", as_bool(node->done != 0));
             return std::nullopt;
         case object_kind::latch:
             if (const latch_node* node = latch_in(in, slot)) return state_of("uint64", node->remaining);

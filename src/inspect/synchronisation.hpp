@@ -19,6 +19,9 @@ bool is_synchronisation(object_kind kind) noexcept;
 void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot);
 
 /// The state as a value of a type, for contents(): whether a lock is held ... Nothing where the node makes no sense.
+/// "held, taken 2 times; its owner before died with it"
+std::string lock_status_of(const mutex_node& node, const root_slot& slot);
+
 struct plain_state {
     std::string type;
     std::vector<std::byte> bytes;

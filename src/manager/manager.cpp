@@ -22,6 +22,7 @@
 #include "segment/trimming.hpp"
 #include "txn/removal.hpp"
 #include <cairn/detail/arena/arena.hpp>
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/error.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -480,6 +481,22 @@ recursive_mutex manager::rlock() const {
     return rlock(generate_name("rlock"));
 }
 
+ns manager::ns(std::string_view name) const {
+    return create_plain<cairn::ns>(name);
+}
+
+ns manager::ns() const {
+    return ns(generate_name("ns"));
+}
+
+once manager::once(std::string_view name) const {
+    return create_plain<cairn::once>(name);
+}
+
+once manager::once() const {
+    return once(generate_name("once"));
+}
+
 event manager::event(std::string_view name) const {
     return create_plain<cairn::event>(name);
 }
@@ -574,6 +591,12 @@ void manager::require_shards(std::string_view name, std::uint32_t shards) const 
                            std::to_string(most_parts));
 }
 
+void manager::require_count(std::string_view name, std::int64_t count) const {
+    if (count >= 0) return;
+    throw invalid_argument("create " + describe_wanted(name, object_kind::array) +
+                           ": the number of elements is " + std::to_string(count) + ", expected 0 or more");
+}
+
 bool manager::contains(std::string_view name) const {
     segment& s = *segment_;
     require_object_name(s, name);
@@ -589,6 +612,50 @@ bool manager::remove(std::string_view name) const {
     require_no_open_operation("remove an object", s);
     require_writable(s, name);
     return remove_root(s, name);
+}
+
+namespace {
+
+// fn(slot, generation) of each root that was live when it was looked at, parts of others among them. Without the segment's lock, since fn
+// takes roots' locks: a root that goes meanwhile is object_gone to fn, which need not catch it.
+template <typename Fn>
+void for_each_root(segment& s, const Fn& fn) {
+    std::uint32_t steps = most_slots(s);
+    for (std::uint32_t link = load_word(s.control().first_slot); link != 0 && steps != 0; --steps) {
+        root_slot& slot = slot_at(s, link);
+        link = load_word(slot.next_slot);
+        // acquire: what is read of the root comes after
+        const std::uint64_t generation = __atomic_load_n(&slot.generation, __ATOMIC_ACQUIRE);
+        if (load_word(slot.state) != static_cast<std::uint32_t>(root_state::live)) continue;
+        try {
+            fn(slot, generation);
+        } catch (const object_gone&) {
+        } catch (const object_poisoned&) {}
+    }
+}
+
+}  // namespace
+
+bool manager::happened(once_id id) const {
+    segment& s = *segment_;
+    require_no_open_operation("look for an operation", s);
+    bool has_happened = false;
+    for_each_root(s, [&](root_slot& slot, std::uint64_t generation) {
+        if (has_happened || load_word(slot.once) == 0) return;
+        has_happened = last_sequence(s, slot, generation, id.client) >= id.sequence;
+    });
+    return has_happened && id.sequence != 0;
+}
+
+void manager::forget(std::uint64_t client) const {
+    segment& s = *segment_;
+    require_no_open_operation("forget a client", s);
+    require_writable(s, name());
+    for_each_root(s, [&](root_slot& slot, std::uint64_t generation) {
+        if (load_word(slot.once) == 0) return;
+        root_transaction tx(s, slot, generation);
+        forget_client(tx, client);
+    });
 }
 
 std::vector<object_info> manager::objects() const {

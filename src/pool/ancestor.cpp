@@ -39,7 +39,7 @@ using std::chrono::milliseconds;
 
 // How long its owner waits for an answer of the ancestor, which may be stopped.
 constexpr milliseconds longest_answer{10'000};
-constexpr milliseconds between_looks{1000};
+constexpr milliseconds between_owner_looks{1000};
 constexpr int looks_for_threads = 10;  // a millisecond apart
 
 // With the segment's descriptor, and the bell's.
@@ -103,7 +103,7 @@ public:
         for (;;) {
             const std::array<int, 3> fds{owner_.get(), signal_.get(), socket_.get()};
             std::array<bool, 3> readable{};
-            os::wait_for_any(fds, readable, between_looks);
+            os::wait_for_any(fds, readable, between_owner_looks);
             if (readable[0]) os::end_process(0);
             if (readable[1]) os::drain_child_signal(signal_.get());
             int code = 0;

@@ -1,6 +1,7 @@
 // process_pool_submitting.cpp - how tasks go to a pool, and are taken back from it.
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -18,6 +19,7 @@
 #include "pool/loaded_code.hpp"
 #include "pool/process_pool.hpp"
 #include "process/stdio.hpp"
+#include <cairn/detail/base/hash.hpp>
 #include <cairn/detail/containers/waiting.hpp>
 #include <cairn/error.hpp>
 
@@ -406,10 +408,10 @@ void process_pool::expire(local_state& task) noexcept {
 // What a submitter runs itself, as a worker would.
 class process_pool::submitter_run final : public remote_run {
 public:
-    /// `outer`: of the task that waits for it, in a worker.
-    submitter_run(const remote_part& part, int attempt, remote_run* outer)
-        : remote_run(part.input, 0, part.item_count, part.item_count), id_(part.id), attempt_(attempt),
-          outer_(outer) {}
+    /// `outer`: of the task that waits for it, in a worker. `number`: the same for all attempts, and for nothing else in this process.
+    submitter_run(const remote_part& part, int attempt, remote_run* outer, std::uint64_t number)
+        : remote_run(part.input, 0, part.item_count, part.item_count), id_(part.id), number_(number),
+          attempt_(attempt), outer_(outer) {}
     [[nodiscard]] std::span<const std::byte> frames() const noexcept { return frames_; }
     [[nodiscard]] bool is_asked_to_stop() const noexcept override {
         return outer_ != nullptr && outer_->is_asked_to_stop();
@@ -419,6 +421,11 @@ public:
     }
     [[nodiscard]] int attempt() const noexcept override { return attempt_; }
     [[nodiscard]] std::uint64_t id() const noexcept override { return id_; }
+    // Nobody runs it again who is another process.
+    [[nodiscard]] once_id once() const noexcept override {
+        const std::uint64_t client[] = {os::own_identity(), number_, item()};
+        return {hash_bytes(client, sizeof client, 1), 1};
+    }
     [[nodiscard]] std::byte* room_ahead(std::size_t /*bytes*/) override { return nullptr; }
 
 private:
@@ -437,6 +444,7 @@ private:
     }
 
     const std::uint64_t id_;
+    const std::uint64_t number_;
     const int attempt_;
     remote_run* const outer_;
     const std::uint64_t mark_ = own_process_mark();
@@ -448,11 +456,13 @@ void process_pool::run_in_caller(local_state& task) {
     if (!task_access::step(task, word_stage::pending, word_stage::running)) return;
     remote_part& part = *task_access::remote(task);
     const std::uint64_t begin = monotonic_nanoseconds();
+    static constinit std::atomic<std::uint64_t> last_number = 0;
+    const std::uint64_t number = last_number.fetch_add(1, std::memory_order_relaxed) + 1;
     remote_run* const outer = own_place.task == nullptr || is_owner() ? nullptr : own_place.task->remote;
     std::exception_ptr error;
     attempt_end how{};
     for (int attempt = 1;; ++attempt) {
-        submitter_run run(part, attempt, outer);
+        submitter_run run(part, attempt, outer, number);
         {
             const running_task here(task, outer == nullptr ? nullptr : &run);
             part.entry(run);

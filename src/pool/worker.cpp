@@ -285,6 +285,8 @@ private:
 };
 
 class worker_run final : public remote_run {
+    static constexpr unsigned item_bits = 24;  // of a number; what is above them is another client's
+
 public:
     worker_run(worker& of, task_record& task, std::uint32_t last)
         : remote_run(input_of(*of.family_.in, task), task.items_done, task.item_count, last), of_(of),
@@ -311,6 +313,14 @@ public:
     }
     [[nodiscard]] int attempt() const noexcept override { return attempt_; }
     [[nodiscard]] std::uint64_t id() const noexcept override { return task_.id; }
+    // A record is one task's after the other, with growing ids, and the items of a task come one after the other.
+    [[nodiscard]] once_id once() const noexcept override {
+        const segment& s = *of_.family_.in;
+        const std::uint64_t client[] = {s.header().checksum, of_.family_.generation, s.offset_of(&task_),
+                                        item() >> item_bits};
+        const std::uint64_t number = task_.id << item_bits | (item() & ((1U << item_bits) - 1));
+        return {hash_bytes(client, sizeof client, 0), number + 1};
+    }
 
 private:
     [[nodiscard]] std::byte* frames() noexcept {

@@ -49,7 +49,7 @@ void reset_for_new_root(root_slot& slot) {
     clear(slot.part_of, slot.given_up);
     clear(slot.extent_pages, slot.contended_count);
     store_word(slot.acquired_before, acquired_count(slot.lock));
-    clear(slot.outstanding, slot.decided_root, slot.decided_number);
+    clear(slot.outstanding, slot.decided_root, slot.decided_number, slot.once);
     clear(slot.type_name, slot.fingerprint, slot.type_name_bytes);
     clear(slot.recovery_count, slot.rolled_back_count, slot.last_recovery_nanoseconds);
     clear(slot.last_dead_thread, slot.last_operation, slot.last_undone_bytes, slot.poison_reason);

@@ -69,6 +69,7 @@ bool root_may_restore(const segment& s, const root_slot& root, segment_offset of
                       std::uint64_t bytes) noexcept {
     const segment_offset own = s.offset_of(&root);
     return is_within(offset, bytes, own + offsetof(root_slot, node), own + offsetof(root_slot, name)) ||
+           (offset == own + offsetof(root_slot, cell) && bytes == sizeof(std::uint64_t)) ||
            is_owned(s, offset, bytes, s.slot_number(root) + 1);
 }
 

@@ -68,7 +68,12 @@ READS = {
     "item_lease": "get operator* operator-> deliveries is_held",
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
-    "manager": "find objects stats is_anonymous operator= address_of at_address",
+    "array": "at get operator[] front back slice data require_size owner_died fence is_locked is_owned",
+    "value": "load get",
+    "value::encoded_contents": "*",
+    "ns": "get find names type_of",
+    "once": "done",
+    "manager": "happened find objects stats is_anonymous operator= address_of at_address",
     "codec": "encode decode",
     "": "find_segments locate_segment use_segment_directory",
     "inspection": "*",
@@ -100,6 +105,16 @@ SAME_AS = {
     "set::erase": "set::discard",
     "set::operator&=": "set::intersection_update",
     "set::operator^=": "set::symmetric_difference_update",
+    # A word of a value is changed by one instruction, whatever is computed.
+    **{
+        f"value::{name}": "value::fetch_add"
+        for name in "fetch_sub fetch_and fetch_or fetch_xor fetch_max fetch_min "
+        "operator+= operator-= operator&= operator|= operator^= operator++ operator--".split()
+    },
+    "value::set": "value::store",
+    # The lock of an array is a recursive one.
+    **{f"array::{name}": f"recursive_mutex::{name}" for name in "lock try_lock try_lock_for try_lock_until unlock mark_consistent".split()},
+    "once::call_for": "once::call",
     # A proxy (l[i]) sets or updates its element.
     "element_proxy::operator=": "list::set",
     **{f"element_proxy::operator{o}": "list::update" for o in "+= -= *= /= %= &= |= ^= <<= >>= ++ --".split()},

@@ -150,6 +150,35 @@ TEST_CASE("barriers are listed, shown, read and verified, with who takes part in
     CHECK(contains(s.run({"show", "jobs/b"}).out, "its node makes no sense"));
 }
 
+TEST_CASE("values, arrays, namespaces and onces are listed, shown, read and verified") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto v = m.value<long>("v", 42);
+    const auto t = m.value<std::string>("t", "text");
+    const auto a = m.array<double>("a", {1, 2.5});
+    m.ns("n").set("x", 7);
+    m.once("o", [] {});
+    CHECK(v.store(43, {.once = {1, 1}}));
+    for (const char* kind : {"value<int64>", "value<str>", "array<float64>", "ns", "once"}) {
+        const program_result listed = s.run({"ls", "jobs", "-n"});
+        INFO(listed);
+        CHECK(contains(listed.out, kind));
+    }
+    CHECK(s.run({"get", "jobs/v"}).out == "43\n");
+    CHECK(contains(s.run({"get", "jobs/t"}).out, "text"));
+    CHECK(contains(s.run({"get", "jobs/a"}).out, "2.5"));
+    CHECK(contains(s.run({"get", "jobs/n"}).out, "'7'"));
+    CHECK(s.run({"get", "jobs/o"}).out == "True\n");
+    CHECK(contains(s.run({"show", "jobs/o"}).out, "jobs/o: once, done"));
+    const std::lock_guard held(a);
+    const program_result shown = s.run({"show", "jobs/a"});
+    INFO(shown);
+    CHECK(contains(shown.out, "held by " + std::to_string(::getpid())));
+    const program_result verified = s.run({"verify", "--deep", "jobs"});
+    INFO(verified);
+    CHECK(verified.code == 0);
+}
+
 TEST_CASE("latches are listed, shown, read and verified") {
     const shelf s;
     const cairn::manager m{"jobs", small_segment};

@@ -71,9 +71,11 @@ TEST_CASE("an operation has happened whole or not at all when its process is kil
     add_queue_rows(table);
     add_transaction_rows(table);
     add_pair_rows(table);
+    add_once_rows(table);
     add_channel_rows(table);
     add_sync_rows(table);
     add_meeting_rows(table);
+    add_value_rows(table);
     add_manager_rows(table);
     add_lifecycle_rows(table);
     add_pool_rows(table);

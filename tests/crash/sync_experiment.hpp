@@ -35,5 +35,7 @@ void add_sync_row(experiment_table& table, sync_row row);
 void add_sync_rows(experiment_table& table);
 /// Conditions, barriers and latches.
 void add_meeting_rows(experiment_table& table);
+/// Values, arrays, namespaces and onces.
+void add_value_rows(experiment_table& table);
 
 }  // namespace cairn_test

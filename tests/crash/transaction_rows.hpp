@@ -9,5 +9,7 @@ namespace cairn_test {
 void add_transaction_rows(experiment_table& table);
 /// About cairn::transaction, over two objects.
 void add_pair_rows(experiment_table& table);
+/// About operations with a number.
+void add_once_rows(experiment_table& table);
 
 }  // namespace cairn_test

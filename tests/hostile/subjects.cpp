@@ -386,6 +386,7 @@ std::span<const subject> subjects() {
         both.insert(both.end(), pool_subjects().begin(), pool_subjects().end());
         both.insert(both.end(), service_subjects().begin(), service_subjects().end());
         both.insert(both.end(), sync_subjects().begin(), sync_subjects().end());
+        both.insert(both.end(), value_subjects().begin(), value_subjects().end());
         return both;
     }();
     return all;

@@ -40,6 +40,9 @@ std::span<const subject> queue_subjects();
 std::span<const subject> pool_subjects();
 std::span<const subject> service_subjects();
 
+/// Values, arrays, namespaces and onces.
+std::span<const subject> value_subjects();
+
 /// Locks and the like.
 std::span<const subject> sync_subjects();
 

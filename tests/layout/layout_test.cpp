@@ -21,6 +21,7 @@
 #include <cairn/detail/containers/dict_layout.hpp>
 #include <cairn/detail/containers/list_layout.hpp>
 #include <cairn/detail/containers/queue_layout.hpp>
+#include <cairn/detail/containers/value_cell.hpp>
 #include <cairn/detail/segment/segment_layout.hpp>
 #include <cairn/detail/segment/undo_log.hpp>
 #include <cairn/detail/sync/sync_layout.hpp>
@@ -175,7 +176,7 @@ TEST_CASE("the words of an arena has its size and its fields where format 4 has 
 }
 
 TEST_CASE("the control block of a root has its size and its fields where format 4 has them") {
-    check_layout<root_slot>(2024, {
+    check_layout<root_slot>(2032, {
                                       AT(root_slot, lock, 0),
                                       AT(root_slot, log_head, 40),
                                       AT(root_slot, contended_count, 48),
@@ -212,13 +213,14 @@ TEST_CASE("the control block of a root has its size and its fields where format 
                                       AT(root_slot, poison_reason, 240),
                                       AT(root_slot, events, 248),
                                       AT(root_slot, operation, 280),
-                                      AT(root_slot, arena, 344),
-                                      AT(root_slot, name, 664),
-                                      AT(root_slot, log, 920),
-                                      AT(root_slot, acquired_before, 1944),
-                                      AT(root_slot, given_up, 1952),
-                                      AT(root_slot, pins, 1960),
-                                      AT(root_slot, reserved_, 2008),
+                                      AT(root_slot, once, 344),
+                                      AT(root_slot, arena, 352),
+                                      AT(root_slot, name, 672),
+                                      AT(root_slot, log, 928),
+                                      AT(root_slot, acquired_before, 1952),
+                                      AT(root_slot, given_up, 1960),
+                                      AT(root_slot, pins, 1968),
+                                      AT(root_slot, cell, 2016),
                                   });
     check_layout<stored_pin>(24, {
                                      AT(stored_pin, owner, 0),
@@ -285,6 +287,17 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
     CHECK(static_cast<int>(barrier_end::timed_out) == 2);
     CHECK(static_cast<int>(barrier_end::aborted) == 3);
     CHECK(static_cast<int>(barrier_end::reset) == 4);
+    check_layout<once_node>(24, {AT(once_node, lock, 0), AT(once_node, done, 16)});
+    CHECK(static_cast<int>(object_kind::once) == 21);
+    check_layout<array_node>(40,
+                             {AT(array_node, lock, 0), AT(array_node, size, 16), AT(array_node, stride, 24),
+                              AT(array_node, reserved_, 28), AT(array_node, elements, 32)});
+    CHECK(static_cast<int>(object_kind::array) == 9);
+    check_layout<value_node>(16,
+                             {AT(value_node, form, 0), AT(value_node, bytes, 4), AT(value_node, element, 8)});
+    check_layout<stored_cell>(16, {AT(stored_cell, value, 0), AT(stored_cell, control, 8)});
+    CHECK(static_cast<int>(object_kind::value) == 8);
+    CHECK(static_cast<int>(object_kind::name_space) == 10);
     check_layout<latch_node>(8, {AT(latch_node, remaining, 0)});
     CHECK(static_cast<int>(object_kind::latch) == 20);
     check_layout<semaphore_node>(32, {

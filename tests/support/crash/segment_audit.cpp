@@ -15,7 +15,9 @@
 #include <cairn/detail/containers/channel_core.hpp>
 #include <cairn/detail/containers/dict_core.hpp>
 #include <cairn/detail/containers/list_core.hpp>
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/detail/containers/queue_core.hpp>
+#include <cairn/detail/containers/value_cell.hpp>
 #include <cairn/detail/sync/sync_layout.hpp>
 
 namespace cairn_test {
@@ -207,6 +209,7 @@ private:
         require(slot.log_head == 0, name + "its log is not empty");
         require(slot.version % 2 == 0, name + "its version is odd");
         require(slot.operation.kind == 0, name + "an operation is unfinished");
+        require(slot.outstanding == 0 && slot.decided_root == 0, name + "a transaction over two is open");
         require(slot.rolling_back == 0 && slot.pending_free == 0 && slot.settled == slot.extents,
                 name + "extents are in doubt");
         std::uint64_t sum = 0;
@@ -234,11 +237,22 @@ private:
     }
 
     std::string check_container(const root_slot& slot, arena_audit& audit) const {
+        if (std::string problem = check_once_table(s_, slot, audit); !problem.empty()) return problem;
         switch (static_cast<object_kind>(slot.kind)) {
             case object_kind::list:
                 if (auto* node = s_.find<list_node>(slot.node)) return check_list(s_, *node, audit);
                 return "its node lies outside";
+            case object_kind::value:
+                if (auto* node = s_.find<value_node>(slot.node)) return check_value(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::array:
+                if (auto* node = s_.find<array_node>(slot.node)) return check_array(s_, *node, audit);
+                return "its node lies outside";
+            case object_kind::once:
+                if (auto* node = s_.find<once_node>(slot.node)) return check_once(s_, *node, audit);
+                return "its node lies outside";
             case object_kind::dict:
+            case object_kind::name_space:
             case object_kind::set:
                 if (auto* node = s_.find<dict_node>(slot.node)) return check_dict(s_, *node, audit);
                 return "its node lies outside";

@@ -22,6 +22,7 @@
 #include <cairn/detail/containers/early_copy.hpp>
 #include <cairn/detail/containers/item_lease.hpp>
 #include <cairn/detail/containers/object_handle.hpp>
+#include <cairn/detail/containers/once_table.hpp>
 #include <cairn/detail/containers/queue_holders.hpp>
 #include <cairn/detail/containers/queue_items.hpp>
 #include <cairn/detail/containers/queue_leases.hpp>
@@ -73,6 +74,9 @@ public:
     }
     /// False when the queue is full. @throws queue_closed, segment_full
     bool try_put(parameter value) const { return put_before(value, at_once, {}); }
+    /// put() once, however often it is tried (once_id.hpp). Whether it was done now: what has happened does not wait.
+    /// @throws invalid_argument  the number is 0
+    bool put(parameter value, const exactly_once& how) const;
     /// Appends all: at once, as one, if the queue can ever hold that many, else in batches of its size, as room comes. While it
     /// waits, places that become free are kept for it, and to those who put single items the queue is full.
     /// @throws queue_closed, segment_full  batches that were appended before stay
@@ -209,6 +213,14 @@ public:
         this->require_writable();
         const typename Order::queue_type self(root_reference{this->hold(), &slot(), generation(), node()});
         return call_in_transaction(self, in(), slot(), generation(), std::forward<Fn>(fn));
+    }
+    /// The same once, however often it is tried. See list::transaction.
+    template <std::invocable<typename Order::queue_type&> Fn>
+    once_result<std::invoke_result_t<Fn, typename Order::queue_type&>> transaction(const exactly_once& how,
+                                                                                   Fn&& fn) const {
+        this->require_writable();
+        const typename Order::queue_type self(root_reference{this->hold(), &slot(), generation(), node()});
+        return call_in_transaction(self, in(), slot(), generation(), how.once, std::forward<Fn>(fn));
     }
 
     /// "queue([1, 2], maxsize=3)"

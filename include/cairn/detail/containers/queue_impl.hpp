@@ -65,6 +65,24 @@ bool basic_queue<T, Order>::put_before(parameter value, steady_time deadline,
 }
 
 template <typename T, typename Order>
+bool basic_queue<T, Order>::put(parameter value, const exactly_once& how) const {
+    this->require_writable();
+    queue_node& n = node_in(in());
+    const auto has_room_now = [&](root_transaction& tx, queue_progress&) {
+        require_open("put into", tx, n);
+        return has_room(n);
+    };
+    for (;;) {
+        const once_outcome outcome =
+            do_once(in(), slot(), generation(), how.once, [&] { return try_put(value); });
+        if (outcome != once_outcome::refused) return outcome == once_outcome::done;
+        // Full: waits outside, where others can make room.
+        static_cast<void>(
+            attempt_until<queue_wait::room>(in(), slot(), generation(), n, no_deadline, {}, has_room_now));
+    }
+}
+
+template <typename T, typename Order>
 template <typename Range>
 typename basic_queue<T, Order>::size_type
 basic_queue<T, Order>::put_batches(Range& values, const std::stop_token& stop) const {

@@ -115,6 +115,18 @@ bool sharded_dict<K, V>::erase(key_parameter key) const {
     return of(wanted).take(wanted, nullptr);
 }
 
+template <typename K, typename V>
+bool sharded_dict<K, V>::set(key_parameter key, value_parameter value, const exactly_once& how) const {
+    this->require_writable();
+    return of(encoded_key(key, state_->seed)).set(key, value, how);
+}
+
+template <typename K, typename V>
+bool sharded_dict<K, V>::erase(key_parameter key, const exactly_once& how) const {
+    this->require_writable();
+    return of(encoded_key(key, state_->seed)).erase(key, how);
+}
+
 // ---- all of them ---------------------------------------------------------------------------------------------------
 
 template <typename K, typename V>

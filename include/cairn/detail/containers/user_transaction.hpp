@@ -31,6 +31,7 @@ public:
     void commit();
 
 private:
+    friend class numbered_transaction;
     friend class pair_transaction;
 
     void free_all();

@@ -11,6 +11,7 @@
 #include <stop_token>
 
 #include <cairn/detail/base/export.hpp>
+#include <cairn/once_id.hpp>
 
 namespace cairn::inline CAIRN_ABI::detail {
 
@@ -45,12 +46,16 @@ public:
     [[nodiscard]] virtual std::stop_token stop_token() = 0;
     [[nodiscard]] virtual int attempt() const noexcept = 0;
     [[nodiscard]] virtual std::uint64_t id() const noexcept = 0;
+    /// Of the item that runs, the same in all its attempts.
+    [[nodiscard]] virtual once_id once() const noexcept = 0;
 
 protected:
     remote_run(std::span<const std::byte> input, std::uint32_t first, std::uint32_t count,
                std::uint32_t last) noexcept
         : input_(input), first_(first), count_(count), last_(last), done_(first) {}
 
+    /// The item that runs, or is the next one.
+    [[nodiscard]] std::uint32_t item() const noexcept { return done_; }
     virtual void item_begins(std::uint32_t index) = 0;
     virtual void item_has_ended(std::uint32_t index) noexcept = 0;
     virtual std::byte* room_for(std::size_t bytes, bool is_exception) = 0;

@@ -198,7 +198,8 @@ enum class object_kind : std::uint32_t {
 
 /// Objects whose root's lock is the user's, who may hold it for any time; nothing else of the root changes meanwhile.
 constexpr bool is_users_lock(object_kind kind) noexcept {
-    return kind == object_kind::mutex || kind == object_kind::recursive_mutex;
+    return kind == object_kind::mutex || kind == object_kind::recursive_mutex || kind == object_kind::array ||
+           kind == object_kind::once;
 }
 
 /// An operation that was committed but whose work goes on in several small transactions (dropping a million strings,
@@ -240,6 +241,12 @@ struct stored_pin {
     std::uint64_t reserved_;
 };
 constexpr std::size_t pin_slots = 2;
+
+/// A word that is changed without the lock, of a value: see containers/value_cell.hpp. `control` only grows, across reuse too.
+struct alignas(16) stored_cell {
+    std::uint64_t value;
+    std::uint64_t control;  // counts changes by two; 1 in its last bit: changed under the lock only
+};
 
 /// The control block of a root: never moves, and its memory is never used for anything but a later root's.
 /// lock, version, generation, the event counts' sequences and `committed` only ever grow, across reuse too.
@@ -289,6 +296,7 @@ struct root_slot {
     std::uint64_t poison_reason;
     stored_event_count events[event_count_slots];
     stored_operation operation;
+    std::uint64_t once;  // offset of a dict_node: what has happened, by client; 0: none. Logged
     arena_header arena;
     char name[256];
     unsigned char log[root_log_bytes];
@@ -297,7 +305,7 @@ struct root_slot {
         given_up;  // of a condition or a barrier: a wait has ended without the lock; not logged, may be wrongly set
     stored_pin
         pins[pin_slots];  // in two lines: the second begins one. Owners are the kind of object's to reset
-    unsigned char reserved_[16];
+    stored_cell cell;
 };
 static_assert(std::is_standard_layout_v<root_slot>);
 static_assert(offsetof(root_slot, pins) / cache_line_bytes !=

@@ -1,4 +1,4 @@
-// sync_layout.hpp - what the objects of include/cairn/{mutex,event,semaphore,condition,barrier,latch}.hpp store in their arenas.
+// sync_layout.hpp - what the objects of include/cairn/{mutex,once,array,event,semaphore,condition,barrier,latch}.hpp store in their arenas.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -14,6 +14,7 @@ namespace cairn::inline CAIRN_ABI::detail {
 
 class segment;
 class arena_audit;
+class root_transaction;
 
 /// What a lock's data is worth. Whoever takes the lock and does not find `free` is the next after a dead owner.
 enum class hold_state : std::uint32_t {
@@ -40,6 +41,46 @@ static_assert(std::is_standard_layout_v<mutex_node> && sizeof(mutex_node) == 16)
 /// What must hold of the node of a lock of that kind; empty, or what does not.
 std::string check_mutex_node(const mutex_node& node, object_kind kind);
 std::string check_mutex(const segment& s, const mutex_node& node, object_kind kind, arena_audit& audit);
+
+/// A once: who runs the initializer has the lock.
+///
+///   0         16
+///   | lock    | done |
+struct once_node {
+    mutex_node lock;
+    std::uint64_t done;  // 1: the initializer has returned. Stored by the owner of the lock, once
+};
+static_assert(std::is_standard_layout_v<once_node> && sizeof(once_node) == 24);
+
+std::string check_once_node(const once_node& node);
+std::string check_once(const segment& s, const once_node& node, arena_audit& audit);
+
+/// An array: the lock of who has data(), and where the elements are. All but the lock is constant while it is there.
+///
+///   0         16     24       28          32
+///   | lock    | size | stride | reserved_ | elements |
+struct array_node {
+    mutex_node lock;
+    std::uint64_t size;
+    std::uint32_t stride;  // bytes from one element to the next
+    std::uint32_t reserved_;
+    std::uint64_t elements;  // offset of the first; 0 where there are none
+};
+static_assert(std::is_standard_layout_v<array_node> && sizeof(array_node) == 40);
+
+/// A new node; the elements are copied from there, or 0. Throws segment_full.
+CAIRN_API segment_offset create_array(root_transaction& tx, std::uint32_t stride, std::uint64_t count,
+                                      const std::byte* from);
+/// Throws corrupt_segment when the node makes no sense for that stride. Needs no lock.
+CAIRN_API const array_node& array_at(const segment& s, segment_offset node, std::uint32_t stride);
+/// Throws type_mismatch when it has another number of elements.
+CAIRN_API void require_array_size(const segment& s, const root_slot& slot, const array_node& node,
+                                  std::uint64_t count);
+[[noreturn]] CAIRN_API void throw_not_array_owner(const char* operation, const segment& s,
+                                                  const root_slot& slot);
+[[noreturn]] CAIRN_API void throw_damaged_array(const segment& s);
+std::string check_array_node(const segment& s, const array_node& node);
+std::string check_array(const segment& s, const array_node& node, arena_audit& audit);
 
 /// An event.
 ///

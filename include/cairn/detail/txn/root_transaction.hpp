@@ -158,7 +158,7 @@ private:
 
     root_transaction(segment& s, root_slot& slot, std::uint64_t generation, int lock_result);
     void hand_over() noexcept { open_transaction::is_inert = true; }
-    friend root_transaction* joinable(const root_slot& slot) noexcept;
+    friend CAIRN_API root_transaction* joinable(const root_slot& slot) noexcept;
     bool join(std::uint64_t generation);
     void leave_joined() noexcept;
     void let_join(std::vector<freed_block>& freed, bool is_second = false) noexcept;
@@ -249,7 +249,7 @@ private:
 
 /// The transaction of the user's on that root, if this thread is in it, or in one on two of which it is one, and in no other
 /// operation inside it; else null.
-[[nodiscard]] root_transaction* joinable(const root_slot& slot) noexcept;
+[[nodiscard]] CAIRN_API root_transaction* joinable(const root_slot& slot) noexcept;
 [[nodiscard]] inline bool may_join(const root_slot& slot) noexcept {
     return joinable(slot) != nullptr;
 }
