@@ -159,15 +159,16 @@ TEST_CASE("values, arrays, namespaces and onces are listed, shown, read and veri
     m.ns("n").set("x", 7);
     m.once("o", [] {});
     CHECK(v.store(43, {.once = {1, 1}}));
-    for (const char* kind : {"value<int64>", "value<str>", "array<float64>", "ns", "once"}) {
+    for (const char* kind : {"value  int64", "value  str", "array  float64", "ns ", "once "}) {
         const program_result listed = s.run({"ls", "jobs", "-n"});
         INFO(listed);
         CHECK(contains(listed.out, kind));
     }
     CHECK(s.run({"get", "jobs/v"}).out == "43\n");
     CHECK(contains(s.run({"get", "jobs/t"}).out, "text"));
-    CHECK(contains(s.run({"get", "jobs/a"}).out, "2.5"));
-    CHECK(contains(s.run({"get", "jobs/n"}).out, "'7'"));
+    CHECK(s.run({"get", "jobs/a"}).out == "[1.0, 2.5]\n");
+    CHECK(s.run({"get", "jobs/a[1]"}).out == "2.5\n");
+    CHECK(contains(s.run({"get", "jobs/n"}).out, "{'x': {'type': 'int32', 'text': '7'"));
     CHECK(s.run({"get", "jobs/o"}).out == "True\n");
     CHECK(contains(s.run({"show", "jobs/o"}).out, "jobs/o: once, done"));
     const std::lock_guard held(a);

@@ -140,7 +140,7 @@ answer fetch_value(const cairn::inspection& look, const std::string& name, const
 }
 
 bool has_keys_in(const std::string& kind) {
-    return kind == "dict" || kind == "sharded_dict" || kind == "set";
+    return kind == "dict" || kind == "sharded_dict" || kind == "set" || kind == "ns";
 }
 
 answer fetch(const cairn::inspection& look, const std::string& name, const target& wanted,
@@ -155,7 +155,9 @@ answer fetch(const cairn::inspection& look, const std::string& name, const targe
         return fetch_value(look, name, *wanted.key);
     }
     if (wanted.key && !wanted.at) throw_subscript(wanted.text);
-    result.is_single = (wanted.at && !wanted.at->is_slice) || !facts.status.empty();
+    // A lock and the like has a status, and so has an array, whose lock that is about.
+    const bool is_one = kind == "value" || (!facts.status.empty() && kind != "array");
+    result.is_single = (wanted.at && !wanted.at->is_slice) || is_one;
     const std::string what = fmt::format("'{}/{}'", result.segment, name);
     range part;
     if (wanted.at) part = range_of(wanted, what, look.contents(name, 0, 0).size);
