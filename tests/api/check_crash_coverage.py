@@ -69,7 +69,7 @@ READS = {
     "set": "count union_with intersection difference symmetric_difference isdisjoint issubset issuperset",
     "element_proxy": "element_proxy get operator@T",
     "array": "at get operator[] front back slice data require_size owner_died fence is_locked is_owned",
-    "value": "load get",
+    "value": "load get operator@T",
     "value::encoded_contents": "*",
     "ns": "get find names type_of",
     "once": "done",
