@@ -114,7 +114,7 @@ public:
     T exchange(parameter to) const;
     /// Stores `to` if `expected` is there, compared by its bytes, and returns true; else writes what is there to `expected`.
     bool compare_exchange(T& expected, T to) const
-        requires is_always_lock_free;
+        requires(detail::element_traits<T>::is_word);
     /// Calls fn on a copy under the lock, and stores it: what fn left in its T& argument, or what it returned, if it returns a T. If
     /// fn throws, nothing happened. Returns what is there now.
     /// @throws segment_full, whatever fn throws; inside fn any use of Cairn is would_deadlock
@@ -388,7 +388,7 @@ T value<T>::exchange(parameter to) const {
 
 template <typename T>
 bool value<T>::compare_exchange(T& expected, T to) const
-    requires is_always_lock_free
+    requires(detail::element_traits<T>::is_word)
 {
     const std::uint64_t wanted = detail::to_cell(expected);
     bool is_done = false;

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <cairn/cairn.hpp>
@@ -88,6 +90,38 @@ void use_queues(const cairn::manager& m, const T& value) {
     static_cast<void>(c.try_get());
 }
 
+template <typename T>
+void use_values(const cairn::manager& m, const T& value) {
+    const auto v = m.value<T>("v", value);
+    v.store(value);
+    static_cast<void>(v.load());
+    static_cast<void>(v.exchange(value));
+    static_cast<void>(v.update([](T&) {}));
+    v.transaction([&](auto& tx) { tx.store(value); });
+    const auto n = m.ns("n");
+    n.set("x", value);
+    static_cast<void>(n.get<T>("x"));
+    n.update<T>("x", [](T&) {});
+    if constexpr (std::is_arithmetic_v<T>) {
+        static_cast<void>(v.fetch_add(1, {.once = {1, 1}}));
+        T expected = 0;
+        static_cast<void>(v.compare_exchange(expected, value));
+        const auto a = m.array<T>("a", 5);
+        a[0] += value;
+        a.assign(1, {value});
+        for (const T each : a) static_cast<void>(each);
+        const std::lock_guard held(a);
+        for (T& each : a.data()) each = value;
+    }
+    const auto l = m.list<T>("values");
+    static_cast<void>(l.push_back(value, {.once = {1, 1}}));
+    cairn::transaction(v, l, [&](auto& of_v, auto& of_l) { of_v.store(of_l.pop()); });
+    static_cast<void>(
+        cairn::transaction({.once = {1, 2}}, l, v, [](auto& of_l, auto&) { return of_l.size(); }));
+    static_cast<void>(m.happened({1, 2}));
+    m.once("o", [] {});
+}
+
 void use_executors() {
     cairn::thread_pool_executor ex{{.max_workers = 2, .check_and_reject = cairn::reject_when_reached(9)}};
     cairn::dynamic_thread_pool_executor dynamic;
@@ -137,6 +171,9 @@ int main() {
     use_dicts<std::string, long>(m, "a", 1);
     use_dicts<long, job>(m, 1, {1, "a", {}});
     use_dicts<int, std::optional<float>>(m, 1, 2.0F);
+    use_values<long>(m, 1);
+    use_values<std::string>(m, "a");
+    use_values<double>(m, 0.5);
     use_queues<long>(m, 1);
     use_queues<std::string>(m, "a");
     std::ostringstream out;
