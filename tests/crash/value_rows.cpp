@@ -39,6 +39,7 @@ struct one_object {
     std::string kind;    // in `covers`
     std::function<Handle(const cairn::manager&)> find;
     std::function<void(const Handle&)> neighbour;  // changes nothing that is read
+    std::function<void(const Handle&)> fill = {};  // when it is made; null: it is as it is to be then
 
     void add(experiment_table& table, const std::string& member, const std::string& state,
              const std::string& before, const std::string& after,
@@ -50,7 +51,10 @@ struct one_object {
         row.before = before;
         row.after = after;
         const one_object self = *this;
-        row.prepare = [self](const cairn::manager& m) { static_cast<void>(self.find(m)); };
+        row.prepare = [self](const cairn::manager& m) {
+            const Handle object = self.find(m);
+            if (self.fill) self.fill(object);
+        };
         row.operation = [self, operation](const cairn::manager& m) { operation(self.find(m)); };
         row.read = [self](const cairn::manager& m) {
             const Handle object = self.find(m);
@@ -209,16 +213,12 @@ void add_array_rows(experiment_table& table) {
 }
 
 void add_namespace_rows(experiment_table& table) {
-    const auto find = [](const cairn::manager& m) {
-        const auto n = m.ns("n");
-        if (n.empty()) {
-            n.set("x", 1);
-            n.set("y", "a");
-        }
-        return n;
-    };
-    const one_object<cairn::ns> n{"ns", "ns", find,
-                                  [](const cairn::ns& of) { of.transaction([](auto&) {}); }};
+    const one_object<cairn::ns> n{"ns", "ns", [](const cairn::manager& m) { return m.ns("n"); },
+                                  [](const cairn::ns& of) { of.transaction([](auto&) {}); },
+                                  [](const cairn::ns& of) {
+                                      of.set("x", 1);
+                                      of.set("y", "a");
+                                  }};
     const std::string before = "Namespace(x=1, y='a')";
     n.add(table, "set", "a new name", before, "Namespace(x=1, y='a', z=2.5)",
           [](const cairn::ns& of) { of.set("z", 2.5); });
