@@ -161,17 +161,20 @@ public:
     /// Under the lock, where a link that leads nowhere is damage: throws corrupt_segment.
     template <dict_shape Shape>
     [[nodiscard]] CAIRN_INLINE std::byte* find(const dict_key& key) {
+        // Of its own: Clang before 17 exports the parameter itself from whatever uses it as an object.
+        constexpr dict_shape own = Shape;
+        constexpr std::uint32_t record_bytes = Shape.record_bytes();
         bool torn = false;
         std::byte* record = nullptr;
-        if constexpr (Shape.key_form == dict_key_form::word) {
+        if constexpr (own.key_form == dict_key_form::word) {
             looked_for_ = key.hash;
-            torn = !find_table(tx_.in(), node_, Shape.record_bytes(), key.hash, looked_in_);
+            torn = !find_table(tx_.in(), node_, record_bytes, key.hash, looked_in_);
             if (!torn && looked_in_.count != 0) {
                 __builtin_prefetch(looked_in_.groups - sizeof(dict_table_header), 1);  // for an insert
-                record = find_word_in(looked_in_, Shape.record_bytes(), key, torn);
+                record = find_word_in(looked_in_, record_bytes, key, torn);
             }
         } else {
-            record = find_record(tx_.in(), node_, Shape, key, torn);
+            record = find_record(tx_.in(), node_, own, key, torn);
         }
         if (torn) [[unlikely]]
             throw_torn();
@@ -184,8 +187,9 @@ public:
     template <dict_shape Shape>
     CAIRN_INLINE void insert_missing(const dict_key& key, std::span<const std::byte> value) {
         if constexpr (Shape.is_words()) {
+            constexpr std::size_t value_bytes = Shape.value_bytes;
             std::uint64_t word = 0;
-            if constexpr (Shape.value_bytes != 0) std::memcpy(&word, value.data(), Shape.value_bytes);
+            if constexpr (value_bytes != 0) std::memcpy(&word, value.data(), value_bytes);
             if (insert_words<Shape>(key, word)) [[likely]]
                 return;
         }

@@ -31,7 +31,9 @@ public:
     numbered_transaction(segment& s, root_slot& slot, std::uint64_t generation, once_id id);
     /// Whether it, or a later one of its client, has been committed before. Then there is nothing to do.
     [[nodiscard]] bool has_happened() const noexcept { return has_happened_; }
-    void commit() { all_->commit(); }
+    void commit() {
+        if (all_) all_->commit();
+    }
 
 private:
     std::optional<user_transaction> all_;
