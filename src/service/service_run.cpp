@@ -35,6 +35,8 @@ constexpr std::uint64_t last_patience = 2'000'000'000;
 constexpr milliseconds longest_manager_sleep{10'000};
 // How often guardian and nursery are looked for when the first is gone.
 constexpr milliseconds lonely_sleep{100};
+// So long the first process of a container leaves to the program to wait for a child of its own.
+constexpr std::uint64_t orphan_patience = 5'000'000'000;
 // A supervisor that has not looked for so long is not well; it looks each second.
 constexpr std::uint64_t longest_unlooked = 5'000'000'000;
 
@@ -149,9 +151,11 @@ void service_run::supervise() {
             is_told_of_reload_ = false;
         }
         feed_watchdog();
+        reap_orphans();
         if (are_supervisors_gone()) break;
 
         milliseconds wait = is_guardian_gone_ ? lonely_sleep : longest_manager_sleep;
+        if (os::is_first_process()) wait = std::min(wait, milliseconds(orphan_patience / 1'000'000));
         if (notify_.watchdog() != 0) wait = std::min(wait, milliseconds(notify_.watchdog() / 2'000'000 + 1));
         if (!guardian_pidfd_.valid()) wait = std::min(wait, lonely_sleep);
         const std::array<int, 2> fds{family_.manager_bell.get(),
@@ -218,6 +222,15 @@ void service_run::feed_watchdog() {
         return;
     fed_at_ = now;
     notify_.tell("WATCHDOG=1");
+}
+
+// What workers leave behind comes to the nursery. Others in the container may leave something, too.
+void service_run::reap_orphans() noexcept {
+    if (!os::is_first_process()) return;
+    const std::uint64_t now = service_clock();
+    if (now - orphans_looked_for_at_ < orphan_patience) return;
+    orphans_looked_for_at_ = now;
+    orphans_.look(guardian_);
 }
 
 // True when all is over.

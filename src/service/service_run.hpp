@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "os/orphans.hpp"
 #include "os/supervision.hpp"
 #include "os/unique_fd.hpp"
 #include "service/service_table.hpp"
@@ -68,6 +69,7 @@ private:
     void end_gracefully();
     void begin_reload();
     void feed_watchdog();
+    void reap_orphans() noexcept;
     void kill_workers() noexcept;
     void signal_supervisors(int signal) noexcept;
     [[nodiscard]] bool are_supervisors_gone();
@@ -97,5 +99,7 @@ private:
     std::uint64_t failed_before_ = 0;
     std::uint64_t lost_before_ = 0;
     std::uint64_t fed_at_ = 0;
+    os::orphan_reaper orphans_;
+    std::uint64_t orphans_looked_for_at_ = 0;
 };
 }  // namespace cairn::inline CAIRN_ABI::detail

@@ -114,8 +114,8 @@ TEST_CASE("workers have the titles, names and numbers that are promised, and are
 }
 
 TEST_CASE(
-    "the manager is PID 1 of a container: workers are replaced, and SIGTERM, which does nothing to a program "
-    "there that has no handler, ends all") {
+    "the manager is PID 1 of a container: workers are replaced, orphans of others are reaped, and SIGTERM, "
+    "which does nothing to a program there that has no handler, ends all") {
     constexpr int not_allowed = 77;
     managed m([]() -> int {
         if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) return not_allowed;
@@ -127,6 +127,17 @@ TEST_CASE(
                 ::_exit(not_allowed);
             cairn::service_manager sm;
             sm.add<printer>(2);
+            sm.register_hooks({.on_ready = [] {
+                // Of a parent that ends at once: it is the manager's from then on.
+                const pid_t parent = ::fork();
+                if (parent == 0) {
+                    const pid_t orphan = ::fork();
+                    if (orphan == 0) ::_exit(0);
+                    say("orphan of " + number(orphan) + ".");
+                    ::_exit(0);
+                }
+                ::waitpid(parent, nullptr, 0);
+            }});
             ::_exit(::getpid() == 1 ? sm.run() : 98);
         }
         say("first " + number(first) + ".");
@@ -144,6 +155,10 @@ TEST_CASE(
     REQUIRE(first.size() == 1);
     send(find_descendant(m.pid(), "printer(1)"), SIGKILL);
     CHECK(m.says("run printer1", 2));
+    // Beside the guardian; a zombie counts as a child.
+    CHECK(m.says("orphan of "));
+    CHECK(m.comes_true([&] { return children_of(first.front()).size() == 2; }));
+    CHECK(m.comes_true([&] { return children_of(first.front()).size() == 1; }));
     send(first.front(), SIGTERM);
     CHECK(m.join() == 0);
     CHECK(m.count("terminate printer") == 2);
