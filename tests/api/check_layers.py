@@ -5,7 +5,7 @@ usage: check_layers.py SOURCE_ROOT
 
 The layer of a file is its folder in src/ or include/cairn/detail/; a header directly in include/cairn has the layer it
 is given in PUBLIC below. Also looked at: a .cpp in src/ includes its own header first, which proves it complete; what opens the namespace knows its name;
-a public header first includes what tells older compilers off.
+a public header first includes what tells older compilers off; nothing waits by a clock that somebody may set.
 """
 import pathlib
 import re
@@ -33,6 +33,10 @@ PUBLIC = {
     "tools": "cairn",
 }
 PUBLIC_LAYER = {stem: layer for layer, stems in PUBLIC.items() for stem in stems.split()}
+
+WALL_CLOCK = re.compile(r"^(?!\s*//).*\b(system_clock|CLOCK_REALTIME\w*|gettimeofday)\b", re.MULTILINE)
+# When a segment was made, and how long ago that was.
+MAY_SEE_WALL_CLOCK = ("src/os/identity.cpp", "tools/shmctl/words.cpp")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
 
@@ -108,6 +112,9 @@ for path in files:
             )
     if "inline CAIRN_ABI" in text and ABI_HEADER not in includes_of(path, set()):
         problems.append(f"{path.relative_to(root)}: opens the namespace without {ABI_HEADER.name}, which gives it its name")
+    wall_clock = WALL_CLOCK.search(text)
+    if wall_clock and str(path.relative_to(root)) not in MAY_SEE_WALL_CLOCK:
+        problems.append(f"{path.relative_to(root)}: {wall_clock[1]} can be set; limits and lengths of time are by steady_clock")
     if path.parent == public_dir and includes[:1] != [LANGUAGE_HEADER]:
         problems.append(f"{path.relative_to(root)}: a public header includes {LANGUAGE_HEADER.name} first")
     if src_dir in path.parents and path.suffix == ".cpp":

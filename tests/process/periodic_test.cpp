@@ -264,7 +264,8 @@ TEST_CASE(
     CHECK(eventually([&] { return seen.expired(); }));
 }
 
-TEST_CASE("a process that was stopped for five spacings makes one run of them, and then keeps its rhythm") {
+TEST_CASE("a process that was stopped for five spacings makes one run of them, and then keeps its rhythm "
+          "(quartz#239)") {
     const gate is_up;
     const gate may_end;
     constexpr auto spacing = 50ms;

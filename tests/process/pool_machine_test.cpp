@@ -325,7 +325,7 @@ TEST_CASE("workers that an ancestor makes have the oom_score_adj that they are t
 // -- bad input ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a user who may have no more processes gets an error that names the pool; one that is there goes "
-          "on (RLIMIT_NPROC)") {
+          "on (RLIMIT_NPROC, folly#1428)") {
     if (::geteuid() != 0) return;  // root has no such limit: it becomes somebody who has
     CHECK(in_child([] {
               constexpr uid_t nobody = 65534;
