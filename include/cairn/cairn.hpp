@@ -42,6 +42,7 @@
 #include <cairn/service_manager.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
+#include <cairn/shared_mutex.hpp>
 #include <cairn/task.hpp>
 #include <cairn/thread_pool_executor.hpp>
 #include <cairn/transaction.hpp>

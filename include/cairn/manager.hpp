@@ -56,6 +56,7 @@
 #include <cairn/semaphore.hpp>
 #include <cairn/set.hpp>
 #include <cairn/sharded_dict.hpp>
+#include <cairn/shared_mutex.hpp>
 #include <cairn/value.hpp>
 
 namespace cairn::inline CAIRN_ABI {
@@ -355,6 +356,9 @@ public:
     /// @throws type_mismatch, segment_full, would_deadlock
     [[nodiscard]] cairn::latch latch(std::string_view name, std::int64_t count) const;
     [[nodiscard]] cairn::latch latch(std::int64_t count) const;
+    /// The shared_mutex of that name, created if there is none.
+    [[nodiscard]] cairn::shared_mutex shared_mutex(std::string_view name) const;
+    [[nodiscard]] cairn::shared_mutex shared_mutex() const;
     /// The once of that name, created if there is none; with fn, done when this returns: fn() is called if nobody has done it.
     [[nodiscard]] cairn::once once(std::string_view name) const;
     [[nodiscard]] cairn::once once() const;

@@ -525,6 +525,10 @@ std::uint64_t check_root(const segment& s, const root_slot& slot, bool deep, pro
         case object_kind::event:
             return check_plain_object<event_node>(
                 s, slot, who, audit, problems, [&](event_node& node) { return check_event(s, node, audit); });
+        case object_kind::shared_mutex:
+            return check_plain_object<shared_mutex_node>(
+                s, slot, who, audit, problems,
+                [&](shared_mutex_node& node) { return check_shared_mutex(s, node, audit); });
         case object_kind::once:
             return check_plain_object<once_node>(s, slot, who, audit, problems,
                                                  [&](once_node& node) { return check_once(s, node, audit); });

@@ -158,6 +158,7 @@ std::optional<object_facts> facts_of(const source& from, std::uint32_t link, con
         facts.members.clear();
         facts.extent_count = 0;
         fill_from_memory(facts, at, seen);
+        if (seen.kind == static_cast<std::uint32_t>(object_kind::shared_mutex)) add_readers(facts, at, link);
     };
     std::vector<std::string> notes;
     if (with_items && !read_root(from, link, slot.generation, notes, look)) return std::nullopt;

@@ -142,6 +142,32 @@ const once_node* once_in(image& in, const root_slot& slot) {
     return node != nullptr && check_once_node(*node).empty() ? node : nullptr;
 }
 
+const shared_mutex_node* shared_mutex_in(image& in, const root_slot& slot) {
+    const auto* node = sync_node_at<shared_mutex_node>(in, slot);
+    return node != nullptr && check_shared_mutex_node(*node).empty() ? node : nullptr;
+}
+
+bool has_living_owner(const root_slot& slot) noexcept {
+    const lock_word word = inspect(slot.lock);
+    return word.thread_id != 0 && !word.owner_died;
+}
+
+// "held", "a writer waits", "free", and what its last writer has left. Of readers this root says nothing.
+void fill_shared_mutex(object_facts& facts, image& in, const root_slot& slot) {
+    const shared_mutex_node* node = shared_mutex_in(in, slot);
+    if (node == nullptr) {
+        facts.notes.emplace_back(senseless);
+        return;
+    }
+    const auto stage = static_cast<writer_stage>(node->writer);
+    const bool is_held = has_living_owner(slot);
+    facts.status = is_held && stage == writer_stage::is_in   ? "held"
+                   : is_held && stage == writer_stage::comes ? "a writer waits"
+                                                             : "free";
+    if (node->died != 0 || (!is_held && stage == writer_stage::is_in))
+        facts.status += "; its last writer died with it";
+}
+
 // "done", "not done", "somebody is at it"
 void fill_once(object_facts& facts, image& in, const root_slot& slot) {
     const once_node* node = once_in(in, slot);
@@ -187,6 +213,7 @@ bool is_synchronisation(object_kind kind) noexcept {
         case object_kind::barrier:
         case object_kind::latch:
         case object_kind::once:
+        case object_kind::shared_mutex:
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return true;
         default: return false;
@@ -200,10 +227,30 @@ void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot)
         case object_kind::barrier: return fill_barrier(facts, in, slot);
         case object_kind::latch: return fill_latch(facts, in, slot);
         case object_kind::once: return fill_once(facts, in, slot);
+        case object_kind::shared_mutex: return fill_shared_mutex(facts, in, slot);
         case object_kind::semaphore:
         case object_kind::bounded_semaphore: return fill_semaphore(facts, in, slot);
         default: return fill_lock_status(facts, in, slot);
     }
+}
+
+void add_readers(object_facts& facts, image& in, std::uint32_t number) {
+    const std::uint32_t count = in.header().participant_count;
+    const auto* slots =
+        in.find<participant_slot>(in.header().participants_offset, count * sizeof(participant_slot));
+    if (slots == nullptr) return;
+    std::uint64_t all = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        if (slots[i].identity == 0) continue;
+        const std::uint32_t own = count_shared_locks(slots[i], number);
+        if (own == 0) continue;
+        facts.holders.push_back({slots[i].number, own});
+        all += own;
+    }
+    if (all == 0) return;
+    const std::string readers = std::to_string(all) + (all == 1 ? " reader" : " readers");
+    if (facts.status.starts_with("free")) facts.status.replace(0, 4, readers);
+    else facts.status = readers + ", " + facts.status;
 }
 
 std::optional<plain_state> state_in(image& in, const root_slot& slot) {
@@ -214,6 +261,12 @@ std::optional<plain_state> state_in(image& in, const root_slot& slot) {
             return std::nullopt;
         case object_kind::once:
             if (const once_node* node = once_in(in, slot)) return state_of("bool", as_bool(node->done != 0));
+            return std::nullopt;
+        case object_kind::shared_mutex:
+            if (const shared_mutex_node* node = shared_mutex_in(in, slot)) {
+                const bool is_in = node->writer == static_cast<std::uint32_t>(writer_stage::is_in);
+                return state_of("bool", as_bool(is_in && has_living_owner(slot)));
+            }
             return std::nullopt;
         case object_kind::latch:
             if (const latch_node* node = latch_in(in, slot)) return state_of("uint64", node->remaining);

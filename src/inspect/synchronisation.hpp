@@ -18,10 +18,12 @@ bool is_synchronisation(object_kind kind) noexcept;
 /// Fills in `status`, `items` and `holders`; a note where its node makes no sense.
 void fill_synchronisation(object_facts& facts, image& in, const root_slot& slot);
 
-/// The state as a value of a type, for contents(): whether a lock is held ... Nothing where the node makes no sense.
+/// Who reads under a shared_mutex, into its holders and its status. `number`: of its slot.
+void add_readers(object_facts& facts, image& in, std::uint32_t number);
 /// "held, taken 2 times; its owner before died with it"
 std::string lock_status_of(const mutex_node& node, const root_slot& slot);
 
+/// The state as a value of a type, for contents(): whether a lock is held ... Nothing where the node makes no sense.
 struct plain_state {
     std::string type;
     std::vector<std::byte> bytes;

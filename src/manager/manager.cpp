@@ -489,6 +489,14 @@ ns manager::ns() const {
     return ns(generate_name("ns"));
 }
 
+shared_mutex manager::shared_mutex(std::string_view name) const {
+    return create_plain<cairn::shared_mutex>(name);
+}
+
+shared_mutex manager::shared_mutex() const {
+    return shared_mutex(generate_name("shared_mutex"));
+}
+
 once manager::once(std::string_view name) const {
     return create_plain<cairn::once>(name);
 }

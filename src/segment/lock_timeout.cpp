@@ -18,13 +18,14 @@ namespace {
 // Neither deadline nor patience, and not taken for "no limit is set", to which the manager's applies.
 constexpr operation_limit no_limit{};
 
+}  // namespace
+
 std::string in_seconds(std::chrono::nanoseconds time) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), "%.1f s", std::chrono::duration<double>(time).count());
     return text.data();
 }
 
-// "pid 4711 (worker, stopped)"
 std::string describe_holder(std::uint32_t thread) {
     const auto id = static_cast<pid_t>(thread);
     const pid_t process = os::process_of_thread(id);
@@ -33,8 +34,6 @@ std::string describe_holder(std::uint32_t thread) {
     if (process != id) text += ", thread " + std::to_string(thread);
     return text + ", " + os::state_of_thread(id) + ")";
 }
-
-}  // namespace
 
 unlimited_locks::unlimited_locks() noexcept : before_(this_thread.limit) {
     this_thread.limit = &no_limit;

@@ -17,6 +17,11 @@ lock_limit limit_in(const segment& s) noexcept;
 /// Who holds a lock in the segment, as its participants tell.
 holder_judge judge_of(const segment& s) noexcept;
 
+/// "1.0 s"
+std::string in_seconds(std::chrono::nanoseconds time);
+/// "pid 4711 (worker, stopped)", of a thread of it.
+std::string describe_holder(std::uint32_t thread);
+
 /// While it lives, this thread waits for locks however long it takes, whatever its operation's limit and the manager's lock_timeout.
 class unlimited_locks {
 public:

@@ -22,11 +22,22 @@ bool is_dead(const segment& s, std::uint64_t identity) noexcept {
     return !os::is_alive(identity) && can_tell_who_lives(s);
 }
 
+// Before the claim: whoever looks at the slots that are used finds this one from its first word on.
+void count_as_used(segment& s, std::uint32_t index) noexcept {
+    std::uint32_t& used = s.control().used_participants;
+    std::uint32_t seen = load_word(used);
+    while (seen <= index &&
+           !__atomic_compare_exchange_n(&used, &seen, index + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    }
+}
+
 participant_slot* claim_any(segment& s, std::uint64_t identity) noexcept {
     const std::uint32_t count = s.header().participant_count;
     for (std::uint32_t i = 0; i < count; ++i) {
         participant_slot& slot = participant_at(s, i);
-        if (identity_in(slot) == 0 && claim(slot, 0, identity)) return &slot;
+        if (identity_in(slot) != 0) continue;
+        count_as_used(s, i);
+        if (claim(slot, 0, identity)) return &slot;
     }
     for (std::uint32_t i = 0; i < count; ++i) {
         participant_slot& slot = participant_at(s, i);
@@ -60,6 +71,8 @@ bool register_participant(segment& s, bool is_creator) noexcept {
     // it alive for an instant, and looks again at the next tick.
     const std::uint64_t number = __atomic_add_fetch(&s.control().last_participant, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&slot->number, number, __ATOMIC_SEQ_CST);
+    // Of whoever had the slot before. Until then writers wait for these.
+    for (std::uint32_t& each : slot->shared_locks) store_word(each, 0);
     store_word(slot->flags, is_creator ? participant_is_creator : 0);
     copy_in_fixed<32>(slot->program, program.data());
     own.participant = slot;
@@ -108,6 +121,11 @@ bool is_participant(const segment& s, os::process_identity identity) noexcept {
     for (std::uint32_t i = 0; i < s.header().participant_count; ++i)
         if (identity_in(participant_at(s, i)) == identity) return true;
     return false;
+}
+
+bool has_left(const segment& s, const participant_slot& slot) noexcept {
+    const std::uint64_t identity = identity_in(slot);
+    return identity == 0 || (identity != s.internals().identity && is_dead(s, identity));
 }
 
 bool is_participant_alive(const segment& s, std::uint64_t number) noexcept {

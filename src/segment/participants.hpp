@@ -34,6 +34,9 @@ os::process_identity any_living_participant(const segment& s) noexcept;
 /// Whether that process is one.
 bool is_participant(const segment& s, os::process_identity identity) noexcept;
 
+/// Whether the slot is nobody's, or that of a process which has died. Cost: system calls.
+bool has_left(const segment& s, const participant_slot& slot) noexcept;
+
 /// Frees the slots of processes that have died; returns how many. Only what `shmctl gc` does at once and every newcomer
 /// does when it needs a slot.
 std::uint32_t forget_dead_participants(segment& s) noexcept;

@@ -73,6 +73,7 @@ READS = {
     "value::encoded_contents": "*",
     "ns": "get find names type_of",
     "once": "done",
+    "shared_mutex": "owner_died fence is_locked is_owned readers",
     "manager": "happened find objects stats is_anonymous operator= address_of at_address",
     "codec": "encode decode",
     "": "find_segments locate_segment use_segment_directory",
@@ -115,6 +116,7 @@ SAME_AS = {
     # The lock of an array is a recursive one.
     **{f"array::{name}": f"recursive_mutex::{name}" for name in "lock try_lock try_lock_for try_lock_until unlock mark_consistent".split()},
     "once::call_for": "once::call",
+    **{f"shared_mutex::{name}": "shared_mutex::lock_shared" for name in "try_lock_shared_for try_lock_shared_until".split()},
     # A proxy (l[i]) sets or updates its element.
     "element_proxy::operator=": "list::set",
     **{f"element_proxy::operator{o}": "list::update" for o in "+= -= *= /= %= &= |= ^= <<= >>= ++ --".split()},

@@ -22,7 +22,7 @@ PUBLIC = {
     "segment": "segment",
     "codec": "codec fields repr json fmt msgpack cereal",
     "containers": "list dict sharded_dict set queue channel value namespace once_id transaction",
-    "sync": "array once mutex semaphore condition event barrier latch",
+    "sync": "array once mutex shared_mutex semaphore condition event barrier latch",
     "manager": "manager",
     "process": "descriptor process",
     "executors": "executor future task thread_pool_executor",

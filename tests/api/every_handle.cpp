@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -120,6 +121,10 @@ void use_values(const cairn::manager& m, const T& value) {
         cairn::transaction({.once = {1, 2}}, l, v, [](auto& of_l, auto&) { return of_l.size(); }));
     static_cast<void>(m.happened({1, 2}));
     m.once("o", [] {});
+    const auto rw = m.shared_mutex("rw");
+    { const std::shared_lock reading(rw); }
+    rw.lock(cairn::recover, [] {});
+    rw.unlock();
 }
 
 void use_executors() {

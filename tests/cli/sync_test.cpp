@@ -75,6 +75,43 @@ TEST_CASE("locks are listed, shown, read and verified, free, held, and after the
     CHECK(contains(s.run({"show", "jobs/l"}).out, "its node makes no sense"));
 }
 
+TEST_CASE(
+    "a shared_mutex is listed, shown, read and verified, with its readers, and after a writer's death") {
+    const shelf s;
+    const cairn::manager m{"jobs", small_segment};
+    const auto rw = m.shared_mutex("rw");
+    CHECK(contains(s.run({"ls", "jobs", "-n"}).out, "shared_mutex"));
+    CHECK(contains(s.run({"show", "jobs/rw"}).out, "jobs/rw: shared_mutex, free"));
+    CHECK(s.run({"get", "jobs/rw"}).out == "False\n");
+    rw.lock_shared();
+    rw.lock_shared();
+    const program_result shown = s.run({"show", "jobs/rw"});
+    INFO(shown);
+    CHECK(contains(shown.out, "jobs/rw: shared_mutex, 2 readers"));
+    CHECK(contains(shown.out, std::to_string(::getpid())));
+    CHECK(s.json({"show", "jobs/rw"})["holders"].size() == 1);
+    rw.unlock_shared();
+    rw.unlock_shared();
+    rw.lock();
+    CHECK(contains(s.run({"show", "jobs/rw"}).out, "jobs/rw: shared_mutex, held"));
+    CHECK(s.run({"get", "jobs/rw"}).out == "True\n");
+    CHECK(s.run({"verify", "--deep", "jobs"}).code == 0);
+    rw.unlock();
+    std::thread([&] { rw.lock(); }).join();
+    CHECK(contains(s.run({"show", "jobs/rw"}).out, "free; its last writer died with it"));
+    CHECK(s.run({"verify", "jobs"}).code == 0);
+    rw.lock_shared();
+    CHECK(contains(s.run({"show", "jobs/rw"}).out, "1 reader; its last writer died with it"));
+    rw.unlock_shared();
+    auto& node = opened<cairn::shared_mutex>(rw).node_as<cairn::detail::shared_mutex_node>();
+    cairn::detail::store_word(node.writer, 7U);
+    const program_result damaged = s.run({"verify", "jobs"});
+    INFO(damaged);
+    CHECK(damaged.code == 1);
+    CHECK(contains(damaged.out + damaged.err, "its writer is nowhere"));
+    CHECK(contains(s.run({"show", "jobs/rw"}).out, "its node makes no sense"));
+}
+
 TEST_CASE("events are listed, shown, read and verified") {
     const shelf s;
     const cairn::manager m{"jobs", small_segment};

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -16,6 +17,8 @@
 #include "crash/list_rows.hpp"
 #include "crash/pictures.hpp"
 #include "crash/sync_experiment.hpp"
+#include "os/identity.hpp"
+#include "segment/participants.hpp"
 #include "support/opened_sync.hpp"
 #include <cairn/cairn.hpp>
 #include <cairn/detail/txn/root_transaction.hpp>
@@ -58,6 +61,7 @@ private:
 template <typename Lock>
 Lock open_lock(const cairn::manager& m) {
     if constexpr (std::is_same_v<Lock, cairn::mutex>) return m.lock("lock");
+    else if constexpr (std::is_same_v<Lock, cairn::shared_mutex>) return m.shared_mutex("lock");
     else return m.rlock("lock");
 }
 
@@ -84,9 +88,17 @@ void add_pair(const cairn::manager& m, const Lock& l) {
     l.unlock();
 }
 
+// Beside others that do; half of a pair is one that a dead writer has left.
+void look_as_reader(const cairn::manager& m, const cairn::shared_mutex& l) {
+    const std::shared_lock reading(l);
+    if (pairs_in(m).size() % 2 != 0 && !l.owner_died())
+        throw lab_failure("a reader has seen half of a pair, and no writer has died");
+}
+
 template <typename Lock>
 std::string count_pairs(const cairn::manager& m) {
     const auto l = open_lock<Lock>(m);
+    if constexpr (std::is_same_v<Lock, cairn::shared_mutex>) look_as_reader(m, l);
     lock_and_repair(m, l);
     std::size_t size = 0;
     pairs_in(m).transaction([&](const auto& pairs) { size = pairs.size(); });  // takes its lock, too
@@ -175,6 +187,43 @@ void add_lock_rows(experiment_table& table, const std::string& type, const std::
             l.unlock();
             l.unlock();
         });
+    }
+
+    if constexpr (std::is_same_v<Lock, cairn::shared_mutex>) {
+        const auto add_pair_after = [](const cairn::manager& m, const Lock& l) {
+            l.unlock_shared();
+            add_pair(m, l);
+        };
+        add("lock_shared", "and no more", 0, [](const cairn::manager&, const Lock& l) { l.lock_shared(); });
+        add("unlock_shared", "and then a pair", 1, [=](const cairn::manager& m, const Lock& l) {
+            l.lock_shared();
+            add_pair_after(m, l);
+        });
+        add(
+            "lock_shared", "after a dead writer", 1,
+            [=](const cairn::manager& m, const Lock& l) {
+                l.lock_shared();
+                if (!l.owner_died()) throw lab_failure("a writer has died, and it is not said");
+                add_pair_after(m, l);
+            },
+            0, with_dead_owner);
+        add("try_lock_shared", "free", 1, [=](const cairn::manager& m, const Lock& l) {
+            if (!l.try_lock_shared()) throw lab_failure("a free lock is not taken");
+            add_pair_after(m, l);
+        });
+        // Of a process that is not there any more: a writer asks for it.
+        add(
+            "lock", "after a dead reader", 1, [](const cairn::manager& m, const Lock& l) { add_pair(m, l); },
+            0,
+            [](const cairn::manager&, const Lock& l) {
+                // As if it had begun at another time: nobody is it.
+                const opened_sync<Lock> open(l);
+                auto& gone = cairn::detail::participant_at(open.in(), 20);
+                gone.identity = cairn::detail::os::own_identity() ^ std::uint64_t{1} << 40;
+                gone.number = ++open.in().control().last_participant;
+                gone.shared_locks[7] = (open.in().slot_number(open.slot()) + 1) << 8 | 1;
+                open.in().control().used_participants = 21;
+            });
     }
 
     sync_row made;
@@ -480,6 +529,7 @@ void add_sync_row(experiment_table& table, sync_row row) {
 void add_sync_rows(experiment_table& table) {
     add_lock_rows<cairn::mutex>(table, "mutex", "lock");
     add_lock_rows<cairn::recursive_mutex>(table, "recursive_mutex", "rlock");
+    add_lock_rows<cairn::shared_mutex>(table, "shared_mutex", "shared_mutex");
     add_mutex_word_rows(table);
     add_event_rows(table);
     add_semaphore_rows<cairn::semaphore>(table, "semaphore");

@@ -25,6 +25,7 @@ template <typename Lock>
 void build_lock(const cairn::manager& in, const char* name) {
     const Lock l = [&] {
         if constexpr (std::is_same_v<Lock, cairn::mutex>) return in.lock(name);
+        else if constexpr (std::is_same_v<Lock, cairn::shared_mutex>) return in.shared_mutex(name);
         else return in.rlock(name);
     }();
     std::thread([&] { l.lock(); }).join();
@@ -37,6 +38,8 @@ void read_lock(const Lock& l, attempts& attempt) {
     attempt("is_owned", [&] { static_cast<void>(l.is_owned()); });
     attempt("owner_died", [&] { static_cast<void>(l.owner_died()); });
     attempt("fence", [&] { static_cast<void>(l.fence()); });
+    if constexpr (std::is_same_v<Lock, cairn::shared_mutex>)
+        attempt("readers", [&] { static_cast<void>(l.readers()); });
     attempt("operator<<", [&] { std::ostringstream() << l; });
 }
 
@@ -44,6 +47,15 @@ template <typename Lock>
 void write_lock(const Lock& l, attempts& attempt) {
     attempt("unlock", [&] { l.unlock(); });
     attempt("mark_consistent", [&] { l.mark_consistent(); });
+    if constexpr (std::is_same_v<Lock, cairn::shared_mutex>) {
+        attempt("unlock_shared", [&] { l.unlock_shared(); });
+        attempt("try_lock_shared_for", [&] {
+            if (l.try_lock_shared_for(soon)) l.unlock_shared();
+        });
+        attempt("try_lock_shared", [&] {
+            if (l.try_lock_shared()) l.unlock_shared();
+        });
+    }
     for (int i = 0; i < 2; ++i) {
         bool has_it = false;
         attempt("try_lock", [&] { has_it = l.try_lock(); });
@@ -217,6 +229,7 @@ constexpr subject all[] = {
     semaphore_of<cairn::bounded_semaphore>("bounded semaphore"),
     lock_of<cairn::mutex>("lock"),
     lock_of<cairn::recursive_mutex>("rlock"),
+    lock_of<cairn::shared_mutex>("shared_mutex"),
 };
 
 }  // namespace

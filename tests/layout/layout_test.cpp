@@ -1,4 +1,4 @@
-// layout_test.cpp - format 4, by number.
+// layout_test.cpp - format 5, by number.
 //
 // Programs of other versions, other compilers and other machines read the same bytes, so the numbers here are the same for
 // all of them: x86-64 and AArch64, GCC and Clang. A number that has to change is a new format: raise segment_format.
@@ -60,7 +60,7 @@ void check_layout(std::size_t pinned_bytes, std::initializer_list<field> fields)
 #define AT(type, name, pinned)                                                                               \
     { #name, offsetof(type, name), sizeof(type::name), pinned }
 
-TEST_CASE("a stored mutex has its size and its fields where format 4 has them") {
+TEST_CASE("a stored mutex has its size and its fields where format 5 has them") {
     check_layout<stored_mutex>(40, {
                                        AT(stored_mutex, word, 0),
                                        AT(stored_mutex, holder, 8),
@@ -70,7 +70,7 @@ TEST_CASE("a stored mutex has its size and its fields where format 4 has them") 
                                    });
 }
 
-TEST_CASE("the header of a segment has its size and its fields where format 4 has them") {
+TEST_CASE("the header of a segment has its size and its fields where format 5 has them") {
     check_layout<segment_header>(368, {
                                           AT(segment_header, magic, 0),
                                           AT(segment_header, format, 8),
@@ -100,7 +100,7 @@ TEST_CASE("the header of a segment has its size and its fields where format 4 ha
                                       });
 }
 
-TEST_CASE("an entry of the page map has its size and its fields where format 4 has them") {
+TEST_CASE("an entry of the page map has its size and its fields where format 5 has them") {
     check_layout<page_entry>(16, {
                                      AT(page_entry, tag, 0),
                                      AT(page_entry, owner, 4),
@@ -109,8 +109,8 @@ TEST_CASE("an entry of the page map has its size and its fields where format 4 h
                                  });
 }
 
-TEST_CASE("the control block of a segment has its size and its fields where format 4 has them") {
-    check_layout<segment_control>(8512, {
+TEST_CASE("the control block of a segment has its size and its fields where format 5 has them") {
+    check_layout<segment_control>(8520, {
                                             AT(segment_control, lock, 0),
                                             AT(segment_control, log_bytes, 40),
                                             AT(segment_control, committed_bytes, 48),
@@ -131,29 +131,32 @@ TEST_CASE("the control block of a segment has its size and its fields where form
                                             AT(segment_control, name_levels, 256),
                                             AT(segment_control, rolled_back_count, 304),
                                             AT(segment_control, holes_from, 308),
-                                            AT(segment_control, shown_bytes, 312),
-                                            AT(segment_control, log, 320),
+                                            AT(segment_control, used_participants, 312),
+                                            AT(segment_control, reserved_, 316),
+                                            AT(segment_control, shown_bytes, 320),
+                                            AT(segment_control, log, 328),
                                         });
 }
 
-TEST_CASE("a participant's slot has its size and its fields where format 4 has them") {
-    check_layout<participant_slot>(64, {
-                                           AT(participant_slot, identity, 0),
-                                           AT(participant_slot, number, 8),
-                                           AT(participant_slot, flags, 16),
-                                           AT(participant_slot, reserved_, 24),
-                                           AT(participant_slot, program, 32),
-                                       });
+TEST_CASE("a participant's slot has its size and its fields where format 5 has them") {
+    check_layout<participant_slot>(128, {
+                                            AT(participant_slot, identity, 0),
+                                            AT(participant_slot, number, 8),
+                                            AT(participant_slot, flags, 16),
+                                            AT(participant_slot, reserved_, 24),
+                                            AT(participant_slot, program, 32),
+                                            AT(participant_slot, shared_locks, 64),
+                                        });
 }
 
-TEST_CASE("an event count has its size and its fields where format 4 has them") {
+TEST_CASE("an event count has its size and its fields where format 5 has them") {
     check_layout<stored_event_count>(8, {
                                             AT(stored_event_count, sequence, 0),
                                             AT(stored_event_count, waiters, 4),
                                         });
 }
 
-TEST_CASE("an unfinished operation has its size and its fields where format 4 has them") {
+TEST_CASE("an unfinished operation has its size and its fields where format 5 has them") {
     check_layout<stored_operation>(64, {
                                            AT(stored_operation, kind, 0),
                                            AT(stored_operation, phase, 4),
@@ -163,7 +166,7 @@ TEST_CASE("an unfinished operation has its size and its fields where format 4 ha
                                        });
 }
 
-TEST_CASE("the words of an arena has its size and its fields where format 4 has them") {
+TEST_CASE("the words of an arena has its size and its fields where format 5 has them") {
     check_layout<arena_header>(320, {
                                         AT(arena_header, bump, 0),
                                         AT(arena_header, bump_end, 8),
@@ -175,7 +178,7 @@ TEST_CASE("the words of an arena has its size and its fields where format 4 has 
                                     });
 }
 
-TEST_CASE("the control block of a root has its size and its fields where format 4 has them") {
+TEST_CASE("the control block of a root has its size and its fields where format 5 has them") {
     check_layout<root_slot>(2032, {
                                       AT(root_slot, lock, 0),
                                       AT(root_slot, log_head, 40),
@@ -231,7 +234,7 @@ TEST_CASE("the control block of a root has its size and its fields where format 
     CHECK(make_thread_token(3, 5) == 0xc00005);
 }
 
-TEST_CASE("the node of an object in parts has its size and its fields where format 4 has them") {
+TEST_CASE("the node of an object in parts has its size and its fields where format 5 has them") {
     check_layout<parts_node>(8, {
                                     AT(parts_node, count, 0),
                                     AT(parts_node, reserved_, 4),
@@ -246,7 +249,7 @@ TEST_CASE("the node of an object in parts has its size and its fields where form
     CHECK(shard_of(0x123456789abcdef5, 1) == 0);
 }
 
-TEST_CASE("locks and the like have their nodes and their kinds where format 4 has them") {
+TEST_CASE("locks and the like have their nodes and their kinds where format 5 has them") {
     check_layout<mutex_node>(16, {
                                      AT(mutex_node, state, 0),
                                      AT(mutex_node, depth, 4),
@@ -319,7 +322,7 @@ TEST_CASE("locks and the like have their nodes and their kinds where format 4 ha
     CHECK(static_cast<int>(object_kind::bounded_semaphore) == 24);
 }
 
-TEST_CASE("the node of a list has its size and its fields where format 4 has them") {
+TEST_CASE("the node of a list has its size and its fields where format 5 has them") {
     check_layout<list_node>(64, {
                                     AT(list_node, size, 0),
                                     AT(list_node, limit, 8),
@@ -333,7 +336,7 @@ TEST_CASE("the node of a list has its size and its fields where format 4 has the
                                 });
 }
 
-TEST_CASE("the node of a dict has its size and its fields where format 4 has them") {
+TEST_CASE("the node of a dict has its size and its fields where format 5 has them") {
     check_layout<dict_shape>(8, {
                                     AT(dict_shape, key_form, 0),
                                     AT(dict_shape, value_form, 1),
@@ -357,7 +360,7 @@ TEST_CASE("the node of a dict has its size and its fields where format 4 has the
                                 });
 }
 
-TEST_CASE("the beginning of a table has its size and its fields where format 4 has them") {
+TEST_CASE("the beginning of a table has its size and its fields where format 5 has them") {
     check_layout<dict_table_header>(32, {
                                             AT(dict_table_header, used, 0),
                                             AT(dict_table_header, live, 4),
@@ -366,7 +369,7 @@ TEST_CASE("the beginning of a table has its size and its fields where format 4 h
                                         });
 }
 
-TEST_CASE("the node of a queue and its chunks have their size and their fields where format 4 has them") {
+TEST_CASE("the node of a queue and its chunks have their size and their fields where format 5 has them") {
     check_layout<queue_node>(200, {
                                       AT(queue_node, head, 0),
                                       AT(queue_node, head_limit, 8),
@@ -432,14 +435,14 @@ TEST_CASE("the node of a queue and its chunks have their size and their fields w
     CHECK(static_cast<int>(queue_state::shut) == 2);
 }
 
-TEST_CASE("the slot of a blob has its size and its fields where format 4 has them") {
+TEST_CASE("the slot of a blob has its size and its fields where format 5 has them") {
     check_layout<blob_slot>(16, {
                                     AT(blob_slot, first, 0),
                                     AT(blob_slot, last, 8),
                                 });
 }
 
-TEST_CASE("the beginning of a span has its size and its fields where format 4 has them") {
+TEST_CASE("the beginning of a span has its size and its fields where format 5 has them") {
     check_layout<span_header>(64, {
                                       AT(span_header, state, 0),
                                       AT(span_header, next_partial, 8),
@@ -450,36 +453,36 @@ TEST_CASE("the beginning of a span has its size and its fields where format 4 ha
                                   });
 }
 
-TEST_CASE("the beginning of a spilled log has its size and its fields where format 4 has them") {
+TEST_CASE("the beginning of a spilled log has its size and its fields where format 5 has them") {
     check_layout<log_area_header>(16, {
                                           AT(log_area_header, previous_head, 0),
                                           AT(log_area_header, bytes, 8),
                                       });
 }
 
-TEST_CASE("a block that waits to be given back has its size and its fields where format 4 has them") {
+TEST_CASE("a block that waits to be given back has its size and its fields where format 5 has them") {
     check_layout<pending_block>(16, {
                                         AT(pending_block, next, 0),
                                         AT(pending_block, page_count, 8),
                                     });
 }
 
-TEST_CASE("the parts of a segment begin where format 4 has them") {
+TEST_CASE("the parts of a segment begin where format 5 has them") {
     const segment_header h = make_header("layout", {.max_size = 1 << 20}, false);
     CHECK(h.control_offset == 4096);
     CHECK(h.participants_offset == 16384);
-    CHECK(h.buckets_offset == 81920);
-    CHECK(h.map_offset == 86016);
-    CHECK(h.data_offset == 131072);
-    CHECK(h.page_limit == 218);
-    CHECK(h.max_bytes == 131072 + 218 * 4096);
+    CHECK(h.buckets_offset == 147456);
+    CHECK(h.map_offset == 151552);
+    CHECK(h.data_offset == 196608);
+    CHECK(h.page_limit == 202);
+    CHECK(h.max_bytes == 196608 + 202 * 4096);
     CHECK(h.participant_count == 1024);
     CHECK(h.bucket_count == 1024);
 }
 
-TEST_CASE("numbers that are stored mean what format 4 says") {
+TEST_CASE("numbers that are stored mean what format 5 says") {
     CHECK(segment_magic == 0x314E524941430A89);
-    CHECK(segment_format == 4);
+    CHECK(segment_format == 5);
     CHECK(page_bytes == 4096);
     CHECK(root_slot_bytes == 2048);
     CHECK(root_log_bytes == 1024);
@@ -528,7 +531,7 @@ TEST_CASE("the hash of stored names is XXH3 with the segment's seed") {
     CHECK(hash_bytes("results", 7, 1) == 0xfd386a946e12d99c);
 }
 
-TEST_CASE("elements of a list are where format 4 has them") {
+TEST_CASE("elements of a list are where format 5 has them") {
     const list_geometry words(stride_for(8));
     CHECK(words.base_log2 == 4);    // 16 elements in the first chunk
     CHECK(words.chunk_log2 == 17);  // 1 MiB in the largest

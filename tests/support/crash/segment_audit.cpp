@@ -248,6 +248,10 @@ private:
             case object_kind::array:
                 if (auto* node = s_.find<array_node>(slot.node)) return check_array(s_, *node, audit);
                 return "its node lies outside";
+            case object_kind::shared_mutex:
+                if (auto* node = s_.find<shared_mutex_node>(slot.node))
+                    return check_shared_mutex(s_, *node, audit);
+                return "its node lies outside";
             case object_kind::once:
                 if (auto* node = s_.find<once_node>(slot.node)) return check_once(s_, *node, audit);
                 return "its node lies outside";

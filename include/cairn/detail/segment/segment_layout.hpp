@@ -1,4 +1,4 @@
-// segment_layout.hpp - format 4: everything that is stored in a segment, outside the arenas of the roots.
+// segment_layout.hpp - format 5: everything that is stored in a segment, outside the arenas of the roots.
 //
 //   0            4096          (header)    (header)      (header)      (header)
 //   | header     | control     | participant | buckets   | page map    | data: extents ...        -> max_bytes
@@ -26,7 +26,7 @@
 
 namespace cairn::inline CAIRN_ABI::detail {
 
-constexpr std::uint32_t segment_format = 4;
+constexpr std::uint32_t segment_format = 5;
 constexpr std::uint64_t segment_magic = 0x314E524941430A89;  // "\x89\nCAIRN1": text tools damage it visibly
 constexpr std::uint64_t page_bytes = 4096;                   // unit of extents, whatever the system's page is
 constexpr std::size_t cache_line_bytes = 64;
@@ -36,7 +36,7 @@ constexpr std::size_t max_segment_name_bytes = 200;
 constexpr std::size_t max_object_name_bytes = 255;
 constexpr std::uint32_t name_bucket_count = 1024;        // to begin with; chosen freely: 4 KiB of heads
 constexpr std::uint32_t name_level_count = 12;           // each doubles them: 4 194 304 at most
-constexpr std::uint32_t participant_slot_count = 1024;   // unless told; chosen freely: 64 KiB
+constexpr std::uint32_t participant_slot_count = 1024;   // unless told; chosen freely: 128 KiB
 constexpr std::uint32_t most_participant_slots = 65536;  // more processes are `refused`
 
 /// Page 0. Written once before the segment gets a name, then constant.
@@ -138,11 +138,17 @@ struct segment_control {
     std::uint32_t rolled_back_count;              // of the segment's log; not logged
     std::uint32_t
         holes_from;  // 1 + page: free extents from there on may be holes; 0: none is; not logged, only falls
+    std::uint32_t
+        used_participants;  // slots that were ever claimed, or are about to be: the first ones; not logged, only grows
+    std::uint32_t reserved_;
     std::uint64_t
         shown_bytes;  // readers without a lock follow offsets below it; not logged, only grows, never beyond committed_bytes
     unsigned char log[segment_log_bytes];
 };
 static_assert(std::is_standard_layout_v<segment_control> && offsetof(segment_control, log) % 8 == 0);
+
+/// A line of them. More locks at a time a process does not have as a reader.
+constexpr std::uint32_t shared_lock_places = 16;
 
 /// One attached process. `identity` is the claim: pid, start time and place of the stack in one word, so that a claim is
 /// one compare-and-swap and can be mistaken neither for a later process with the same pid nor for a later program in
@@ -153,8 +159,11 @@ struct participant_slot {
     std::uint64_t flags;     // 1: creator
     std::uint64_t reserved_;
     char program[32];  // for people; not terminated when it fills the field
+    // In a line of their own: the locks of readers that this process has, (1 + slot number) << 8 | how often; 0: none. Compare-and-swap
+    // by its threads. What is here of a process that has died, or has left, says nothing.
+    std::uint32_t shared_locks[shared_lock_places];
 };
-static_assert(sizeof(participant_slot) == 64);
+static_assert(sizeof(participant_slot) == 128 && offsetof(participant_slot, shared_locks) == 64);
 
 constexpr std::uint64_t participant_is_creator = 1;
 
@@ -199,7 +208,7 @@ enum class object_kind : std::uint32_t {
 /// Objects whose root's lock is the user's, who may hold it for any time; nothing else of the root changes meanwhile.
 constexpr bool is_users_lock(object_kind kind) noexcept {
     return kind == object_kind::mutex || kind == object_kind::recursive_mutex || kind == object_kind::array ||
-           kind == object_kind::once;
+           kind == object_kind::once || kind == object_kind::shared_mutex;
 }
 
 /// An operation that was committed but whose work goes on in several small transactions (dropping a million strings,

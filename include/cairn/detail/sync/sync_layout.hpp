@@ -1,4 +1,4 @@
-// sync_layout.hpp - what the objects of include/cairn/{mutex,once,array,event,semaphore,condition,barrier,latch}.hpp store in their arenas.
+// sync_layout.hpp - what the objects of include/cairn/{mutex,shared_mutex,once,array,event,semaphore,condition,barrier,latch}.hpp store in their arenas.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -41,6 +41,32 @@ static_assert(std::is_standard_layout_v<mutex_node> && sizeof(mutex_node) == 16)
 /// What must hold of the node of a lock of that kind; empty, or what does not.
 std::string check_mutex_node(const mutex_node& node, object_kind kind);
 std::string check_mutex(const segment& s, const mutex_node& node, object_kind kind, arena_audit& audit);
+
+/// Where a writer of a shared_mutex is.
+enum class writer_stage : std::uint32_t {
+    none = 0,
+    comes = 1,  // it has the lock, and waits for readers
+    is_in = 2,
+};
+
+/// A shared_mutex. Readers are in the lines of their processes (participant_slot).
+///
+///   0         16       20
+///   | lock    | writer | died |
+struct shared_mutex_node {
+    mutex_node lock;       // of writers, and of readers that have found one
+    std::uint32_t writer;  // writer_stage. Written by the owner of the lock
+    std::uint32_t
+        died;  // 1: the last writer died when it was in, and none has given it back since. Written by the owner of the lock
+};
+static_assert(std::is_standard_layout_v<shared_mutex_node> && sizeof(shared_mutex_node) == 24);
+
+std::string check_shared_mutex_node(const shared_mutex_node& node);
+std::string check_shared_mutex(const segment& s, const shared_mutex_node& node, arena_audit& audit);
+/// How often a process says that it has the lock, whose number is that of its slot and one more.
+std::uint32_t count_shared_locks(const participant_slot& of, std::uint32_t number) noexcept;
+/// How often living processes have it as readers: a hint, since they come and go meanwhile. Cost: a look at all processes.
+std::uint32_t count_readers(const segment& s, const root_slot& slot) noexcept;
 
 /// A once: who runs the initializer has the lock.
 ///
