@@ -445,7 +445,7 @@ bool withdraw_task(root_transaction& tx, pool_node& node, segment_offset task, s
 std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<segment_offset> to) {
     const segment& s = tx.in();
     const segment_offset first = lists.first_finished;
-    if (first == 0) return 0;
+    if (first == 0 || to.empty()) return 0;
     // The chain as it is, from one list to the other.
     std::size_t count = 0;
     segment_offset rest = first;
@@ -463,6 +463,7 @@ std::size_t collect_tasks(root_transaction& tx, result_lists& lists, std::span<s
     tx.store(lists.first_finished, rest);
     if (rest != 0) tx.store(task_at(s, rest).previous, 0);
     else tx.store(lists.last_finished, 0);
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) there was one at least
     tx.store(last->next, lists.first_collected);
     if (lists.first_collected != 0) tx.store(task_at(s, lists.first_collected).previous, to[count - 1]);
     tx.store(lists.first_collected, first);

@@ -88,7 +88,7 @@ TEST_CASE("a process whose handler calls exit in the middle of an operation hold
         const auto m = cairn::manager::create(name.get());
         const auto q = m.queue<block>("q");
         made.open();
-        while (q.size() == 0) std::this_thread::sleep_for(1ms);
+        while (q.empty()) std::this_thread::sleep_for(1ms);
         std::this_thread::sleep_for(std::chrono::microseconds(3000 + 137 * i));
         ::kill(worker.pid(), SIGTERM);
         wait_until_zombie(worker.pid());

@@ -53,7 +53,7 @@ TEST_CASE("the default of max_size is as large as a file may be, and a quarter o
             const std::size_t count = most / 2 / sizeof(long);
             l.extend(std::vector<long>(count, 7));
             CHILD_CHECK(l.size() == count);
-            CHILD_CHECK(thrown_by<cairn::segment_full>([&] { l.reserve(2 * count + 1); }) != "");
+            CHILD_CHECK(!thrown_by<cairn::segment_full>([&] { l.reserve(2 * count + 1); }).empty());
             CHILD_CHECK(l.size() == count);
         }
     };

@@ -833,8 +833,8 @@ TEST_CASE("many submitters and many threads lose no task and run none twice") {
     for (int s = 0; s < submitters; ++s) {
         threads.emplace_back([&, s] {
             for (int i = 0; i < tasks_each; ++i)
-                static_cast<void>(
-                    ex.submit([&, at = static_cast<std::size_t>(s * tasks_each + i)] { ++runs[at]; }));
+                static_cast<void>(ex.submit([&, at = static_cast<std::size_t>(s) * tasks_each +
+                                                     static_cast<std::size_t>(i)] { ++runs[at]; }));
         });
     }
     for (std::thread& each : threads) each.join();

@@ -14,7 +14,6 @@ namespace pool_core_test {
 using namespace cairn_test;
 using stored::frame_kind;
 using stored::next_step;
-using stored::task_stage;
 using stored::worker_order;
 
 namespace {

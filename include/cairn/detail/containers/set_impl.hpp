@@ -50,7 +50,7 @@ class set<T>::encoded_contents {
 public:
     template <typename Range>
     encoded_contents(Range&& values, std::uint64_t seed) : values_(collect(values)) {
-        for (const T& each : values_) keys_.emplace_back(each, seed);
+        for (const auto& each : values_) keys_.emplace_back(static_cast<const T&>(each), seed);
     }
 
     [[nodiscard]] const std::deque<encoded_key>& keys() const noexcept { return keys_; }
