@@ -27,7 +27,7 @@ struct segment_options {
     mode_t mode = 0600;
     /// Only unlink() or `shmctl rm` removes it.
     bool persist = false;
-    /// Most processes that can be attached at a time, up to 65 536; 0: 1 024. Each costs 64 bytes.
+    /// Most processes that can be attached at a time, up to 65 536; 0: 512. Each costs 128 bytes.
     std::uint32_t max_participants = 0;
     /// The longest that a plain operation of this process waits for a lock in the segment; then it throws timeout_error, which
     /// names the holder, and nothing has happened. Without it, it waits. Operations with a limit of their own keep that one.

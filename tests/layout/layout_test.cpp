@@ -471,12 +471,12 @@ TEST_CASE("the parts of a segment begin where format 5 has them") {
     const segment_header h = make_header("layout", {.max_size = 1 << 20}, false);
     CHECK(h.control_offset == 4096);
     CHECK(h.participants_offset == 16384);
-    CHECK(h.buckets_offset == 147456);
-    CHECK(h.map_offset == 151552);
-    CHECK(h.data_offset == 196608);
-    CHECK(h.page_limit == 202);
-    CHECK(h.max_bytes == 196608 + 202 * 4096);
-    CHECK(h.participant_count == 1024);
+    CHECK(h.buckets_offset == 81920);
+    CHECK(h.map_offset == 86016);
+    CHECK(h.data_offset == 131072);
+    CHECK(h.page_limit == 218);
+    CHECK(h.max_bytes == 131072 + 218 * 4096);
+    CHECK(h.participant_count == 512);
     CHECK(h.bucket_count == 1024);
 }
 

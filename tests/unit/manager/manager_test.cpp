@@ -235,9 +235,9 @@ TEST_CASE("max_participants: its bounds, and that its places are part of the sma
     const std::string text =
         thrown_by<cairn::invalid_argument>([] { cairn::manager m({.max_participants = 65537}); });
     CHECK(contains(text, "max_participants is 65537, expected 1 to 65536"));
-    CHECK_THROWS_AS(cairn::manager({.max_size = 4_MiB, .max_participants = 65536}), cairn::invalid_argument);
+    CHECK_THROWS_AS(cairn::manager({.max_size = 8_MiB, .max_participants = 65536}), cairn::invalid_argument);
     for (const std::uint32_t places : {1U, 3U, 65536U}) {
-        const cairn::manager m({.max_size = 8_MiB, .max_participants = places});
+        const cairn::manager m({.max_size = 16_MiB, .max_participants = places});
         m.list<long>("l").push_back(1);
         CHECK(m.list<long>("l").at(0) == 1);
         CHECK(m.stats().process_count == 1);

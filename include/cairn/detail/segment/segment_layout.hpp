@@ -36,7 +36,7 @@ constexpr std::size_t max_segment_name_bytes = 200;
 constexpr std::size_t max_object_name_bytes = 255;
 constexpr std::uint32_t name_bucket_count = 1024;        // to begin with; chosen freely: 4 KiB of heads
 constexpr std::uint32_t name_level_count = 12;           // each doubles them: 4 194 304 at most
-constexpr std::uint32_t participant_slot_count = 1024;   // unless told; chosen freely: 128 KiB
+constexpr std::uint32_t participant_slot_count = 512;    // unless told; chosen freely: 64 KiB
 constexpr std::uint32_t most_participant_slots = 65536;  // more processes are `refused`
 
 /// Page 0. Written once before the segment gets a name, then constant.
