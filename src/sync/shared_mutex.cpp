@@ -87,8 +87,9 @@ bool for_each_reader(const segment& s, const root_slot& slot, const Fn& fn) noex
         std::min(load_in_order(s.control().used_participants), s.header().participant_count);
     for (std::uint32_t i = 0; i < used; ++i) {
         const participant_slot& line = participant_at(s, i);
-        if (const std::uint32_t count = count_shared_locks(line, number); count != 0 && fn(line, count))
-            return true;
+        const std::uint32_t count = count_shared_locks(line, number);
+        // A process claims the slot before it says anything there.
+        if (count != 0 && load_word(line.identity) != 0 && fn(line, count)) return true;
     }
     return false;
 }
@@ -106,6 +107,13 @@ pid_t find_reader(const segment& s, const root_slot& slot) noexcept {
         return found != 0;
     });
     return found;
+}
+
+// Where some are dead: what they say is not looked at again.
+bool have_all_left(segment& s, const root_slot& slot) noexcept {
+    if (find_reader(s, slot) != 0) return false;
+    forget_dead_participants(s);
+    return true;
 }
 
 [[noreturn]] void throw_readers(const segment& s, const root_slot& slot, std::chrono::nanoseconds waited) {
@@ -202,7 +210,7 @@ void shared_mutex::open() const noexcept {
 
 bool shared_mutex::wait_for_readers(steady_time deadline, const std::stop_token& stop) const {
     if (!says_anybody_reads(in(), slot())) return true;
-    if (deadline == at_once) return find_reader(in(), slot()) == 0;
+    if (deadline == at_once) return have_all_left(in(), slot());
     // 1. By looking.
     if (os::processor_count() > 1) {
         const steady_time end = std::chrono::steady_clock::now() + longest_look;
@@ -223,7 +231,7 @@ bool shared_mutex::wait_for_readers(steady_time deadline, const std::stop_token&
     for (;;) {
         store_in_order(left.waiters, 1);
         const std::uint32_t sequence = load_in_order(left.sequence);
-        if (find_reader(in(), slot()) == 0) break;
+        if (have_all_left(in(), slot())) break;
         const wait_end end = wait.is_over();
         is_late = end != wait_end::none;
         if (end == wait_end::patience && deadline == no_deadline) {

@@ -2,6 +2,8 @@
 #include "ground.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <optional>
 
 #include <fcntl.h>
@@ -181,11 +183,14 @@ void hostile_ground::use_opened(const std::string& damaged, const sound_segment*
     }
     if (sound != nullptr) {
         // Word by word where it differs: what the library has written meanwhile (locks, counts) stays.
-        // The end of what is backed is believed once it is checked: who moves it takes the memory away.
-        const std::size_t end_of_backed =
-            sound->map.header.control_offset + offsetof(cairn::detail::segment_control, committed_bytes);
+        // The ends of what is backed, and of what readers look at, are believed once they are checked: who moves them takes the memory
+        // away.
+        using control = cairn::detail::segment_control;
+        const std::uint64_t words = sound->map.header.control_offset;
+        const std::array<std::size_t, 2> ends{words + offsetof(control, committed_bytes),
+                                              words + offsetof(control, shown_bytes)};
         for (std::size_t at = 0; at + 8 <= damaged.size(); at += 8)
-            if (at != end_of_backed && damaged.compare(at, 8, sound->bytes, at, 8) != 0)
+            if (std::ranges::find(ends, at) == ends.end() && damaged.compare(at, 8, sound->bytes, at, 8) != 0)
                 REQUIRE(::pwrite(fd_, damaged.data() + at, 8, static_cast<off_t>(at)) == 8);
     }
     for (const auto& [name, use] : handles) {
