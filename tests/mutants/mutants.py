@@ -716,7 +716,7 @@ MUTANTS = [
         "file": "src/sync/shared_mutex.cpp",
         "old": "        is_alone = wait_for_readers(deadline, stop);\n",
         "new": "        is_alone = true;\n",
-        "program": "unit", "cases": "readers and writers never see what*", "may_hang": True,
+        "program": "unit", "cases": "a writer waits for the readers that are in*", "may_hang": True,
     },
     {
         "name": "a writer that waits for the dead",

@@ -89,6 +89,7 @@ TEST_CASE("readers and writers never see what the others are in the middle of") 
             for (long n = 0; n < rounds; ++n) {
                 const std::lock_guard writing(rw);
                 ++first;
+                if (n % 16 == 0) std::this_thread::yield();
                 ++second;
             }
             --at_work;
@@ -98,7 +99,9 @@ TEST_CASE("readers and writers never see what the others are in the middle of") 
         all.emplace_back([&] {
             do {
                 const std::shared_lock reading(rw);
-                if (first != second) ++torn;
+                const long before = first;
+                std::this_thread::yield();
+                if (first != before || second != before) ++torn;
                 ++looks;
             } while (at_work != 0);
         });
