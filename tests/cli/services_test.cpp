@@ -49,7 +49,8 @@ std::vector<pid_t> ready_of(const nlohmann::json& status, const std::string& ser
     std::vector<pid_t> all;
     if (status.is_null()) return all;
     for (const auto& each : status.at("workers"))
-        if (each.at("service") == service && each.at("state") == "ready" && each.at("note").get<std::string>().empty())
+        if (each.at("service") == service && each.at("state") == "ready" &&
+            each.at("note").get<std::string>().empty())
             all.push_back(each.at("pid").get<pid_t>());
     return all;
 }
