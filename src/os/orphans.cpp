@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "os/file.hpp"
+#include "os/uncancellable.hpp"
 
 namespace cairn::inline CAIRN_ABI::detail::os {
 
@@ -18,6 +19,7 @@ namespace {
 
 // A child of ours that has ended; with `reap` it is none afterwards.
 bool is_ended_child(pid_t pid, bool reap) noexcept {
+    const uncancellable in_one_piece;
     siginfo_t info = {};
     const int how = WEXITED | WNOHANG | (reap ? 0 : WNOWAIT);
     return ::waitid(P_PID, static_cast<id_t>(pid), &info, how) == 0 && info.si_pid == pid;

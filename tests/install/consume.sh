@@ -165,7 +165,10 @@ with_plugins() {
     # Built as docs/building.md says, a plugin exports what it says itself; without that also what the compiler made of
     # templates in it, but nothing of the library's.
     # Clang without optimisation exports comparisons of the standard library's iterators (_ZSt, _ZNSt), which have no state.
-    nm -D --defined-only "$stage/plugin_static_hidden.so" | awk '$3 ~ /cairn/ && $3 !~ /^_ZN?K?St/ { print $3 }' >"$stage/log"
+    local excused='^$'
+    [[ $1 != clang* ]] || excused='^_ZN?K?St'
+    nm -D --defined-only "$stage/plugin_static_hidden.so" |
+        awk -v excused="$excused" '$3 ~ /cairn/ && $3 !~ excused { print $3 }' >"$stage/log"
     [[ ! -s $stage/log ]] || { cat "$stage/log"; fail "a plugin that hides its symbols exports the library's"; }
     nm --defined-only --extern-only "$libdir/libcairn.a" | awk '$2 ~ /[TDBR]/ { print $3 }' | sort -u >"$stage/of_library"
     (($(wc -l <"$stage/of_library") > 100)) || fail "libcairn.a defines next to nothing"
